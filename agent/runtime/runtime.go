@@ -1,0 +1,169 @@
+// Package runtime is what the agent asks of a container runtime. There are two:
+// containerd (the real one) and fake (virtual time), and one conformance suite
+// that both pass.
+package runtime
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Runtime runs sandboxes and containers on this node. It is called by pod
+// workers, each from its own goroutine, for different pods at the same time and
+// for one pod one call at a time. Every call can be repeated: what is already
+// so is not an error. Errors of a missing thing wrap ErrNotFound.
+type Runtime interface {
+	// Pods returns what is on the node, after a restart of the agent too: all
+	// sandboxes ever made and not removed, complete or half made, with their
+	// containers.
+	Pods(ctx context.Context) ([]Pod, error)
+	// EnsureSandbox makes the pod's namespaces (net, ipc, uts), cgroup and
+	// directory; the network is attached by the caller.
+	EnsureSandbox(ctx context.Context, s SandboxConfig) (Sandbox, error)
+	// RemoveSandbox removes the containers and everything EnsureSandbox made.
+	// The network must be detached already.
+	RemoveSandbox(ctx context.Context, podUID string) error
+
+	// CreateAndStart creates and starts a container. The image must be present.
+	CreateAndStart(ctx context.Context, podUID string, c ContainerConfig) (Container, error)
+	// Stop sends the stop signal, waits for at most grace and kills. It returns
+	// when the container has exited.
+	Stop(ctx context.Context, podUID, containerID string, grace time.Duration) error
+	// Remove removes an exited container; its log file stays.
+	Remove(ctx context.Context, podUID, containerID string) error
+
+	// Events streams exits (and OOM kills) until ctx ends. An event may be lost
+	// when the runtime restarts: callers list Pods again when it returns.
+	Events(ctx context.Context, yield func(Event)) error
+
+	// Image returns a present image by reference.
+	Image(ctx context.Context, ref string) (Image, error)
+	// Pull fetches an image, through the configured mirrors first.
+	Pull(ctx context.Context, ref string, auth *RegistryAuth) (Image, error)
+	// ImportImages loads an OCI or docker archive.
+	ImportImages(ctx context.Context, archive io.Reader) ([]Image, error)
+
+	// Version names the runtime as Node.status.nodeInfo does: "containerd://1.6.20".
+	Version(ctx context.Context) (string, error)
+}
+
+// SandboxConfig says what to make.
+type SandboxConfig struct {
+	PodUID, Namespace, Name string
+	Hostname, Domainname    string
+	HostNetwork             bool
+	CgroupParent            string // the pod's cgroup is made below it
+	Resources               Resources
+	// Annotations are kept with the sandbox and come back from Pods; the pod
+	// worker keeps there what it needs to adopt the pod (its manifest's hash).
+	Annotations map[string]string
+}
+
+// Sandbox is a pod's namespaces.
+type Sandbox struct {
+	PodUID, Namespace, Name string
+	// NetNS is the path of the pinned network namespace; empty with HostNetwork.
+	NetNS       string
+	CgroupPath  string
+	CreatedAt   time.Time
+	Annotations map[string]string
+	// Ready says that everything EnsureSandbox makes is there (false when it was
+	// interrupted, or the machine rebooted).
+	Ready bool
+}
+
+// ContainerConfig says what to run.
+type ContainerConfig struct {
+	Name    string // within the pod
+	Attempt int    // restarts so far
+	Image   Image
+	// Command and Args as in the pod's spec: empty means the image's.
+	Command, Args []string
+	WorkingDir    string
+	Env           []string // "K=V", in order, after the image's own
+	Mounts        []Mount
+	Resources     Resources
+	LogPath       string // CRI format; the runtime writes and rotates it
+	TTY, Stdin    bool
+	User          *User // nil: the image's
+	Privileged    bool
+	ReadOnlyRoot  bool
+	NoNewPrivs    bool
+	AddCaps       []string // without CAP_; "ALL" for all
+	DropCaps      []string
+	TerminationMessagePath string // mounted from the host by Mounts already
+	// Hash identifies the spec this was made from; comes back from Pods.
+	Hash string
+}
+
+// User a container runs as.
+type User struct {
+	UID, GID    *int64
+	ExtraGroups []int64
+}
+
+// Mount is a bind mount, or a tmpfs when Host is empty.
+type Mount struct {
+	Host, Container string
+	ReadOnly        bool
+}
+
+// Resources are limits of a cgroup; zero means none.
+type Resources struct {
+	CPUShares   uint64
+	CPUQuotaUS  int64 // microseconds per 100 ms period
+	MemoryBytes int64
+	PidsLimit   int64
+}
+
+// State of a container.
+type State int
+
+// The states of a container, as the Kubernetes status words them.
+const (
+	Created State = iota
+	Running
+	Exited
+)
+
+// Container is one instance of a container.
+type Container struct {
+	ID, Name              string
+	Attempt               int
+	State                 State
+	Pid                   int
+	ImageRef, ImageID     string // as asked for; digest reference
+	CreatedAt, StartedAt  time.Time
+	FinishedAt            time.Time
+	ExitCode              int
+	OOMKilled             bool
+	// Err says why a container could not be started (exit code 128).
+	Err     string
+	Hash    string
+	LogPath string
+}
+
+// Pod is a sandbox with its containers, oldest first.
+type Pod struct {
+	Sandbox    Sandbox
+	Containers []Container
+}
+
+// Event tells that a container changed.
+type Event struct {
+	PodUID, ContainerID string
+	OOM                 bool // else: exited
+}
+
+// Image is a present image.
+type Image struct {
+	Ref string // normalised: docker.io/library/busybox:latest
+	ID  string // config digest: sha256:…
+	// RepoDigest is Ref's repository with the manifest's digest.
+	RepoDigest string
+	Size       int64
+}
+
+// RegistryAuth is a user of a registry.
+type RegistryAuth struct{ Username, Password string }

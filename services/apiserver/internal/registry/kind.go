@@ -1,0 +1,138 @@
+// Package registry says what a kind of object is. It holds one table; adding a
+// kind is adding an entry, and nothing else in the server switches on kinds.
+package registry
+
+import (
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// Object is a Kubernetes object as the Go types of k8s.io/api hold it.
+type Object interface {
+	runtime.Object
+	metav1.Object
+	Marshal() ([]byte, error)
+	Unmarshal([]byte) error
+}
+
+// Kind describes one kind of object. The functions never do I/O, never keep
+// what they are given, and may be called from any goroutine; a nil function
+// means there is nothing to do.
+type Kind struct {
+	GVK        schema.GroupVersionKind
+	Resource   string // plural, lower case: "deployments"
+	Singular   string
+	ShortNames []string
+	Categories []string
+	Namespaced bool
+
+	// Type is the Kubernetes protobuf message name: "k8s.io.api.apps.v1.Deployment".
+	Type string
+	// New returns an empty object.
+	New func() Object
+	// NewList returns an empty list object of the kind ("DeploymentList").
+	NewList func() runtime.Object
+
+	// Default fills in what the user left out, as Kubernetes does.
+	Default func(obj Object)
+	// PrepareCreate resets what a client may not set (status, generation).
+	PrepareCreate func(obj Object, now time.Time)
+	// PrepareUpdate carries over from old what a plain update may not change
+	// (status) and raises metadata.generation when the spec changed.
+	PrepareUpdate func(obj, old Object)
+	// PrepareStatusUpdate carries over from old all but the status (and what of
+	// the metadata a status update may change).
+	PrepareStatusUpdate func(obj, old Object)
+
+	// Validate checks a new object, after defaulting. Metadata (name, labels,
+	// annotations, owner references) is checked by the caller with ValidateMeta.
+	Validate func(obj Object) field.ErrorList
+	// ValidateUpdate checks a change, immutable fields included. Validate is
+	// called as well.
+	ValidateUpdate func(obj, old Object) field.ErrorList
+	// ValidateStatusUpdate checks a change of the status.
+	ValidateStatusUpdate func(obj, old Object) field.ErrorList
+	// ValidateName checks metadata.name; nil is a DNS-1123 subdomain.
+	ValidateName func(name string, prefix bool) []string
+
+	// Warnings returns what the user should be told though it is accepted.
+	Warnings func(obj Object) []string
+
+	// Fields returns the fields a field selector may name, beside
+	// metadata.name and metadata.namespace.
+	Fields func(obj Object) fields.Set
+	// Indexed lists the field paths of Fields that are kept as index values
+	// ("spec.nodeName"), so that a watch by one costs nothing for the rest.
+	Indexed []string
+
+	// Claims names the cluster-wide values the object holds (cluster IPs, node
+	// ports). The server claims them in the same transaction that stores the
+	// object, so no value is ever given twice.
+	Claims func(obj Object) []Claim
+	// Allocate fills in values that the object needs and the user did not name.
+	// taken tells whether a claim is held by another object; pick returns a
+	// random number in [0, n). Values it picks appear in Claims. old is nil on create.
+	Allocate func(obj, old Object, taken func(Claim) bool, pick func(n int) int) *field.Error
+	// ClaimTaken words the error for a claim that another object holds.
+	ClaimTaken func(obj Object, c Claim) *field.Error
+
+	// GracePeriod returns the seconds an object is given to end after a
+	// deletion; requested is nil when the client named none. 0, and a nil
+	// function, mean that the object goes at once.
+	GracePeriod func(obj Object, requested *int64) int64
+	// Finalizers lists finalizers that every new object gets.
+	Finalizers []string
+	// DefaultPropagation is what a deletion without propagationPolicy means.
+	DefaultPropagation metav1.DeletionPropagation
+
+	// Columns of server-side tables, after Name.
+	Columns []Column
+	// Subresources the kind has, by name: "status", "scale", "binding", "log".
+	Subresources []Subresource
+}
+
+// Claim is a value that only one object may hold.
+type Claim struct {
+	// Table is an internal resource: "_clusterips" or "_nodeports".
+	Table string
+	// Value within it: "10.96.0.10", "TCP/30080".
+	Value string
+}
+
+// Column is a column of a server-side table.
+type Column struct {
+	Name        string
+	Type        string // "string", "integer", "date"
+	Format      string
+	Description string
+	Wide        bool // shown with -o wide only (priority 1)
+	// Value of the cell: a string, an int64, a bool or nil.
+	Value func(obj Object, now time.Time) any
+}
+
+// Subresource is a part of an object with an endpoint of its own.
+type Subresource struct {
+	Name  string
+	GVK   schema.GroupVersionKind // of the object the endpoint takes and gives
+	Verbs []string
+	// Get makes the subresource's object from the main one ("scale").
+	Get func(obj Object) (Object, error)
+	// Apply changes obj as the subresource's object says ("scale", "binding").
+	// The result is validated and stored like an update.
+	Apply func(obj Object, sub Object) error
+	// NewObject returns an empty subresource object; nil for "status" and "log".
+	NewObject func() Object
+}
+
+// GroupResource returns the resource with its group, as errors name it.
+func (k *Kind) GroupResource() schema.GroupResource {
+	return schema.GroupResource{Group: k.GVK.Group, Resource: k.Resource}
+}
+
+// StoreResource is the kind's resource in the state: "pods", "deployments.apps".
+func (k *Kind) StoreResource() string { return k.GroupResource().String() }
