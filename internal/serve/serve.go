@@ -1,0 +1,93 @@
+// Package serve runs the cluster's gRPC and HTTP servers: bounded shutdown, and
+// the same limits everywhere.
+package serve
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/musterhq/muster/internal/access"
+)
+
+const (
+	// MaxMessageSize bounds a gRPC message, either way.
+	MaxMessageSize = 64 << 20
+	// drainTime is how long calls may go on once the server is asked to stop.
+	drainTime = 2 * time.Second
+)
+
+// NewGRPCServer returns a server that lets only those in whom the guard admits.
+// A caller that sends no byte for ten seconds is asked whether it lives.
+func NewGRPCServer(creds credentials.TransportCredentials, guard *access.Guard, opts ...grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(append([]grpc.ServerOption{
+		grpc.Creds(creds),
+		grpc.ChainUnaryInterceptor(guard.Unary()),
+		grpc.ChainStreamInterceptor(guard.Stream()),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),
+		// Clients ping every ten seconds; one that pings twice as often is let be.
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.MaxRecvMsgSize(MaxMessageSize),
+		grpc.MaxSendMsgSize(MaxMessageSize),
+	}, opts...)...)
+}
+
+// GRPC serves on lis until ctx ends, lets calls finish for a moment and then
+// ends them. It returns nil when ctx ended it.
+func GRPC(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *grpc.Server) error {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		hard := time.AfterFunc(drainTime, srv.Stop)
+		defer hard.Stop()
+		srv.GracefulStop()
+	})
+	logger.Info("serving gRPC", "address", lis.Addr().String())
+	err := srv.Serve(lis)
+	if !stop() {
+		<-done
+	}
+	if ctx.Err() != nil {
+		return nil
+	}
+	return fmt.Errorf("serve gRPC on %s: %w", lis.Addr(), err)
+}
+
+// HTTP serves on lis until ctx ends, with TLS when srv has a TLSConfig. Requests
+// see their context end with ctx, so that watches do not hold the shutdown up.
+func HTTP(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *http.Server) error {
+	if srv.BaseContext == nil {
+		srv.BaseContext = func(net.Listener) context.Context { return ctx }
+	}
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		if srv.Shutdown(drain) != nil {
+			_ = srv.Close() // what did not finish in time is cut off
+		}
+	})
+	logger.Info("serving HTTP", "address", lis.Addr().String())
+	var err error
+	if srv.TLSConfig != nil {
+		err = srv.ServeTLS(lis, "", "")
+	} else {
+		err = srv.Serve(lis)
+	}
+	if !stop() {
+		<-done
+	}
+	if ctx.Err() != nil && errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve HTTP on %s: %w", lis.Addr(), err)
+}
