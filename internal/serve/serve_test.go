@@ -1,0 +1,133 @@
+package serve_test
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/pki"
+	"github.com/musterhq/muster/internal/serve"
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return lis
+}
+
+func pairs(t *testing.T) (server, client *pki.KeyPair) {
+	t.Helper()
+	ca, err := pki.NewCA("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	make := func(id pki.Identity, addresses ...string) *pki.KeyPair {
+		certPEM, keyPEM, err := ca.Issue(id, addresses, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, err := pki.NewKeyPair(certPEM, keyPEM, ca.CertificatePEM())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pair
+	}
+	return make(pki.ServerIdentity("s1"), "127.0.0.1"), make(pki.NodeIdentity("n1"))
+}
+
+// hanging is a service whose stream ends only with its context.
+type hanging struct {
+	clusterv1.UnimplementedClusterServiceServer
+	started chan struct{}
+}
+
+func (h hanging) ListMembers(ctx context.Context, _ *clusterv1.ListMembersRequest) (*clusterv1.ListMembersResponse, error) {
+	user, _ := access.UserFrom(ctx)
+	close(h.started)
+	<-ctx.Done()
+	return &clusterv1.ListMembersResponse{ClusterId: user.Name}, ctx.Err()
+}
+
+func TestGRPCStopsWithAHangingCall(t *testing.T) {
+	server, client := pairs(t)
+	srv := serve.NewGRPCServer(credentials.NewTLS(server.ServerTLS(tls.VerifyClientCertIfGiven, "h2")), access.NewGuard(access.UserFromPeer))
+	h := hanging{started: make(chan struct{})}
+	clusterv1.RegisterClusterServiceServer(srv, h)
+	lis := listen(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	served := make(chan error, 1)
+	go func() { served <- serve.GRPC(ctx, slog.New(slog.DiscardHandler), lis, srv) }()
+
+	conn, err := grpc.NewClient(lis.Addr().String(), grpc.WithTransportCredentials(credentials.NewTLS(client.PeerTLS(pki.IsServer, "h2"))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	called := make(chan error, 1)
+	go func() {
+		_, err := clusterv1.NewClusterServiceClient(conn).ListMembers(t.Context(), &clusterv1.ListMembersRequest{})
+		called <- err
+	}()
+	select {
+	case <-h.started:
+	case err := <-called:
+		t.Fatalf("call: %v", err)
+	}
+	cancel()
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+	if err := <-called; err == nil {
+		t.Error("the hanging call came back well")
+	}
+}
+
+func TestHTTPEndsRequestsWithItsContext(t *testing.T) {
+	server, client := pairs(t)
+	lis := listen(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	srv := &http.Server{
+		TLSConfig: server.ServerTLS(tls.RequireAndVerifyClientCert, "h2", "http/1.1"),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, "watching")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}),
+	}
+	served := make(chan error, 1)
+	go func() { served <- serve.HTTP(ctx, slog.New(slog.DiscardHandler), lis, srv) }()
+
+	transport := &http.Transport{TLSClientConfig: client.ClientTLS(""), ForceAttemptHTTP2: true}
+	defer transport.CloseIdleConnections()
+	resp, err := (&http.Client{Transport: transport}).Get("https://" + lis.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.ProtoMajor != 2 {
+		t.Errorf("protocol %s, want HTTP/2", resp.Proto)
+	}
+	cancel()
+	if body, err := io.ReadAll(resp.Body); string(body) != "watching" || err != nil {
+		t.Errorf("the watch ended with %q, %v", body, err)
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
