@@ -302,6 +302,89 @@ func (*AddMemberResponse) Descriptor() ([]byte, []int) {
 	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{5}
 }
 
+// RemoveMemberRequest names the member to take out.
+type RemoveMemberRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the member.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberRequest) Reset() {
+	*x = RemoveMemberRequest{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberRequest) ProtoMessage() {}
+
+func (x *RemoveMemberRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberRequest.ProtoReflect.Descriptor instead.
+func (*RemoveMemberRequest) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *RemoveMemberRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// RemoveMemberResponse is empty.
+type RemoveMemberResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveMemberResponse) Reset() {
+	*x = RemoveMemberResponse{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveMemberResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveMemberResponse) ProtoMessage() {}
+
+func (x *RemoveMemberResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveMemberResponse.ProtoReflect.Descriptor instead.
+func (*RemoveMemberResponse) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{7}
+}
+
 var File_muster_cluster_v1_replica_proto protoreflect.FileDescriptor
 
 const file_muster_cluster_v1_replica_proto_rawDesc = "" +
@@ -318,11 +401,15 @@ const file_muster_cluster_v1_replica_proto_rawDesc = "" +
 	"\x10AddMemberRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\"\x13\n" +
-	"\x11AddMemberResponse2\xa7\x02\n" +
+	"\x11AddMemberResponse\"%\n" +
+	"\x13RemoveMemberRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x16\n" +
+	"\x14RemoveMemberResponse2\x8f\x03\n" +
 	"\x0eReplicaService\x12W\n" +
 	"\aPropose\x12!.muster.cluster.v1.ProposeRequest\x1a\".muster.cluster.v1.ProposeResponse\"\x05\xba\xeb\x18\x01\x03\x12]\n" +
 	"\tReadIndex\x12#.muster.cluster.v1.ReadIndexRequest\x1a$.muster.cluster.v1.ReadIndexResponse\"\x05\xba\xeb\x18\x01\x03\x12]\n" +
-	"\tAddMember\x12#.muster.cluster.v1.AddMemberRequest\x1a$.muster.cluster.v1.AddMemberResponse\"\x05\xba\xeb\x18\x01\x03B>Z<github.com/musterhq/muster/proto/muster/cluster/v1;clusterv1b\x06proto3"
+	"\tAddMember\x12#.muster.cluster.v1.AddMemberRequest\x1a$.muster.cluster.v1.AddMemberResponse\"\x05\xba\xeb\x18\x01\x03\x12f\n" +
+	"\fRemoveMember\x12&.muster.cluster.v1.RemoveMemberRequest\x1a'.muster.cluster.v1.RemoveMemberResponse\"\x05\xba\xeb\x18\x01\x03B>Z<github.com/musterhq/muster/proto/muster/cluster/v1;clusterv1b\x06proto3"
 
 var (
 	file_muster_cluster_v1_replica_proto_rawDescOnce sync.Once
@@ -336,28 +423,32 @@ func file_muster_cluster_v1_replica_proto_rawDescGZIP() []byte {
 	return file_muster_cluster_v1_replica_proto_rawDescData
 }
 
-var file_muster_cluster_v1_replica_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_muster_cluster_v1_replica_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_muster_cluster_v1_replica_proto_goTypes = []any{
-	(*ProposeRequest)(nil),    // 0: muster.cluster.v1.ProposeRequest
-	(*ProposeResponse)(nil),   // 1: muster.cluster.v1.ProposeResponse
-	(*ReadIndexRequest)(nil),  // 2: muster.cluster.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil), // 3: muster.cluster.v1.ReadIndexResponse
-	(*AddMemberRequest)(nil),  // 4: muster.cluster.v1.AddMemberRequest
-	(*AddMemberResponse)(nil), // 5: muster.cluster.v1.AddMemberResponse
-	(*v1.Transaction)(nil),    // 6: muster.store.v1.Transaction
-	(*v1.Result)(nil),         // 7: muster.store.v1.Result
+	(*ProposeRequest)(nil),       // 0: muster.cluster.v1.ProposeRequest
+	(*ProposeResponse)(nil),      // 1: muster.cluster.v1.ProposeResponse
+	(*ReadIndexRequest)(nil),     // 2: muster.cluster.v1.ReadIndexRequest
+	(*ReadIndexResponse)(nil),    // 3: muster.cluster.v1.ReadIndexResponse
+	(*AddMemberRequest)(nil),     // 4: muster.cluster.v1.AddMemberRequest
+	(*AddMemberResponse)(nil),    // 5: muster.cluster.v1.AddMemberResponse
+	(*RemoveMemberRequest)(nil),  // 6: muster.cluster.v1.RemoveMemberRequest
+	(*RemoveMemberResponse)(nil), // 7: muster.cluster.v1.RemoveMemberResponse
+	(*v1.Transaction)(nil),       // 8: muster.store.v1.Transaction
+	(*v1.Result)(nil),            // 9: muster.store.v1.Result
 }
 var file_muster_cluster_v1_replica_proto_depIdxs = []int32{
-	6, // 0: muster.cluster.v1.ProposeRequest.transactions:type_name -> muster.store.v1.Transaction
-	7, // 1: muster.cluster.v1.ProposeResponse.results:type_name -> muster.store.v1.Result
+	8, // 0: muster.cluster.v1.ProposeRequest.transactions:type_name -> muster.store.v1.Transaction
+	9, // 1: muster.cluster.v1.ProposeResponse.results:type_name -> muster.store.v1.Result
 	0, // 2: muster.cluster.v1.ReplicaService.Propose:input_type -> muster.cluster.v1.ProposeRequest
 	2, // 3: muster.cluster.v1.ReplicaService.ReadIndex:input_type -> muster.cluster.v1.ReadIndexRequest
 	4, // 4: muster.cluster.v1.ReplicaService.AddMember:input_type -> muster.cluster.v1.AddMemberRequest
-	1, // 5: muster.cluster.v1.ReplicaService.Propose:output_type -> muster.cluster.v1.ProposeResponse
-	3, // 6: muster.cluster.v1.ReplicaService.ReadIndex:output_type -> muster.cluster.v1.ReadIndexResponse
-	5, // 7: muster.cluster.v1.ReplicaService.AddMember:output_type -> muster.cluster.v1.AddMemberResponse
-	5, // [5:8] is the sub-list for method output_type
-	2, // [2:5] is the sub-list for method input_type
+	6, // 5: muster.cluster.v1.ReplicaService.RemoveMember:input_type -> muster.cluster.v1.RemoveMemberRequest
+	1, // 6: muster.cluster.v1.ReplicaService.Propose:output_type -> muster.cluster.v1.ProposeResponse
+	3, // 7: muster.cluster.v1.ReplicaService.ReadIndex:output_type -> muster.cluster.v1.ReadIndexResponse
+	5, // 8: muster.cluster.v1.ReplicaService.AddMember:output_type -> muster.cluster.v1.AddMemberResponse
+	7, // 9: muster.cluster.v1.ReplicaService.RemoveMember:output_type -> muster.cluster.v1.RemoveMemberResponse
+	6, // [6:10] is the sub-list for method output_type
+	2, // [2:6] is the sub-list for method input_type
 	2, // [2:2] is the sub-list for extension type_name
 	2, // [2:2] is the sub-list for extension extendee
 	0, // [0:2] is the sub-list for field type_name
@@ -374,7 +465,7 @@ func file_muster_cluster_v1_replica_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_cluster_v1_replica_proto_rawDesc), len(file_muster_cluster_v1_replica_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

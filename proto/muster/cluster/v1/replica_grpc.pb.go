@@ -22,9 +22,10 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ReplicaService_Propose_FullMethodName   = "/muster.cluster.v1.ReplicaService/Propose"
-	ReplicaService_ReadIndex_FullMethodName = "/muster.cluster.v1.ReplicaService/ReadIndex"
-	ReplicaService_AddMember_FullMethodName = "/muster.cluster.v1.ReplicaService/AddMember"
+	ReplicaService_Propose_FullMethodName      = "/muster.cluster.v1.ReplicaService/Propose"
+	ReplicaService_ReadIndex_FullMethodName    = "/muster.cluster.v1.ReplicaService/ReadIndex"
+	ReplicaService_AddMember_FullMethodName    = "/muster.cluster.v1.ReplicaService/AddMember"
+	ReplicaService_RemoveMember_FullMethodName = "/muster.cluster.v1.ReplicaService/RemoveMember"
 )
 
 // ReplicaServiceClient is the client API for ReplicaService service.
@@ -43,6 +44,9 @@ type ReplicaServiceClient interface {
 	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
 	// AddMember makes the leader add a voter.
 	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*AddMemberResponse, error)
+	// RemoveMember makes the leader take a member out of the cluster; one that is
+	// not in it is no error.
+	RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*RemoveMemberResponse, error)
 }
 
 type replicaServiceClient struct {
@@ -83,6 +87,16 @@ func (c *replicaServiceClient) AddMember(ctx context.Context, in *AddMemberReque
 	return out, nil
 }
 
+func (c *replicaServiceClient) RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*RemoveMemberResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveMemberResponse)
+	err := c.cc.Invoke(ctx, ReplicaService_RemoveMember_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ReplicaServiceServer is the server API for ReplicaService service.
 // All implementations must embed UnimplementedReplicaServiceServer
 // for forward compatibility.
@@ -99,6 +113,9 @@ type ReplicaServiceServer interface {
 	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
 	// AddMember makes the leader add a voter.
 	AddMember(context.Context, *AddMemberRequest) (*AddMemberResponse, error)
+	// RemoveMember makes the leader take a member out of the cluster; one that is
+	// not in it is no error.
+	RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error)
 	mustEmbedUnimplementedReplicaServiceServer()
 }
 
@@ -117,6 +134,9 @@ func (UnimplementedReplicaServiceServer) ReadIndex(context.Context, *ReadIndexRe
 }
 func (UnimplementedReplicaServiceServer) AddMember(context.Context, *AddMemberRequest) (*AddMemberResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddMember not implemented")
+}
+func (UnimplementedReplicaServiceServer) RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveMember not implemented")
 }
 func (UnimplementedReplicaServiceServer) mustEmbedUnimplementedReplicaServiceServer() {}
 func (UnimplementedReplicaServiceServer) testEmbeddedByValue()                        {}
@@ -193,6 +213,24 @@ func _ReplicaService_AddMember_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ReplicaService_RemoveMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveMemberRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReplicaServiceServer).RemoveMember(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReplicaService_RemoveMember_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReplicaServiceServer).RemoveMember(ctx, req.(*RemoveMemberRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ReplicaService_ServiceDesc is the grpc.ServiceDesc for ReplicaService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -211,6 +249,10 @@ var ReplicaService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AddMember",
 			Handler:    _ReplicaService_AddMember_Handler,
+		},
+		{
+			MethodName: "RemoveMember",
+			Handler:    _ReplicaService_RemoveMember_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

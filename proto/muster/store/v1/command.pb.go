@@ -484,15 +484,22 @@ func (x *Entry) GetIndex() []string {
 	return nil
 }
 
-// SnapshotHeader comes first in a snapshot, before its entries.
+// SnapshotHeader comes first in a snapshot, before its outcomes and its entries.
 type SnapshotHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// format of what follows; 1.
 	Format uint32 `protobuf:"varint,1,opt,name=format,proto3" json:"format,omitempty"`
 	// revision of the state.
 	Revision uint64 `protobuf:"varint,2,opt,name=revision,proto3" json:"revision,omitempty"`
-	// entries that follow.
-	Entries       uint64 `protobuf:"varint,3,opt,name=entries,proto3" json:"entries,omitempty"`
+	// entries that follow the outcomes.
+	Entries uint64 `protobuf:"varint,3,opt,name=entries,proto3" json:"entries,omitempty"`
+	// outcomes that follow the header, oldest first.
+	Outcomes uint64 `protobuf:"varint,4,opt,name=outcomes,proto3" json:"outcomes,omitempty"`
+	// index of the last Raft log entry that the state holds.
+	Index uint64 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
+	// transactions with an id that were ever applied; the outcomes are the last of
+	// them.
+	Transactions  uint64 `protobuf:"varint,6,opt,name=transactions,proto3" json:"transactions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -548,6 +555,82 @@ func (x *SnapshotHeader) GetEntries() uint64 {
 	return 0
 }
 
+func (x *SnapshotHeader) GetOutcomes() uint64 {
+	if x != nil {
+		return x.Outcomes
+	}
+	return 0
+}
+
+func (x *SnapshotHeader) GetIndex() uint64 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
+}
+
+func (x *SnapshotHeader) GetTransactions() uint64 {
+	if x != nil {
+		return x.Transactions
+	}
+	return 0
+}
+
+// Outcome is what became of a transaction that had an id.
+type Outcome struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the transaction.
+	Id []byte `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	// result it was given.
+	Result        *Result `protobuf:"bytes,2,opt,name=result,proto3" json:"result,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Outcome) Reset() {
+	*x = Outcome{}
+	mi := &file_muster_store_v1_command_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Outcome) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Outcome) ProtoMessage() {}
+
+func (x *Outcome) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_store_v1_command_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
+func (*Outcome) Descriptor() ([]byte, []int) {
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Outcome) GetId() []byte {
+	if x != nil {
+		return x.Id
+	}
+	return nil
+}
+
+func (x *Outcome) GetResult() *Result {
+	if x != nil {
+		return x.Result
+	}
+	return nil
+}
+
 // Result tells what became of a transaction.
 type Result struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -566,7 +649,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_muster_store_v1_command_proto_msgTypes[6]
+	mi := &file_muster_store_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -578,7 +661,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_store_v1_command_proto_msgTypes[6]
+	mi := &file_muster_store_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -591,7 +674,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Result) GetRevision() uint64 {
@@ -651,11 +734,17 @@ const file_muster_store_v1_command_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12'\n" +
 	"\x0fcreate_revision\x18\x03 \x01(\x04R\x0ecreateRevision\x12!\n" +
 	"\fmod_revision\x18\x04 \x01(\x04R\vmodRevision\x12\x14\n" +
-	"\x05index\x18\x05 \x03(\tR\x05index\"^\n" +
+	"\x05index\x18\x05 \x03(\tR\x05index\"\xb4\x01\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x18\n" +
-	"\aentries\x18\x03 \x01(\x04R\aentries\"\x83\x01\n" +
+	"\aentries\x18\x03 \x01(\x04R\aentries\x12\x1a\n" +
+	"\boutcomes\x18\x04 \x01(\x04R\boutcomes\x12\x14\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index\x12\"\n" +
+	"\ftransactions\x18\x06 \x01(\x04R\ftransactions\"J\n" +
+	"\aOutcome\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\fR\x02id\x12/\n" +
+	"\x06result\x18\x02 \x01(\v2\x17.muster.store.v1.ResultR\x06result\"\x83\x01\n" +
 	"\x06Result\x12\x1a\n" +
 	"\brevision\x18\x01 \x01(\x04R\brevision\x12)\n" +
 	"\x10failed_operation\x18\x02 \x01(\x05R\x0ffailedOperation\x12\x14\n" +
@@ -685,7 +774,7 @@ func file_muster_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_muster_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muster_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 7)
+var file_muster_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_muster_store_v1_command_proto_goTypes = []any{
 	(Precondition)(0),      // 0: muster.store.v1.Precondition
 	(Action)(0),            // 1: muster.store.v1.Action
@@ -695,7 +784,8 @@ var file_muster_store_v1_command_proto_goTypes = []any{
 	(*Operation)(nil),      // 5: muster.store.v1.Operation
 	(*Entry)(nil),          // 6: muster.store.v1.Entry
 	(*SnapshotHeader)(nil), // 7: muster.store.v1.SnapshotHeader
-	(*Result)(nil),         // 8: muster.store.v1.Result
+	(*Outcome)(nil),        // 8: muster.store.v1.Outcome
+	(*Result)(nil),         // 9: muster.store.v1.Result
 }
 var file_muster_store_v1_command_proto_depIdxs = []int32{
 	3, // 0: muster.store.v1.Command.transactions:type_name -> muster.store.v1.Transaction
@@ -704,11 +794,12 @@ var file_muster_store_v1_command_proto_depIdxs = []int32{
 	0, // 3: muster.store.v1.Operation.precondition:type_name -> muster.store.v1.Precondition
 	1, // 4: muster.store.v1.Operation.action:type_name -> muster.store.v1.Action
 	4, // 5: muster.store.v1.Entry.key:type_name -> muster.store.v1.Key
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	9, // 6: muster.store.v1.Outcome.result:type_name -> muster.store.v1.Result
+	7, // [7:7] is the sub-list for method output_type
+	7, // [7:7] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_muster_store_v1_command_proto_init() }
@@ -722,7 +813,7 @@ func file_muster_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_store_v1_command_proto_rawDesc), len(file_muster_store_v1_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   7,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

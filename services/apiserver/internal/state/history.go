@@ -1,0 +1,188 @@
+package state
+
+import (
+	"sort"
+	"sync"
+)
+
+// eventOverhead is what an event weighs beside its value, in bytes: the entry,
+// its key and index, and its places in the topics.
+const eventOverhead = 400
+
+// Event is one committed change of one entry.
+type Event struct {
+	// Revision of the change.
+	Revision uint64
+	// Entry as it became; nil when it was deleted.
+	Entry *Entry
+	// Prev is the entry as it was; nil when it was created.
+	Prev *Entry
+}
+
+// last returns the entry that the event is about, in its last known form.
+func (e Event) last() *Entry {
+	if e.Entry != nil {
+		return e.Entry
+	}
+	return e.Prev
+}
+
+func (e Event) weight() int { return len(e.last().Value) + eventOverhead }
+
+// topicKey is what a watcher can wait for: a resource, a namespace of it, or an
+// index value of it.
+type topicKey struct{ resource, namespace, index string }
+
+// topics lists where an event belongs.
+func (e Event) topics() []topicKey {
+	about := e.last()
+	keys := make([]topicKey, 0, 4)
+	keys = append(keys, topicKey{resource: about.Key.Resource})
+	if about.Key.Namespace != "" {
+		keys = append(keys, topicKey{resource: about.Key.Resource, namespace: about.Key.Namespace})
+	}
+	fixed := len(keys)
+	for _, entry := range []*Entry{e.Entry, e.Prev} {
+		if entry == nil {
+			continue
+		}
+	values:
+		for _, value := range entry.Index {
+			for _, seen := range keys[fixed:] {
+				if seen.index == value {
+					continue values
+				}
+			}
+			keys = append(keys, topicKey{resource: about.Key.Resource, index: value})
+		}
+	}
+	return keys
+}
+
+// topic holds the remembered events of one topicKey. It exists while it has
+// events or somebody waits for one, so that a watcher of a quiet topic neither
+// is woken by others' events nor grows too old through them.
+type topic struct {
+	events  []Event // ordered by revision
+	evicted uint64  // revision up to which events may have been forgotten
+	waiters int
+	wake    chan struct{} // closed when events come or are lost
+}
+
+// after returns the events behind a revision.
+func (t *topic) after(revision uint64) []Event {
+	if n := len(t.events); n == 0 || t.events[n-1].Revision <= revision {
+		return nil
+	}
+	i := sort.Search(len(t.events), func(i int) bool { return t.events[i].Revision > revision })
+	return t.events[i:]
+}
+
+func (t *topic) notify() {
+	if t.waiters > 0 {
+		close(t.wake)
+		t.wake = make(chan struct{})
+	}
+}
+
+// history is the window of committed events, bounded by number and weight, and
+// the same events by topic.
+type history struct {
+	limits Limits
+
+	mu       sync.Mutex
+	revision uint64 // of the last change
+	floor    uint64 // revision of the last event forgotten
+	window   []Event
+	weight   int
+	topics   map[topicKey]*topic
+}
+
+func newHistory(limits Limits) *history {
+	return &history{limits: limits, topics: make(map[topicKey]*topic)}
+}
+
+// append adds the events of a command, which brought the state to a revision.
+func (h *history) append(revision uint64, events []Event) {
+	if len(events) == 0 {
+		return
+	}
+	touched := make(map[*topic]struct{}, 8)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, event := range events {
+		h.window = append(h.window, event)
+		h.weight += event.weight()
+		for _, key := range event.topics() {
+			t := h.topic(key)
+			t.events = append(t.events, event)
+			touched[t] = struct{}{}
+		}
+	}
+	h.revision = revision
+	for len(h.window) > h.limits.Events || h.weight > h.limits.Bytes {
+		h.forget(touched)
+	}
+	for t := range touched {
+		t.notify()
+	}
+}
+
+// forget drops the oldest event from the window and from its topics, where it
+// is the oldest too.
+func (h *history) forget(touched map[*topic]struct{}) {
+	event := h.window[0]
+	h.window[0] = Event{}
+	h.window = h.window[1:]
+	h.weight -= event.weight()
+	h.floor = event.Revision
+	for _, key := range event.topics() {
+		t := h.topics[key]
+		t.events[0] = Event{}
+		t.events = t.events[1:]
+		t.evicted = event.Revision
+		if h.drop(key, t) {
+			delete(touched, t)
+		}
+	}
+}
+
+// topic returns a topic, which begins to be remembered now if it was not.
+func (h *history) topic(key topicKey) *topic {
+	t, ok := h.topics[key]
+	if !ok {
+		t = &topic{evicted: h.floor, wake: make(chan struct{})}
+		h.topics[key] = t
+	}
+	return t
+}
+
+// drop forgets a topic that nobody needs.
+func (h *history) drop(key topicKey, t *topic) bool {
+	if t.waiters > 0 || len(t.events) > 0 {
+		return false
+	}
+	delete(h.topics, key)
+	return true
+}
+
+// evicted tells up to which revision events of a topic may have been forgotten.
+func (h *history) evicted(key topicKey) uint64 {
+	if t, ok := h.topics[key]; ok {
+		return t.evicted
+	}
+	return h.floor
+}
+
+// reset forgets all events, because the state was replaced by another one.
+func (h *history) reset(revision uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.revision, h.floor = revision, revision
+	h.window, h.weight = nil, 0
+	for key, t := range h.topics {
+		t.events, t.evicted = nil, revision
+		t.notify()
+		h.drop(key, t)
+	}
+}

@@ -1,0 +1,101 @@
+package state
+
+import (
+	"fmt"
+	"strings"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+)
+
+// separator stands between the parts of an encoded key. It sorts before every
+// byte that may occur in a part, so encoded keys sort as their parts do.
+const separator = "\x00"
+
+// Key names an entry. Resource is "plural" or "plural.group", or begins with
+// "_" for an internal table.
+type Key struct {
+	Resource  string
+	Namespace string
+	Name      string
+}
+
+// String returns the key for messages: resource namespace/name.
+func (k Key) String() string {
+	if k.Namespace == "" {
+		return k.Resource + " " + k.Name
+	}
+	return k.Resource + " " + k.Namespace + "/" + k.Name
+}
+
+// Compare orders keys as lists do.
+func (k Key) Compare(o Key) int {
+	if c := strings.Compare(k.Resource, o.Resource); c != 0 {
+		return c
+	}
+	if c := strings.Compare(k.Namespace, o.Namespace); c != 0 {
+		return c
+	}
+	return strings.Compare(k.Name, o.Name)
+}
+
+func (k Key) encode() []byte {
+	b := make([]byte, 0, len(k.Resource)+len(k.Namespace)+len(k.Name)+2)
+	b = append(b, k.Resource...)
+	b = append(b, separator...)
+	b = append(b, k.Namespace...)
+	b = append(b, separator...)
+	return append(b, k.Name...)
+}
+
+// prefix returns what the encoded keys of a resource, or of a namespace of it,
+// begin with.
+func prefix(resource, namespace string) []byte {
+	if namespace == "" {
+		return []byte(resource + separator)
+	}
+	return []byte(resource + separator + namespace + separator)
+}
+
+func keyOf(k *storev1.Key) Key {
+	return Key{Resource: k.GetResource(), Namespace: k.GetNamespace(), Name: k.GetName()}
+}
+
+func (k Key) valid() bool {
+	return k.Resource != "" && k.Name != "" &&
+		!strings.Contains(k.Resource, separator) &&
+		!strings.Contains(k.Namespace, separator) &&
+		!strings.Contains(k.Name, separator)
+}
+
+// Check says what is wrong with the form of a transaction, so that it need not
+// be proposed. Apply fails the operation of one that is proposed nevertheless.
+func Check(tx *storev1.Transaction) error {
+	if len(tx.GetId()) > maxID {
+		return fmt.Errorf("transaction id of %d bytes is longer than %d", len(tx.GetId()), maxID)
+	}
+	changed := make(map[Key]bool, len(tx.GetOperations()))
+	for i, op := range tx.GetOperations() {
+		key := keyOf(op.GetKey())
+		if !key.valid() {
+			return fmt.Errorf("operation %d on %q: resource and name must be set, and no part may hold a zero byte", i, key)
+		}
+		if !wellFormed(op) {
+			return fmt.Errorf("operation %d on %s: unknown precondition %v or action %v", i, key, op.GetPrecondition(), op.GetAction())
+		}
+		if op.GetAction() == storev1.Action_ACTION_UNSPECIFIED {
+			continue
+		}
+		if changed[key] {
+			return fmt.Errorf("operation %d on %s: the transaction changes this key already", i, key)
+		}
+		changed[key] = true
+	}
+	return nil
+}
+
+func wellFormed(op *storev1.Operation) bool {
+	return op.GetPrecondition() >= storev1.Precondition_PRECONDITION_UNSPECIFIED &&
+		op.GetPrecondition() <= storev1.Precondition_PRECONDITION_REVISION &&
+		op.GetAction() >= storev1.Action_ACTION_UNSPECIFIED &&
+		op.GetAction() <= storev1.Action_ACTION_DELETE
+}

@@ -1,0 +1,149 @@
+package state
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+
+	iradix "github.com/hashicorp/go-immutable-radix/v2"
+	"google.golang.org/protobuf/encoding/protodelim"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+)
+
+// format is what Snapshot writes and Restore reads.
+const format = 1
+
+// entryMax bounds one message of a snapshot; an entry cannot be larger than the
+// log entry that brought it.
+const entryMax = 256 << 20
+
+// Image is a state to be written. It is taken in no time and written while the
+// store goes on.
+type Image struct {
+	at           *snapshot
+	outcomes     []outcome
+	transactions uint64
+}
+
+// Image takes the present state. Like Apply it has one caller at a time.
+func (s *Store) Image() *Image {
+	return &Image{at: s.current.Load(), outcomes: s.outcomes.list(), transactions: s.outcomes.total.Load()}
+}
+
+// Snapshot writes the present state: a header, the remembered outcomes and the
+// entries, each a length-delimited message.
+func (s *Store) Snapshot(w io.Writer) error { return s.Image().Write(w) }
+
+// Write writes the image.
+func (i *Image) Write(w io.Writer) error {
+	out := bufio.NewWriterSize(w, 64<<10)
+	header := &storev1.SnapshotHeader{
+		Format:       format,
+		Revision:     i.at.revision,
+		Index:        i.at.index,
+		Entries:      uint64(i.at.entries.Len()),
+		Outcomes:     uint64(len(i.outcomes)),
+		Transactions: i.transactions,
+	}
+	if _, err := protodelim.MarshalTo(out, header); err != nil {
+		return fmt.Errorf("write snapshot header: %w", err)
+	}
+	for _, o := range i.outcomes {
+		if _, err := protodelim.MarshalTo(out, &storev1.Outcome{Id: []byte(o.id), Result: o.result}); err != nil {
+			return fmt.Errorf("write snapshot outcome: %w", err)
+		}
+	}
+	for entry := range (View{i.at}).All() {
+		if _, err := protodelim.MarshalTo(out, encode(entry)); err != nil {
+			return fmt.Errorf("write snapshot entry %s: %w", entry.Key, err)
+		}
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	return nil
+}
+
+// Restore replaces the state by one that Snapshot wrote. If it returns an error
+// the state is what it was. All watchers behind the new revision become too old.
+func (s *Store) Restore(r io.Reader) error {
+	in := bufio.NewReaderSize(r, 64<<10)
+	limited := protodelim.UnmarshalOptions{MaxSize: entryMax}
+	header := &storev1.SnapshotHeader{}
+	if err := limited.UnmarshalFrom(in, header); err != nil {
+		return fmt.Errorf("read snapshot header: %w", err)
+	}
+	if header.GetFormat() != format {
+		return fmt.Errorf("read snapshot: format %d is not known, only %d", header.GetFormat(), format)
+	}
+	remembered := newOutcomes()
+	for n := range header.GetOutcomes() {
+		o := &storev1.Outcome{}
+		if err := limited.UnmarshalFrom(in, o); err != nil {
+			return fmt.Errorf("read snapshot outcome %d of %d: %w", n+1, header.GetOutcomes(), noEOF(err))
+		}
+		remembered.remember(string(o.GetId()), o.GetResult())
+	}
+	b := newBatch(&snapshot{entries: iradix.New[*Entry](), counts: iradix.New[int]()})
+	for n := range header.GetEntries() {
+		e := &storev1.Entry{}
+		if err := limited.UnmarshalFrom(in, e); err != nil {
+			return fmt.Errorf("read snapshot entry %d of %d: %w", n+1, header.GetEntries(), noEOF(err))
+		}
+		b.restore(decode(e))
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read snapshot: bytes follow the last of %d entries", header.GetEntries())
+	}
+	s.replace(b, header, remembered)
+	return nil
+}
+
+func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *outcomes) {
+	next := b.commit(header.GetIndex())
+	next.revision = header.GetRevision()
+	s.outcomes.byID, s.outcomes.ring, s.outcomes.next = remembered.byID, remembered.ring, remembered.next
+	s.outcomes.total.Store(header.GetTransactions())
+	s.pastMu.Lock()
+	s.past = nil
+	s.pastMu.Unlock()
+	s.publish(next)
+	s.history.reset(next.revision)
+}
+
+// restore puts an entry with the revisions that it had.
+func (b *batch) restore(entry *Entry) {
+	if _, replaced := b.entries.Insert(entry.Key.encode(), entry); !replaced {
+		b.count(entry.Key, 1)
+	}
+}
+
+func encode(e *Entry) *storev1.Entry {
+	return &storev1.Entry{
+		Key:            &storev1.Key{Resource: e.Key.Resource, Namespace: e.Key.Namespace, Name: e.Key.Name},
+		Value:          e.Value,
+		CreateRevision: e.CreateRevision,
+		ModRevision:    e.ModRevision,
+		Index:          e.Index,
+	}
+}
+
+func decode(e *storev1.Entry) *Entry {
+	return &Entry{
+		Key:            keyOf(e.GetKey()),
+		Value:          e.GetValue(),
+		CreateRevision: e.GetCreateRevision(),
+		ModRevision:    e.GetModRevision(),
+		Index:          e.GetIndex(),
+	}
+}
+
+// noEOF turns the end of a stream that should go on into an error that says so.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,126 @@
+// Package state is what the Raft log is applied to: a map of keys to values
+// with revisions, its recent past, and watches on it.
+//
+// It is pure. Apply depends on nothing but what was applied before, so every
+// member that applies the same log holds the same state. Readers take an
+// immutable View and never wait for a writer.
+package state
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	iradix "github.com/hashicorp/go-immutable-radix/v2"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+)
+
+// ErrTooOld says that the asked revision is no longer remembered; the caller
+// lists again.
+var ErrTooOld = errors.New("revision is too old, list again")
+
+// ErrAhead says that the asked revision has not been applied here yet.
+var ErrAhead = errors.New("revision is ahead of this state")
+
+// Store holds the state. Apply and Restore have one caller at a time; all else
+// may be called by anybody at any time.
+type Store struct {
+	current  atomic.Pointer[snapshot]
+	limits   Limits
+	outcomes *outcomes
+	history  *history
+
+	pastMu sync.Mutex
+	past   []*snapshot // ordered by revision, at most Limits.Views
+}
+
+// snapshot is one version of the state. It is never modified.
+type snapshot struct {
+	revision uint64
+	index    uint64
+	entries  *iradix.Tree[*Entry]
+	counts   *iradix.Tree[int]
+}
+
+// Entry is one stored value. It and all it refers to are never modified once
+// stored, and must not be by readers.
+type Entry struct {
+	Key            Key
+	Value          []byte
+	CreateRevision uint64
+	ModRevision    uint64
+	// Index holds the values a watch may select by, e.g. "spec.nodeName=n1".
+	Index []string
+}
+
+// New returns an empty store at revision 0.
+func New() *Store { return NewWithLimits(DefaultLimits()) }
+
+// NewWithLimits returns an empty store that remembers as much as it is told to.
+func NewWithLimits(limits Limits) *Store {
+	s := &Store{limits: limits, outcomes: newOutcomes(), history: newHistory(limits)}
+	s.publish(&snapshot{entries: iradix.New[*Entry](), counts: iradix.New[int]()})
+	return s
+}
+
+// View returns the latest state.
+func (s *Store) View() View { return View{s.current.Load()} }
+
+// ViewAt returns the state as it was at a revision at which a View was once
+// taken, or ErrTooOld when it is no longer remembered, or ErrAhead.
+func (s *Store) ViewAt(revision uint64) (View, error) {
+	if now := s.View(); revision == now.Revision() {
+		return now, nil
+	} else if revision > now.Revision() {
+		return View{}, ErrAhead
+	}
+	s.pastMu.Lock()
+	defer s.pastMu.Unlock()
+	lo, hi := 0, len(s.past)
+	for lo < hi {
+		if mid := (lo + hi) / 2; s.past[mid].revision < revision {
+			lo = mid + 1
+		} else {
+			hi = mid
+		}
+	}
+	if lo == len(s.past) || s.past[lo].revision != revision {
+		return View{}, ErrTooOld
+	}
+	return View{s.past[lo]}, nil
+}
+
+// Apply applies the command found at index of the log and returns a result for
+// each of its transactions.
+func (s *Store) Apply(index uint64, cmd *storev1.Command) []*storev1.Result {
+	b := newBatch(s.current.Load())
+	results := make([]*storev1.Result, len(cmd.GetTransactions()))
+	for i, tx := range cmd.GetTransactions() {
+		results[i] = s.outcomes.once(tx.GetId(), func() *storev1.Result { return b.apply(tx) })
+	}
+	next := b.commit(index)
+	s.publish(next)
+	s.history.append(next.revision, b.events)
+	return results
+}
+
+// Transactions counts the transactions with an id that were ever applied. Of
+// those, the last OutcomesKept are remembered.
+func (s *Store) Transactions() uint64 { return s.outcomes.total.Load() }
+
+// publish makes a version the current one and remembers it.
+func (s *Store) publish(next *snapshot) {
+	previous := s.current.Load()
+	s.current.Store(next)
+	if previous != nil && previous.revision == next.revision {
+		return
+	}
+	s.pastMu.Lock()
+	defer s.pastMu.Unlock()
+	if n := len(s.past); n > 0 && n >= s.limits.Views {
+		s.past[0] = nil
+		s.past = s.past[1:]
+	}
+	s.past = append(s.past, next)
+}
