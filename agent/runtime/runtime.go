@@ -18,6 +18,8 @@ type Runtime interface {
 	// sandboxes ever made and not removed, complete or half made, with their
 	// containers.
 	Pods(ctx context.Context) ([]Pod, error)
+	// Pod returns one pod as Pods does; ErrNotFound when nothing of it is on the node.
+	Pod(ctx context.Context, podUID string) (Pod, error)
 	// EnsureSandbox makes the pod's namespaces (net, ipc, uts), cgroup and
 	// directory; the network is attached by the caller.
 	EnsureSandbox(ctx context.Context, s SandboxConfig) (Sandbox, error)
@@ -52,9 +54,12 @@ type Runtime interface {
 type SandboxConfig struct {
 	PodUID, Namespace, Name string
 	Hostname, Domainname    string
-	HostNetwork             bool
-	CgroupParent            string // the pod's cgroup is made below it
-	Resources               Resources
+	// HostNetwork leaves the pod in the machine's net and uts namespaces.
+	HostNetwork, HostIPC bool
+	// Sysctls of the pod's own namespaces.
+	Sysctls      map[string]string
+	CgroupParent string // the pod's cgroup is made below it
+	Resources    Resources
 	// Annotations are kept with the sandbox and come back from Pods; the pod
 	// worker keeps there what it needs to adopt the pod (its manifest's hash).
 	Annotations map[string]string
@@ -92,7 +97,13 @@ type ContainerConfig struct {
 	NoNewPrivs    bool
 	AddCaps       []string // without CAP_; "ALL" for all
 	DropCaps      []string
-	TerminationMessagePath string // mounted from the host by Mounts already
+	HostPID       bool
+	// StopSignal such as "SIGUSR1"; empty means the image's, else SIGTERM.
+	StopSignal string
+	// OOMScoreAdj is raised to the agent's own where the machine forbids less.
+	OOMScoreAdj int
+	// SeccompUnconfined takes the default filter away.
+	SeccompUnconfined bool
 	// Hash identifies the spec this was made from; comes back from Pods.
 	Hash string
 }
@@ -107,6 +118,8 @@ type User struct {
 type Mount struct {
 	Host, Container string
 	ReadOnly        bool
+	// SizeBytes bounds a tmpfs; 0 means the kernel's default.
+	SizeBytes int64
 }
 
 // Resources are limits of a cgroup; zero means none.
@@ -129,15 +142,17 @@ const (
 
 // Container is one instance of a container.
 type Container struct {
-	ID, Name              string
-	Attempt               int
-	State                 State
-	Pid                   int
-	ImageRef, ImageID     string // as asked for; digest reference
-	CreatedAt, StartedAt  time.Time
-	FinishedAt            time.Time
-	ExitCode              int
-	OOMKilled             bool
+	ID, Name             string
+	Attempt              int
+	State                State
+	Pid                  int
+	ImageRef, ImageID    string // as asked for; digest reference
+	CreatedAt, StartedAt time.Time
+	FinishedAt           time.Time
+	ExitCode             int
+	OOMKilled            bool
+	// Lost says that the runtime knows no exit code (the machine restarted).
+	Lost bool
 	// Err says why a container could not be started (exit code 128).
 	Err     string
 	Hash    string
@@ -163,6 +178,8 @@ type Image struct {
 	// RepoDigest is Ref's repository with the manifest's digest.
 	RepoDigest string
 	Size       int64
+	// User as the image's configuration names it; empty is root.
+	User string
 }
 
 // RegistryAuth is a user of a registry.
