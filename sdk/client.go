@@ -1,0 +1,163 @@
+package sdk
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/resolver"
+	"google.golang.org/grpc/resolver/manual"
+
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+)
+
+const (
+	// keepaliveTime is the shortest that gRPC allows a client.
+	keepaliveTime = 10 * time.Second
+	// unackedTimeout ends a connection whose bytes nobody acknowledges.
+	unackedTimeout = 2 * time.Second
+	// maxMessage is the largest message either way.
+	maxMessage = 64 << 20
+)
+
+// Config says where the cluster is and who calls.
+type Config struct {
+	// Servers are the gRPC addresses (host:port) of the apiservers. One is used
+	// at a time; when it dies or falls silent the client moves to another.
+	Servers []string
+	// TLS authenticates both ends. How the server is verified is the caller's
+	// choice (by CA and group inside a cluster, by name outside). Nil means plain
+	// text, which no real server answers to.
+	TLS *tls.Config
+	// Dialer opens the raw connection; nil is TCP.
+	Dialer func(ctx context.Context, address string) (net.Conn, error)
+	// CallTimeout bounds a call whose context has no deadline; 0 is 30 s.
+	CallTimeout time.Duration
+	// ProbeInterval is how often the server in use is asked whether it still
+	// answers; 0 is 500 ms, negative never.
+	ProbeInterval time.Duration
+	// ProbeTimeout is how long it may take to answer; 0 is 1 s.
+	ProbeTimeout time.Duration
+	// UserAgent names the program to the server.
+	UserAgent string
+	// Logger for changes of server; nil discards.
+	Logger *slog.Logger
+}
+
+// Client is a connection to a cluster. Its methods, and the functions of this
+// package that take one, may be called from any goroutine.
+type Client struct {
+	conn    *grpc.ClientConn
+	objects apiv1.ObjectServiceClient
+	links   *links
+	timeout time.Duration
+	log     *slog.Logger
+
+	stop context.CancelFunc
+	done sync.WaitGroup
+}
+
+// Dial makes a client. It returns at once: the first call connects, and waits
+// for a server for as long as its context allows.
+func Dial(cfg Config) (*Client, error) {
+	if len(cfg.Servers) == 0 {
+		return nil, errors.New("dial: no servers given")
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.CallTimeout == 0 {
+		cfg.CallTimeout = 30 * time.Second
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	c := &Client{timeout: cfg.CallTimeout, log: cfg.Logger.With("component", "sdk"), stop: stop}
+
+	addresses := append([]string(nil), cfg.Servers...)
+	// Clients spread over the servers by where they begin.
+	rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
+	res := manual.NewBuilderWithScheme("muster")
+	c.links = newLinks(addresses, cfg.Dialer, func(order []string) { res.UpdateState(state(order)) })
+	res.InitialState(state(addresses))
+
+	conn, err := grpc.NewClient("muster:///"+addresses[0], options(cfg, res, c.links)...)
+	if err != nil {
+		stop()
+		return nil, fmt.Errorf("dial %v: %w", cfg.Servers, err)
+	}
+	c.conn, c.objects = conn, apiv1.NewObjectServiceClient(conn)
+	if cfg.ProbeInterval >= 0 {
+		p := newProbe(cfg, conn, c.links, c.log)
+		c.done.Go(func() { p.run(ctx) })
+	}
+	return c, nil
+}
+
+func options(cfg Config, res resolver.Builder, l *links) []grpc.DialOption {
+	creds := insecure.NewCredentials()
+	if cfg.TLS != nil {
+		creds = credentials.NewTLS(cfg.TLS)
+	}
+	opts := []grpc.DialOption{
+		grpc.WithResolvers(res),
+		grpc.WithTransportCredentials(creds),
+		grpc.WithContextDialer(l.dial),
+		grpc.WithNoProxy(),
+		grpc.WithDisableServiceConfig(),
+		// pick_first races the addresses 250 ms apart, so a dead first one costs that.
+		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"pick_first":{}}]}`),
+		grpc.WithIdleTimeout(0),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: unackedTimeout}),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			MinConnectTimeout: 2 * time.Second,
+			Backoff:           backoff.Config{BaseDelay: 50 * time.Millisecond, Multiplier: 1.6, Jitter: 0.3, MaxDelay: time.Second},
+		}),
+		grpc.WithDefaultCallOptions(
+			grpc.WaitForReady(true),
+			grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
+	}
+	if cfg.UserAgent != "" {
+		opts = append(opts, grpc.WithUserAgent(cfg.UserAgent))
+	}
+	return opts
+}
+
+func state(addresses []string) resolver.State {
+	var s resolver.State
+	for _, a := range addresses {
+		s.Addresses = append(s.Addresses, resolver.Address{Addr: a})
+	}
+	return s
+}
+
+// Conn is the connection itself, for the cluster's other services.
+func (c *Client) Conn() grpc.ClientConnInterface { return c.conn }
+
+// Server is the address of the server in use, empty when there is none.
+func (c *Client) Server() string { return c.links.current() }
+
+// Close ends the connection, and every call and watch on it.
+func (c *Client) Close() error {
+	c.stop()
+	err := c.conn.Close()
+	c.done.Wait()
+	return err
+}
+
+// bounded gives ctx the default deadline if it has none.
+func (c *Client) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, c.timeout)
+}
