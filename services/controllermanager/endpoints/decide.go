@@ -1,0 +1,153 @@
+// Package endpoints writes the Endpoints object of a Service, for clients that
+// do not know EndpointSlices. Decide is pure; the Controller acts.
+package endpoints
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/musterhq/muster/services/controllermanager/internal/backend"
+)
+
+// maxAddresses of one object; what is beyond is cut and the object says so.
+const maxAddresses = 1000
+
+// managedByLabel and managedBy mark the objects this controller writes.
+const (
+	managedByLabel = "endpoints.kubernetes.io/managed-by"
+	managedBy      = "endpoint-controller"
+)
+
+// Decide returns the Endpoints of the service, from the present one (nil for
+// none) so that what others wrote in its metadata stays.
+func Decide(svc *corev1.Service, backends []backend.Backend, present *corev1.Endpoints) *corev1.Endpoints {
+	want := &corev1.Endpoints{}
+	if present != nil {
+		want = present.DeepCopy()
+	}
+	want.Namespace, want.Name = svc.Namespace, svc.Name
+	want.Labels = maps.Clone(svc.Labels)
+	if want.Labels == nil {
+		want.Labels = map[string]string{}
+	}
+	delete(want.Labels, corev1.IsHeadlessService)
+	if svc.Spec.ClusterIP == corev1.ClusterIPNone {
+		want.Labels[corev1.IsHeadlessService] = ""
+	}
+	want.Labels[managedByLabel] = managedBy
+	subsets, cut := subsetsOf(svc, backends)
+	want.Subsets = subsets
+	delete(want.Annotations, corev1.EndpointsOverCapacity)
+	if cut {
+		if want.Annotations == nil {
+			want.Annotations = map[string]string{}
+		}
+		want.Annotations[corev1.EndpointsOverCapacity] = "truncated"
+	}
+	return want
+}
+
+// subsetsOf groups the addresses by their ports, as Kubernetes orders them.
+func subsetsOf(svc *corev1.Service, backends []backend.Backend) ([]corev1.EndpointSubset, bool) {
+	byPorts := map[string]*corev1.EndpointSubset{}
+	count, cut := 0, false
+	for _, b := range readyFirst(backends) {
+		address := b.Address(family(svc))
+		if address == "" || (b.Terminating && !svc.Spec.PublishNotReadyAddresses) {
+			continue
+		}
+		if count++; count > maxAddresses {
+			cut = true
+			break
+		}
+		ports := endpointPorts(b.Ports)
+		key := fmt.Sprint(portKey(ports))
+		if byPorts[key] == nil {
+			byPorts[key] = &corev1.EndpointSubset{Ports: ports}
+		}
+		add(byPorts[key], svc, b, address)
+	}
+	var out []corev1.EndpointSubset
+	for _, key := range slices.Sorted(maps.Keys(byPorts)) {
+		s := byPorts[key]
+		sortAddresses(s.Addresses)
+		sortAddresses(s.NotReadyAddresses)
+		out = append(out, *s)
+	}
+	return out, cut
+}
+
+// readyFirst makes sure that it is not a working address that is cut.
+func readyFirst(backends []backend.Backend) []backend.Backend {
+	sorted := slices.Clone(backends)
+	slices.SortStableFunc(sorted, func(a, b backend.Backend) int {
+		switch {
+		case a.Ready == b.Ready:
+			return 0
+		case a.Ready:
+			return -1
+		}
+		return 1
+	})
+	return sorted
+}
+
+func add(s *corev1.EndpointSubset, svc *corev1.Service, b backend.Backend, address string) {
+	a := corev1.EndpointAddress{
+		IP:        address,
+		Hostname:  b.Hostname(svc),
+		TargetRef: &corev1.ObjectReference{Kind: "Pod", Namespace: b.Pod.Namespace, Name: b.Pod.Name, UID: b.Pod.UID},
+	}
+	if node := b.Pod.Spec.NodeName; node != "" {
+		a.NodeName = &node
+	}
+	if b.Ready {
+		s.Addresses = append(s.Addresses, a)
+	} else {
+		s.NotReadyAddresses = append(s.NotReadyAddresses, a)
+	}
+}
+
+func family(svc *corev1.Service) corev1.IPFamily {
+	if len(svc.Spec.IPFamilies) > 0 {
+		return svc.Spec.IPFamilies[0]
+	}
+	if strings.Contains(svc.Spec.ClusterIP, ":") {
+		return corev1.IPv6Protocol
+	}
+	return corev1.IPv4Protocol
+}
+
+func endpointPorts(ports []backend.Port) []corev1.EndpointPort {
+	var out []corev1.EndpointPort
+	for _, p := range ports {
+		out = append(out, corev1.EndpointPort{Name: p.Name, Port: p.Number, Protocol: p.Protocol, AppProtocol: p.AppProtocol})
+	}
+	slices.SortFunc(out, func(a, b corev1.EndpointPort) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Port, b.Port), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return out
+}
+
+func portKey(ports []corev1.EndpointPort) []string {
+	var out []string
+	for _, p := range ports {
+		app := ""
+		if p.AppProtocol != nil {
+			app = *p.AppProtocol
+		}
+		out = append(out, fmt.Sprintf("%s/%d/%s/%s", p.Name, p.Port, p.Protocol, app))
+	}
+	return out
+}
+
+func sortAddresses(addresses []corev1.EndpointAddress) {
+	slices.SortFunc(addresses, func(a, b corev1.EndpointAddress) int {
+		return cmp.Or(cmp.Compare(a.IP, b.IP), cmp.Compare(string(a.TargetRef.UID), string(b.TargetRef.UID)))
+	})
+}
