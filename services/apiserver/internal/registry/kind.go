@@ -85,6 +85,13 @@ type Kind struct {
 	// deletion; requested is nil when the client named none. 0, and a nil
 	// function, mean that the object goes at once.
 	GracePeriod func(obj Object, requested *int64) int64
+	// PrepareDelete changes an object that is to be deleted and stays for a
+	// while, after its deletionTimestamp is set (a namespace's phase).
+	PrepareDelete func(obj Object)
+	// Held tells whether something beside metadata.finalizers and grace keeps a
+	// deleted object (a namespace's spec.finalizers): it goes with the update
+	// after which nothing does.
+	Held func(obj Object) bool
 	// Finalizers lists finalizers that every new object gets.
 	Finalizers []string
 	// DefaultPropagation is what a deletion without propagationPolicy means.
@@ -92,6 +99,9 @@ type Kind struct {
 
 	// Columns of server-side tables, after Name.
 	Columns []Column
+	// NoNameColumn says that the table does not begin with Name: the kind's own
+	// columns hold it where it belongs (events).
+	NoNameColumn bool
 	// Subresources the kind has, by name: "status", "scale", "binding", "log".
 	Subresources []Subresource
 }
@@ -123,8 +133,12 @@ type Subresource struct {
 	// Get makes the subresource's object from the main one ("scale").
 	Get func(obj Object) (Object, error)
 	// Apply changes obj as the subresource's object says ("scale", "binding").
-	// The result is validated and stored like an update.
+	// The result is validated and stored like an update, unless Direct is set.
 	Apply func(obj Object, sub Object) error
+	// Direct says that Apply checks and prepares all by itself: its result is
+	// stored without PrepareUpdate and ValidateUpdate, which refuse or undo just
+	// what the subresource is for ("binding", "finalize").
+	Direct bool
 	// NewObject returns an empty subresource object; nil for "status" and "log".
 	NewObject func() Object
 }

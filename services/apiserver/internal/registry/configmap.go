@@ -1,0 +1,83 @@
+package registry
+
+import (
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func configMapKind() *Kind {
+	return &Kind{
+		GVK: corev1.SchemeGroupVersion.WithKind("ConfigMap"), Resource: "configmaps", Singular: "configmap",
+		ShortNames: []string{"cm"}, Namespaced: true,
+		Type:    "k8s.io.api.core.v1.ConfigMap",
+		New:     func() Object { return &corev1.ConfigMap{} },
+		NewList: func() runtime.Object { return &corev1.ConfigMapList{} },
+
+		PrepareCreate:  create(func(obj *corev1.ConfigMap) { noGeneration(obj) }),
+		PrepareUpdate:  keepGeneration,
+		Validate:       check(validateConfigMap),
+		ValidateUpdate: checkUpdate(validateConfigMapUpdate),
+
+		DefaultPropagation: metav1.DeletePropagationBackground,
+		Columns: []Column{
+			column("Data", "string", corev1.ConfigMap{}.SwaggerDoc()["data"], func(obj *corev1.ConfigMap) any {
+				return int64(len(obj.Data) + len(obj.BinaryData))
+			}),
+			ageColumn(),
+		},
+	}
+}
+
+func validateConfigMap(obj *corev1.ConfigMap) field.ErrorList {
+	var errs field.ErrorList
+	size := 0
+	for _, key := range slices.Sorted(maps.Keys(obj.Data)) {
+		errs = append(errs, validateDataKey(field.NewPath("data"), key)...)
+		if _, both := obj.BinaryData[key]; both {
+			errs = append(errs, field.Invalid(field.NewPath("data").Key(key), key, "duplicate of key present in binaryData"))
+		}
+		size += len(obj.Data[key])
+	}
+	for _, key := range slices.Sorted(maps.Keys(obj.BinaryData)) {
+		errs = append(errs, validateDataKey(field.NewPath("binaryData"), key)...)
+		size += len(obj.BinaryData[key])
+	}
+	if size > corev1.MaxSecretSize {
+		// Kubernetes names no field here: the sum is too much, not one of them.
+		errs = append(errs, field.TooLong(field.NewPath(""), "" /* unused */, corev1.MaxSecretSize))
+	}
+	return errs
+}
+
+func validateDataKey(path *field.Path, key string) field.ErrorList {
+	var errs field.ErrorList
+	for _, msg := range validation.IsConfigMapKey(key) {
+		errs = append(errs, field.Invalid(path.Key(key), key, msg))
+	}
+	return errs
+}
+
+const immutableSet = "field is immutable when `immutable` is set"
+
+func validateConfigMapUpdate(obj, old *corev1.ConfigMap) field.ErrorList {
+	if old.Immutable == nil || !*old.Immutable {
+		return nil
+	}
+	var errs field.ErrorList
+	if obj.Immutable == nil || !*obj.Immutable {
+		errs = append(errs, field.Forbidden(field.NewPath("immutable"), immutableSet))
+	}
+	if !equal(obj.Data, old.Data) {
+		errs = append(errs, field.Forbidden(field.NewPath("data"), immutableSet))
+	}
+	if !equal(obj.BinaryData, old.BinaryData) {
+		errs = append(errs, field.Forbidden(field.NewPath("binaryData"), immutableSet))
+	}
+	return errs
+}

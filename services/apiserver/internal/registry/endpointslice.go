@@ -1,0 +1,73 @@
+package registry
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/utils/ptr"
+)
+
+func endpointSliceKind() *Kind {
+	return &Kind{
+		GVK: discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), Resource: "endpointslices", Singular: "endpointslice",
+		Namespaced: true,
+		Type:       "k8s.io.api.discovery.v1.EndpointSlice",
+		New:        func() Object { return &discoveryv1.EndpointSlice{} },
+		NewList:    func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
+
+		Default:       mutate(defaultEndpointSlice),
+		PrepareCreate: create(func(obj *discoveryv1.EndpointSlice) { obj.Generation = 1 }),
+		PrepareUpdate: update(func(obj, old *discoveryv1.EndpointSlice) {
+			raiseGeneration(obj, old, !equal(obj.Endpoints, old.Endpoints) || !equal(obj.Ports, old.Ports) ||
+				obj.AddressType != old.AddressType || !equal(obj.Labels, old.Labels) || !equal(obj.Annotations, old.Annotations))
+		}),
+		Validate:       check(validateEndpointSlice),
+		ValidateUpdate: checkUpdate(validateEndpointSliceUpdate),
+
+		DefaultPropagation: metav1.DeletePropagationBackground,
+		Columns:            endpointSliceColumns(),
+	}
+}
+
+func defaultEndpointSlice(obj *discoveryv1.EndpointSlice) {
+	for i := range obj.Ports {
+		if obj.Ports[i].Name == nil {
+			obj.Ports[i].Name = ptr.To("")
+		}
+		if obj.Ports[i].Protocol == nil {
+			obj.Ports[i].Protocol = ptr.To(corev1.ProtocolTCP)
+		}
+	}
+}
+
+func endpointSliceColumns() []Column {
+	doc := discoveryv1.EndpointSlice{}.SwaggerDoc()
+	return []Column{
+		column("AddressType", "string", doc["addressType"], func(obj *discoveryv1.EndpointSlice) any { return string(obj.AddressType) }),
+		column("Ports", "string", doc["ports"], func(obj *discoveryv1.EndpointSlice) any {
+			var ports []string
+			for _, p := range obj.Ports {
+				switch {
+				case p.Port != nil:
+					ports = append(ports, strconv.Itoa(int(*p.Port)))
+				case p.Name != nil:
+					ports = append(ports, *p.Name)
+				default:
+					ports = append(ports, "*")
+				}
+			}
+			return shorten(ports, 3, unsetCell)
+		}),
+		column("Endpoints", "string", doc["endpoints"], func(obj *discoveryv1.EndpointSlice) any {
+			var list []string
+			for _, e := range obj.Endpoints {
+				list = append(list, e.Addresses...)
+			}
+			return shorten(list, 3, unsetCell)
+		}),
+		ageColumn(),
+	}
+}

@@ -1,0 +1,151 @@
+package registry
+
+import (
+	"fmt"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+func podKind() *Kind {
+	gvk := corev1.SchemeGroupVersion.WithKind("Pod")
+	return &Kind{
+		GVK: gvk, Resource: "pods", Singular: "pod", ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true,
+		Type:    "k8s.io.api.core.v1.Pod",
+		New:     func() Object { return &corev1.Pod{} },
+		NewList: func() runtime.Object { return &corev1.PodList{} },
+
+		Default:             mutate(defaultPod),
+		PrepareCreate:       create(preparePod),
+		PrepareUpdate:       update(updatePod),
+		PrepareStatusUpdate: update(updatePodStatus),
+
+		Validate:             check(validatePod),
+		ValidateUpdate:       checkUpdate(validatePodUpdate),
+		ValidateStatusUpdate: checkUpdate(validatePodStatusUpdate),
+
+		Fields:  podFields,
+		Indexed: []string{"spec.nodeName"},
+
+		GracePeriod:        podGracePeriod,
+		DefaultPropagation: metav1.DeletePropagationBackground,
+		Columns:            podColumns(),
+		Subresources: []Subresource{statusSubresource(gvk), {
+			Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, Direct: true,
+			NewObject: func() Object { return &corev1.Binding{} },
+			Apply:     func(obj, sub Object) error { return bindPod(obj.(*corev1.Pod), sub.(*corev1.Binding)) },
+		}, {
+			Name: "log", GVK: gvk, Verbs: []string{"get"},
+		}},
+	}
+}
+
+func preparePod(obj *corev1.Pod) {
+	obj.Generation = 1
+	obj.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podQOS(&obj.Spec)}
+}
+
+func updatePod(obj, old *corev1.Pod) {
+	obj.Status = old.Status
+	raiseGeneration(obj, old, !equal(obj.Spec, old.Spec))
+}
+
+func updatePodStatus(obj, old *corev1.Pod) {
+	keepGeneration(obj, old)
+	obj.Spec = old.Spec
+	obj.DeletionTimestamp = old.DeletionTimestamp
+	obj.DeletionGracePeriodSeconds = old.DeletionGracePeriodSeconds
+	obj.OwnerReferences = old.OwnerReferences
+	if obj.Status.QOSClass == "" {
+		obj.Status.QOSClass = old.Status.QOSClass
+	}
+}
+
+func podFields(o Object) fields.Set {
+	obj := o.(*corev1.Pod)
+	ip := obj.Status.PodIP
+	if len(obj.Status.PodIPs) > 0 {
+		ip = obj.Status.PodIPs[0].IP
+	}
+	return fields.Set{
+		"spec.nodeName":            obj.Spec.NodeName,
+		"spec.restartPolicy":       string(obj.Spec.RestartPolicy),
+		"spec.schedulerName":       obj.Spec.SchedulerName,
+		"spec.serviceAccountName":  obj.Spec.ServiceAccountName,
+		"spec.hostNetwork":         strconv.FormatBool(obj.Spec.HostNetwork),
+		"status.phase":             string(obj.Status.Phase),
+		"status.podIP":             ip,
+		"status.nominatedNodeName": obj.Status.NominatedNodeName,
+	}
+}
+
+func podTerminal(obj *corev1.Pod) bool {
+	return obj.Status.Phase == corev1.PodSucceeded || obj.Status.Phase == corev1.PodFailed
+}
+
+// podGracePeriod gives nothing to a pod that has nothing running.
+func podGracePeriod(o Object, requested *int64) int64 {
+	obj := o.(*corev1.Pod)
+	var grace int64
+	switch {
+	case requested != nil:
+		grace = *requested
+	case obj.Spec.TerminationGracePeriodSeconds != nil:
+		grace = *obj.Spec.TerminationGracePeriodSeconds
+	}
+	if obj.Spec.NodeName == "" || podTerminal(obj) {
+		return 0
+	}
+	if grace < 0 {
+		return 1
+	}
+	return grace
+}
+
+// bindPod gives the pod its node, once.
+func bindPod(obj *corev1.Pod, b *corev1.Binding) error {
+	conflict := func(format string, args ...any) error {
+		return apierrors.NewConflict(corev1.Resource("pods/binding"), obj.Name, fmt.Errorf(format, args...))
+	}
+	switch {
+	case b.Target.Kind != "" && b.Target.Kind != "Node":
+		return apierrors.NewBadRequest(fmt.Sprintf("target.kind: Unsupported value: %q: supported values: \"Node\", \"<empty>\"", b.Target.Kind))
+	case b.Target.Name == "":
+		return apierrors.NewBadRequest("target.name: Required value")
+	case b.UID != "" && b.UID != obj.UID:
+		return conflict("the UID in the binding (%s) does not match the UID in record (%s)", b.UID, obj.UID)
+	case obj.DeletionTimestamp != nil:
+		return conflict("pod %s is being deleted, cannot be assigned to a host", obj.Name)
+	case obj.Spec.NodeName != "":
+		return conflict("pod %s is already assigned to node %q", obj.Name, obj.Spec.NodeName)
+	}
+	obj.Spec.NodeName = b.Target.Name
+	obj.Generation++
+	for key, value := range b.Annotations {
+		metav1.SetMetaDataAnnotation(&obj.ObjectMeta, key, value)
+	}
+	setPodScheduled(obj)
+	return nil
+}
+
+func setPodScheduled(obj *corev1.Pod) {
+	scheduled := corev1.PodCondition{
+		Type: corev1.PodScheduled, Status: corev1.ConditionTrue,
+		LastTransitionTime: metav1.Now(), ObservedGeneration: obj.Generation,
+	}
+	for i, c := range obj.Status.Conditions {
+		if c.Type != corev1.PodScheduled {
+			continue
+		}
+		if c.Status == scheduled.Status {
+			scheduled.LastTransitionTime = c.LastTransitionTime
+		}
+		obj.Status.Conditions[i] = scheduled
+		return
+	}
+	obj.Status.Conditions = append(obj.Status.Conditions, scheduled)
+}

@@ -1,0 +1,66 @@
+package registry
+
+import (
+	"fmt"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+)
+
+// scaled are the parts of an object that its scale shows.
+type scaled struct {
+	spec     **int32
+	status   int32
+	selector *metav1.LabelSelector
+}
+
+func deploymentScale() Subresource {
+	return scaleSubresource(func(o Object) scaled {
+		obj := o.(*appsv1.Deployment)
+		return scaled{&obj.Spec.Replicas, obj.Status.Replicas, obj.Spec.Selector}
+	})
+}
+
+func replicaSetScale() Subresource {
+	return scaleSubresource(func(o Object) scaled {
+		obj := o.(*appsv1.ReplicaSet)
+		return scaled{&obj.Spec.Replicas, obj.Status.Replicas, obj.Spec.Selector}
+	})
+}
+
+func scaleSubresource(parts func(Object) scaled) Subresource {
+	return Subresource{
+		Name: "scale", GVK: autoscalingv1.SchemeGroupVersion.WithKind("Scale"), Verbs: []string{"get", "patch", "update"},
+		NewObject: func() Object { return &autoscalingv1.Scale{} },
+		Get: func(obj Object) (Object, error) {
+			p := parts(obj)
+			selector, err := metav1.LabelSelectorAsSelector(p.selector)
+			if err != nil {
+				return nil, fmt.Errorf("scale of %s/%s: %w", obj.GetNamespace(), obj.GetName(), err)
+			}
+			return &autoscalingv1.Scale{
+				TypeMeta: metav1.TypeMeta{APIVersion: "autoscaling/v1", Kind: "Scale"},
+				ObjectMeta: metav1.ObjectMeta{
+					Name: obj.GetName(), Namespace: obj.GetNamespace(), UID: obj.GetUID(),
+					ResourceVersion: obj.GetResourceVersion(), CreationTimestamp: obj.GetCreationTimestamp(),
+				},
+				Spec:   autoscalingv1.ScaleSpec{Replicas: ptr.Deref(*p.spec, 0)},
+				Status: autoscalingv1.ScaleStatus{Replicas: p.status, Selector: selector.String()},
+			}, nil
+		},
+		Apply: func(obj, sub Object) error {
+			scale := sub.(*autoscalingv1.Scale)
+			if scale.Spec.Replicas < 0 {
+				path := field.NewPath("spec", "replicas")
+				return apierrors.NewInvalid(autoscalingv1.SchemeGroupVersion.WithKind("Scale").GroupKind(), scale.Name,
+					field.ErrorList{field.Invalid(path, scale.Spec.Replicas, "must be greater than or equal to 0")})
+			}
+			*parts(obj).spec = ptr.To(scale.Spec.Replicas)
+			return nil
+		},
+	}
+}

@@ -1,0 +1,121 @@
+package registry
+
+import (
+	"encoding/json"
+	"maps"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+func secretKind() *Kind {
+	return &Kind{
+		GVK: corev1.SchemeGroupVersion.WithKind("Secret"), Resource: "secrets", Singular: "secret", Namespaced: true,
+		Type:    "k8s.io.api.core.v1.Secret",
+		New:     func() Object { return &corev1.Secret{} },
+		NewList: func() runtime.Object { return &corev1.SecretList{} },
+
+		Default:        mutate(defaultSecret),
+		PrepareCreate:  create(func(obj *corev1.Secret) { noGeneration(obj) }),
+		PrepareUpdate:  keepGeneration,
+		Validate:       check(validateSecret),
+		ValidateUpdate: checkUpdate(validateSecretUpdate),
+
+		Fields:             func(obj Object) fields.Set { return fields.Set{"type": string(obj.(*corev1.Secret).Type)} },
+		DefaultPropagation: metav1.DeletePropagationBackground,
+		Columns: []Column{
+			column("Type", "string", corev1.Secret{}.SwaggerDoc()["type"], func(obj *corev1.Secret) any { return string(obj.Type) }),
+			column("Data", "string", corev1.Secret{}.SwaggerDoc()["data"], func(obj *corev1.Secret) any { return int64(len(obj.Data)) }),
+			ageColumn(),
+		},
+	}
+}
+
+func defaultSecret(obj *corev1.Secret) {
+	if obj.Type == "" {
+		obj.Type = corev1.SecretTypeOpaque
+	}
+	// stringData is for writing only: it ends up in data and wins over it.
+	for key, value := range obj.StringData {
+		if obj.Data == nil {
+			obj.Data = map[string][]byte{}
+		}
+		obj.Data[key] = []byte(value)
+	}
+	obj.StringData = nil
+}
+
+func validateSecret(obj *corev1.Secret) field.ErrorList {
+	var errs field.ErrorList
+	data := field.NewPath("data")
+	size := 0
+	for _, key := range slices.Sorted(maps.Keys(obj.Data)) {
+		errs = append(errs, validateDataKey(data, key)...)
+		size += len(obj.Data[key])
+	}
+	if size > corev1.MaxSecretSize {
+		errs = append(errs, field.TooLong(data, "" /* unused */, corev1.MaxSecretSize))
+	}
+	return append(errs, validateSecretType(obj, data)...)
+}
+
+func validateSecretType(obj *corev1.Secret, data *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	require := func(keys ...string) {
+		for _, key := range keys {
+			if _, ok := obj.Data[key]; !ok {
+				errs = append(errs, field.Required(data.Key(key), ""))
+			}
+		}
+	}
+	requireJSON := func(key string) {
+		require(key)
+		if value, ok := obj.Data[key]; ok {
+			if err := json.Unmarshal(value, &map[string]any{}); err != nil {
+				errs = append(errs, field.Invalid(data.Key(key), "<secret contents redacted>", err.Error()))
+			}
+		}
+	}
+	switch obj.Type {
+	case corev1.SecretTypeServiceAccountToken:
+		if obj.Annotations[corev1.ServiceAccountNameKey] == "" {
+			errs = append(errs, field.Required(field.NewPath("metadata", "annotations").Key(corev1.ServiceAccountNameKey), ""))
+		}
+	case corev1.SecretTypeDockercfg:
+		requireJSON(corev1.DockerConfigKey)
+	case corev1.SecretTypeDockerConfigJson:
+		requireJSON(corev1.DockerConfigJsonKey)
+	case corev1.SecretTypeBasicAuth:
+		_, user := obj.Data[corev1.BasicAuthUsernameKey]
+		_, password := obj.Data[corev1.BasicAuthPasswordKey]
+		if !user && !password {
+			require(corev1.BasicAuthUsernameKey, corev1.BasicAuthPasswordKey)
+		}
+	case corev1.SecretTypeSSHAuth:
+		if len(obj.Data[corev1.SSHAuthPrivateKey]) == 0 {
+			errs = append(errs, field.Required(data.Key(corev1.SSHAuthPrivateKey), ""))
+		}
+	case corev1.SecretTypeTLS:
+		require(corev1.TLSCertKey, corev1.TLSPrivateKeyKey)
+	}
+	return errs
+}
+
+func validateSecretUpdate(obj, old *corev1.Secret) field.ErrorList {
+	errs := apivalidation.ValidateImmutableField(obj.Type, old.Type, field.NewPath("type"))
+	if old.Immutable == nil || !*old.Immutable {
+		return errs
+	}
+	if obj.Immutable == nil || !*obj.Immutable {
+		errs = append(errs, field.Forbidden(field.NewPath("immutable"), immutableSet))
+	}
+	if !equal(obj.Data, old.Data) {
+		errs = append(errs, field.Forbidden(field.NewPath("data"), immutableSet))
+	}
+	return errs
+}

@@ -1,0 +1,47 @@
+package registry
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+)
+
+func serviceColumns() []Column {
+	doc := corev1.ServiceSpec{}.SwaggerDoc()
+	return []Column{
+		column("Type", "string", doc["type"], func(obj *corev1.Service) any { return string(obj.Spec.Type) }),
+		column("Cluster-IP", "string", doc["clusterIP"], func(obj *corev1.Service) any {
+			if len(obj.Spec.ClusterIPs) > 0 {
+				return orNone(obj.Spec.ClusterIPs[0])
+			}
+			return orNone(obj.Spec.ClusterIP)
+		}),
+		column("External-IP", "string", doc["externalIPs"], func(obj *corev1.Service) any { return externalIP(obj) }),
+		column("Port(s)", "string", doc["ports"], func(obj *corev1.Service) any { return servicePorts(obj.Spec.Ports) }),
+		ageColumn(),
+		wide(column("Selector", "string", doc["selector"], func(obj *corev1.Service) any {
+			return orNone(labels.FormatLabels(obj.Spec.Selector))
+		})),
+	}
+}
+
+func externalIP(obj *corev1.Service) string {
+	if obj.Spec.Type == corev1.ServiceTypeExternalName {
+		return obj.Spec.ExternalName
+	}
+	return orNone(strings.Join(obj.Spec.ExternalIPs, ","))
+}
+
+func servicePorts(ports []corev1.ServicePort) string {
+	var parts []string
+	for _, p := range ports {
+		if p.NodePort > 0 {
+			parts = append(parts, fmt.Sprintf("%d:%d/%s", p.Port, p.NodePort, p.Protocol))
+		} else {
+			parts = append(parts, fmt.Sprintf("%d/%s", p.Port, p.Protocol))
+		}
+	}
+	return orNone(strings.Join(parts, ","))
+}

@@ -1,0 +1,112 @@
+package registry
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Table finds kinds. It is never changed after New and may be read from any
+// goroutine.
+type Table struct {
+	kinds      []*Kind
+	byResource map[schema.GroupVersionResource]*Kind
+	byKind     map[schema.GroupVersionKind]*Kind
+	byType     map[string]*Kind
+	byStore    map[string]*Kind
+	byShort    map[string]*Kind
+}
+
+// All builds every kind that Muster serves, core group first.
+func All(o Options) []*Kind {
+	o = o.withDefaults()
+	return []*Kind{
+		namespaceKind(),
+		nodeKind(),
+		podKind(),
+		serviceKind(o),
+		endpointsKind(),
+		configMapKind(),
+		secretKind(),
+		serviceAccountKind(),
+		eventKind(),
+		deploymentKind(),
+		replicaSetKind(),
+		endpointSliceKind(),
+		leaseKind(),
+	}
+}
+
+// New builds the table of all kinds.
+func New(o Options) *Table { return newTable(All(o)) }
+
+func newTable(kinds []*Kind) *Table {
+	t := &Table{
+		kinds:      kinds,
+		byResource: map[schema.GroupVersionResource]*Kind{},
+		byKind:     map[schema.GroupVersionKind]*Kind{},
+		byType:     map[string]*Kind{},
+		byStore:    map[string]*Kind{},
+		byShort:    map[string]*Kind{},
+	}
+	for _, k := range kinds {
+		t.byResource[k.GVR()] = k
+		t.byKind[k.GVK] = k
+		t.byType[k.Type] = k
+		t.byStore[k.StoreResource()] = k
+		for _, name := range append([]string{k.Resource, k.Singular}, k.ShortNames...) {
+			if _, taken := t.byShort[name]; !taken {
+				t.byShort[name] = k
+			}
+		}
+	}
+	return t
+}
+
+// Kinds returns all kinds, core group first.
+func (t *Table) Kinds() []*Kind { return slices.Clone(t.kinds) }
+
+// ByResource finds a kind by group, version and plural.
+func (t *Table) ByResource(gvr schema.GroupVersionResource) (*Kind, bool) {
+	k, ok := t.byResource[gvr]
+	return k, ok
+}
+
+// ByKind finds a kind by group, version and kind.
+func (t *Table) ByKind(gvk schema.GroupVersionKind) (*Kind, bool) {
+	k, ok := t.byKind[gvk]
+	return k, ok
+}
+
+// ByType finds a kind by its protobuf message name: "k8s.io.api.core.v1.Pod".
+func (t *Table) ByType(name string) (*Kind, bool) {
+	k, ok := t.byType[name]
+	return k, ok
+}
+
+// ByStoreResource finds a kind by what the state calls it: "deployments.apps".
+func (t *Table) ByStoreResource(resource string) (*Kind, bool) {
+	k, ok := t.byStore[resource]
+	return k, ok
+}
+
+// ByShortName finds a kind by plural, singular or short name: "po".
+func (t *Table) ByShortName(name string) (*Kind, bool) {
+	k, ok := t.byShort[name]
+	return k, ok
+}
+
+// GVR returns the resource with its group and version.
+func (k *Kind) GVR() schema.GroupVersionResource {
+	return k.GVK.GroupVersion().WithResource(k.Resource)
+}
+
+// Subresource finds a subresource by name.
+func (k *Kind) Subresource(name string) (*Subresource, bool) {
+	for i := range k.Subresources {
+		if k.Subresources[i].Name == name {
+			return &k.Subresources[i], true
+		}
+	}
+	return nil, false
+}
