@@ -19,6 +19,7 @@ type Network struct {
 	listeners map[string]*listener // by host:port
 	cut       map[string]bool      // by host
 	conns     map[*conn]struct{}
+	gossips   map[string]*gossip // by host:port
 }
 
 // New returns a network without hosts.
@@ -27,6 +28,7 @@ func New() *Network {
 		listeners: map[string]*listener{},
 		cut:       map[string]bool{},
 		conns:     map[*conn]struct{}{},
+		gossips:   map[string]*gossip{},
 	}
 }
 
