@@ -41,6 +41,9 @@ type Service struct {
 	Endpoints []netip.AddrPort // ready ones, sorted; none: connections are refused
 	// Draining endpoints take no new connections and keep those they have.
 	Draining []netip.AddrPort
+	// PreserveSource keeps the client's address on the node port
+	// (externalTrafficPolicy Local: the endpoints are all on this node).
+	PreserveSource bool
 }
 
 // Applier makes the kernel's rules those that it is given. Sync and Cleanup are
