@@ -44,7 +44,7 @@ func (p *pending) creating(set types.UID, names []string, now time.Time) {
 	}
 }
 
-// created forgets pods that the cache shows, or that were not created after all.
+// forget drops pods that the cache shows, or that were not created after all.
 func (p *pending) forget(set types.UID, names ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -102,6 +102,14 @@ func (p *pending) going(set types.UID, keep func(types.UID) bool, now time.Time)
 		out[uid] = true
 	}
 	return out
+}
+
+// waiting says whether anything asked for has not been seen.
+func (p *pending) waiting(set types.UID) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	a := p.sets[set]
+	return a != nil && len(a.created)+len(a.deleted) > 0
 }
 
 // drop forgets a set that is gone.

@@ -1,0 +1,223 @@
+package replicaset
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/musterhq/muster/sdk"
+	"github.com/musterhq/muster/sdk/controller"
+	"github.com/musterhq/muster/services/controllermanager/internal/claim"
+	"github.com/musterhq/muster/services/controllermanager/internal/lookup"
+)
+
+// Recorder tells the user what happened to an object.
+type Recorder interface {
+	Event(obj sdk.Object, eventType, reason, format string, args ...any)
+}
+
+// Controller carries out what Decide plans.
+type Controller struct {
+	client  *sdk.Client
+	events  Recorder
+	sets    lookup.ByOwner[*appsv1.ReplicaSet]
+	pods    lookup.ByOwner[*corev1.Pod]
+	pending *pending
+}
+
+// New makes the controller; call it before the caches run.
+func New(client *sdk.Client, caches *controller.Caches, events Recorder) *Controller {
+	c := &Controller{
+		client: client, events: events, pending: newPending(),
+		sets: lookup.Owners[*appsv1.ReplicaSet](caches),
+		pods: lookup.Owners[*corev1.Pod](caches),
+	}
+	c.sets.OnChange(func(old, new *appsv1.ReplicaSet) {
+		if new == nil {
+			c.pending.drop(old.UID)
+		}
+	})
+	return c
+}
+
+// Name implements controller.Controller.
+func (c *Controller) Name() string { return "replicaset" }
+
+// Inputs implements controller.Controller.
+func (c *Controller) Inputs() []controller.Input {
+	return []controller.Input{
+		controller.For(controller.Self[*appsv1.ReplicaSet]),
+		controller.For(c.ofPod),
+	}
+}
+
+// Outputs implements controller.Controller.
+func (c *Controller) Outputs() []string {
+	return []string{"replicasets/status", controller.Shared("pods")}
+}
+
+// ofPod finds the sets that a changed pod concerns: its owner or, for an orphan,
+// those that would take it.
+func (c *Controller) ofPod(pod *corev1.Pod) []controller.Request {
+	if metav1.GetControllerOfNoCopy(pod) != nil {
+		return controller.OwnerOf[*corev1.Pod](kind.Kind)(pod)
+	}
+	var out []controller.Request
+	for _, rs := range c.sets.List() {
+		if rs.Namespace != pod.Namespace {
+			continue
+		}
+		selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
+		if err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) {
+			out = append(out, controller.Request{Namespace: rs.Namespace, Name: rs.Name})
+		}
+	}
+	return out
+}
+
+// Reconcile implements controller.Controller.
+func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (controller.Result, error) {
+	rs, ok := c.sets.Get(req.Namespace, req.Name)
+	if !ok {
+		return controller.Result{}, nil
+	}
+	selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
+	if err != nil {
+		return controller.Result{}, fmt.Errorf("read selector of replica set %s/%s: %w", rs.Namespace, rs.Name, err)
+	}
+	claims := claim.Sort(rs, selector, append(c.pods.Of(rs.UID), c.pods.Orphans(rs.Namespace)...))
+	claims.Adopt = withoutEnded(claims.Adopt)
+	if len(claims.Adopt)+len(claims.Release) > 0 {
+		// The change comes back through the cache and starts the next round.
+		return controller.Result{}, c.claim(ctx, rs, claims)
+	}
+	now := time.Now()
+	plan, err := c.plan(ctx, rs, claims.Owned, now)
+	if err != nil {
+		return controller.Result{}, err
+	}
+	reason, acted := c.act(ctx, rs, plan)
+	status := plan.Status
+	status.Conditions = FailureCondition(status.Conditions, reason, acted, now.Truncate(time.Second))
+	if !SameStatus(status, rs.Status) {
+		updated := rs.DeepCopy()
+		updated.Status = status
+		if _, err := sdk.UpdateStatus(ctx, c.client, updated); err != nil && !apierrors.IsNotFound(err) {
+			return controller.Result{}, errors.Join(acted, err)
+		}
+	}
+	return controller.Result{RequeueAfter: c.next(rs, plan)}, acted
+}
+
+// next is when to look again: when a pod becomes available by waiting, and when
+// what was asked for should have been seen.
+func (c *Controller) next(rs *appsv1.ReplicaSet, plan Plan) time.Duration {
+	after := plan.RequeueAfter
+	if waiting := c.pending.waiting(rs.UID); waiting && (after == 0 || doubtAfter < after) {
+		after = doubtAfter + time.Second
+	}
+	return after
+}
+
+// plan decides with what is known of pods that the cache does not show yet.
+func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, owned []*corev1.Pod, now time.Time) (Plan, error) {
+	coming := 0
+	for name, at := range c.pending.coming(rs.UID) {
+		seen, err := c.seen(ctx, rs, name, now.Sub(at) > doubtAfter)
+		if err != nil {
+			return Plan{}, err
+		}
+		if seen {
+			c.pending.forget(rs.UID, name)
+		} else {
+			coming++
+		}
+	}
+	active := map[types.UID]bool{}
+	for _, pod := range owned {
+		active[pod.UID] = pod.DeletionTimestamp == nil
+	}
+	going := c.pending.going(rs.UID, func(uid types.UID) bool { return active[uid] }, now)
+	return Decide(Observed{
+		Set: rs, Pods: owned, Related: c.related(rs), Coming: coming, Now: now,
+		Going: func(pod *corev1.Pod) bool { return going[pod.UID] },
+	}), nil
+}
+
+// seen says whether the cache has caught up with a pod that was created, or the
+// server knows of none.
+func (c *Controller) seen(ctx context.Context, rs *appsv1.ReplicaSet, name string, doubt bool) (bool, error) {
+	if _, ok := c.pods.Get(rs.Namespace, name); ok {
+		return true, nil
+	}
+	if !doubt {
+		return false, nil
+	}
+	_, err := sdk.Get[*corev1.Pod](ctx, c.client, rs.Namespace, name)
+	if apierrors.IsNotFound(err) {
+		return true, nil
+	}
+	return false, err
+}
+
+// related counts the pods of all sets with the same owner, by node.
+func (c *Controller) related(rs *appsv1.ReplicaSet) map[string]int {
+	ref := metav1.GetControllerOfNoCopy(rs)
+	if ref == nil {
+		return Related(c.pods.Of(rs.UID))
+	}
+	var pods []*corev1.Pod
+	for _, sibling := range c.sets.Of(ref.UID) {
+		pods = append(pods, c.pods.Of(sibling.UID)...)
+	}
+	return Related(pods)
+}
+
+func withoutEnded(pods []*corev1.Pod) []*corev1.Pod {
+	var out []*corev1.Pod
+	for _, pod := range pods {
+		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
+			out = append(out, pod)
+		}
+	}
+	return out
+}
+
+// claim takes and releases pods. Before anything is taken the owner is read
+// anew: one that was deleted must not take what another may have made.
+func (c *Controller) claim(ctx context.Context, rs *appsv1.ReplicaSet, claims claim.Claims[*corev1.Pod]) error {
+	if len(claims.Adopt) > 0 {
+		fresh, err := sdk.Get[*appsv1.ReplicaSet](ctx, c.client, rs.Namespace, rs.Name)
+		switch {
+		case apierrors.IsNotFound(err):
+			return nil
+		case err != nil:
+			return err
+		case fresh.UID != rs.UID || fresh.DeletionTimestamp != nil:
+			return nil
+		}
+	}
+	for _, pod := range claims.Adopt {
+		pod = pod.DeepCopy()
+		claim.Adopted(rs, kind, pod)
+		if _, err := sdk.Update(ctx, c.client, pod); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	for _, pod := range claims.Release {
+		pod = pod.DeepCopy()
+		claim.Released(rs, pod)
+		if _, err := sdk.Update(ctx, c.client, pod); err != nil && !apierrors.IsNotFound(err) {
+			return err
+		}
+	}
+	return nil
+}
