@@ -1,0 +1,112 @@
+package codec
+
+import (
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	kjson "sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+)
+
+// Message is an object that has a protobuf encoding.
+type Message interface {
+	runtime.Object
+	Unmarshal([]byte) error
+}
+
+// protobufMagic begins every object in Kubernetes' protobuf envelope.
+var protobufMagic = []byte("k8s\x00")
+
+// DecodeYAML reads YAML, as DecodeJSON does.
+func DecodeYAML(data []byte, into runtime.Object, gvk schema.GroupVersionKind, v Validation) ([]string, error) {
+	raw, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("couldn't get version/kind; json parse error: %v", err))
+	}
+	var found []error
+	if v != Ignore {
+		if _, err := yaml.YAMLToJSONStrict(data); err != nil {
+			found = append(found, fmt.Errorf("%w", err))
+		}
+	}
+	before, err := v.settle(found)
+	if err != nil {
+		return nil, unreadable(gvk, err)
+	}
+	after, err := DecodeJSON(raw, into, gvk, v)
+	return append(before, after...), err
+}
+
+// DecodeJSON reads JSON into an object that is expected to be of gvk; one that
+// says nothing of its type is taken as such.
+func DecodeJSON(data []byte, into runtime.Object, gvk schema.GroupVersionKind, v Validation) ([]string, error) {
+	if err := checkType(data, gvk); err != nil {
+		return nil, err
+	}
+	if v == Ignore {
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, into); err != nil {
+			return nil, unreadable(gvk, err)
+		}
+		into.GetObjectKind().SetGroupVersionKind(gvk)
+		return nil, nil
+	}
+	found, err := kjson.UnmarshalStrict(data, into)
+	if err != nil {
+		return nil, unreadable(gvk, err)
+	}
+	into.GetObjectKind().SetGroupVersionKind(gvk)
+	warnings, err := v.settle(found)
+	if err != nil {
+		return nil, unreadable(gvk, err)
+	}
+	return warnings, nil
+}
+
+// checkType refuses an object of another type than the request is about.
+func checkType(data []byte, gvk schema.GroupVersionKind) error {
+	var t metav1.TypeMeta
+	if err := json.Unmarshal(data, &t); err != nil {
+		return apierrors.NewBadRequest(fmt.Sprintf("couldn't get version/kind; json parse error: %v", err))
+	}
+	return sameType(t, gvk)
+}
+
+func sameType(t metav1.TypeMeta, gvk schema.GroupVersionKind) error {
+	if t.APIVersion != "" && t.APIVersion != gvk.GroupVersion().String() {
+		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)",
+			t.APIVersion, gvk.GroupVersion()))
+	}
+	if t.Kind != "" && t.Kind != gvk.Kind {
+		got := schema.FromAPIVersionAndKind(gvk.GroupVersion().String(), t.Kind)
+		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: converting (%s) to (%s): unknown conversion",
+			got.Kind, gvk.Version, gvk.Kind, got, gvk))
+	}
+	return nil
+}
+
+func unreadable(gvk schema.GroupVersionKind, err error) error {
+	return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v", gvk.Kind, gvk.Version, gvk.Kind, err))
+}
+
+// DecodeProtobuf reads Kubernetes' protobuf envelope and the object in it.
+func DecodeProtobuf(data []byte, into Message, gvk schema.GroupVersionKind) error {
+	if len(data) < len(protobufMagic) || string(data[:len(protobufMagic)]) != string(protobufMagic) {
+		return apierrors.NewBadRequest("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+	}
+	var envelope runtime.Unknown
+	if err := envelope.Unmarshal(data[len(protobufMagic):]); err != nil {
+		return unreadable(gvk, err)
+	}
+	if err := sameType(metav1.TypeMeta{APIVersion: envelope.APIVersion, Kind: envelope.Kind}, gvk); err != nil {
+		return err
+	}
+	if err := into.Unmarshal(envelope.Raw); err != nil {
+		return unreadable(gvk, err)
+	}
+	into.GetObjectKind().SetGroupVersionKind(gvk)
+	return nil
+}

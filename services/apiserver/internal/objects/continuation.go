@@ -1,0 +1,46 @@
+package objects
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// continuation is where a page of a list ended. Clients see it encoded and are
+// not to look into it.
+type continuation struct {
+	Revision  uint64 `json:"rv"`
+	Namespace string `json:"ns,omitempty"`
+	Name      string `json:"name"`
+}
+
+func (c continuation) encode() (string, error) {
+	raw, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("encode continue token: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw), nil
+}
+
+func (c continuation) after(resource string) state.Key {
+	return state.Key{Resource: resource, Namespace: c.Namespace, Name: c.Name}
+}
+
+func parseContinuation(token string) (continuation, error) {
+	var c continuation
+	raw, err := base64.RawURLEncoding.DecodeString(token)
+	if err == nil {
+		err = json.Unmarshal(raw, &c)
+	}
+	if err == nil && (c.Revision == 0 || c.Name == "") {
+		err = fmt.Errorf("revision or name is missing")
+	}
+	if err != nil {
+		return c, apierrors.NewBadRequest(fmt.Sprintf("continue key is not valid: %v", err))
+	}
+	return c, nil
+}

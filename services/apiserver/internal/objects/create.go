@@ -1,0 +1,236 @@
+package objects
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	utilrand "k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/apimachinery/pkg/util/uuid"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// Lengths of generated names.
+const (
+	generatedSuffix  = 5
+	generatedPrefix  = 63 - generatedSuffix
+	generateAttempts = 8
+)
+
+// Create stores a new object, or acts on a subresource that is created
+// ("binding"); then t names the object acted on. obj is not modified.
+func (s *Service) Create(ctx context.Context, t Target, obj registry.Object, dryRun bool) (Stored, error) {
+	st, err := s.createStep(ctx, t, obj)
+	if err != nil {
+		return Stored{}, err
+	}
+	return first(s.commit(ctx, dryRun, st))
+}
+
+func first(outcomes []Outcome, err error) (Stored, error) {
+	if err != nil {
+		return Stored{}, err
+	}
+	return outcomes[0].Object, nil
+}
+
+func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object) (step, error) {
+	if t.Subresource != "" {
+		return s.actStep(ctx, t, obj)
+	}
+	if err := matchNamespace(&t, obj); err != nil {
+		return nil, err
+	}
+	if err := s.authorize(ctx, "create", t, nil); err != nil {
+		return nil, err
+	}
+	if obj.GetResourceVersion() != "" {
+		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
+	}
+	uid, now := uuid.NewUUID(), time.Now()
+	return func(p *plan) (Outcome, error) {
+		fresh := obj.DeepCopyObject().(registry.Object)
+		prepareNew(t.Kind, fresh, uid, now)
+		t := t
+		if err := p.chooseName(&t, fresh); err != nil {
+			return Outcome{}, err
+		}
+		if err := s.authorizeChange(ctx, "create", t, nil, fresh); err != nil {
+			return Outcome{}, err
+		}
+		return p.planCreate(t, fresh)
+	}, nil
+}
+
+// matchNamespace makes the namespaces of the request and the object agree.
+func matchNamespace(t *Target, obj registry.Object) error {
+	if !t.Kind.Namespaced {
+		if obj.GetNamespace() != "" && t.Namespace == "" {
+			obj.SetNamespace("") // Kubernetes clears it silently.
+		}
+		return nil
+	}
+	switch {
+	case obj.GetNamespace() == "":
+		obj.SetNamespace(t.Namespace)
+	case t.Namespace == "":
+		t.Namespace = obj.GetNamespace()
+	case obj.GetNamespace() != t.Namespace:
+		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
+	}
+	if t.Namespace == "" {
+		return apierrors.NewBadRequest("an empty namespace may not be set during creation")
+	}
+	return nil
+}
+
+// prepareNew sets what only the server sets.
+func prepareNew(k *registry.Kind, obj registry.Object, uid types.UID, now time.Time) {
+	obj.SetUID(uid)
+	obj.SetCreationTimestamp(metav1.NewTime(now.UTC().Truncate(time.Second)))
+	obj.SetDeletionTimestamp(nil)
+	obj.SetDeletionGracePeriodSeconds(nil)
+	obj.SetSelfLink("")
+	obj.SetManagedFields(nil)
+	for _, f := range k.Finalizers {
+		addFinalizer(obj, f)
+	}
+	if k.Default != nil {
+		k.Default(obj)
+	}
+	if k.PrepareCreate != nil {
+		k.PrepareCreate(obj, now)
+	}
+}
+
+// chooseName generates the name where the user gave only its beginning.
+func (p *plan) chooseName(t *Target, obj registry.Object) error {
+	if obj.GetName() == "" && obj.GetGenerateName() != "" {
+		base := obj.GetGenerateName()
+		if len(base) > generatedPrefix {
+			base = base[:generatedPrefix]
+		}
+		for range generateAttempts {
+			t.Name = base + utilrand.String(generatedSuffix)
+			if _, taken := p.view.Get(t.key()); !taken {
+				break
+			}
+		}
+		obj.SetName(t.Name)
+	}
+	t.Name = obj.GetName()
+	return nil
+}
+
+func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
+	k := t.Kind
+	if err := p.allocate(t, obj, nil); err != nil {
+		return Outcome{}, err
+	}
+	errs := k.ValidateMeta(obj)
+	if k.Validate != nil {
+		errs = append(errs, k.Validate(obj)...)
+	}
+	if len(errs) > 0 {
+		return Outcome{}, invalid(k, obj.GetName(), errs)
+	}
+	if err := p.requireNamespace(t); err != nil {
+		return Outcome{}, err
+	}
+	if _, exists := p.view.Get(t.key()); exists {
+		return Outcome{}, apierrors.NewAlreadyExists(k.GroupResource(), t.Name)
+	}
+	if err := p.claim(t, obj, nil); err != nil {
+		return Outcome{}, err
+	}
+	value, err := encode(k, obj)
+	if err != nil {
+		return Outcome{}, err
+	}
+	op, err := p.create(t.key(), value, indexOf(k, obj))
+	return Outcome{Object: storedValue(k, value, 0), kind: k, operation: op}, err
+}
+
+// requireNamespace checks, now and when the transaction is applied, that the
+// namespace exists and is not on its way out.
+func (p *plan) requireNamespace(t Target) error {
+	if !t.Kind.Namespaced {
+		return nil
+	}
+	key := state.Key{Resource: "namespaces", Name: t.Namespace}
+	if _, created := p.written[key]; created {
+		return nil // by an operation before this one
+	}
+	e, ok := p.view.Get(key)
+	if !ok {
+		return apierrors.NewNotFound(corev1.Resource("namespaces"), t.Namespace)
+	}
+	meta, err := decodeMeta(e.Value)
+	if err != nil {
+		return fmt.Errorf("decode namespace %q: %w", t.Namespace, err)
+	}
+	if meta.DeletionTimestamp != nil {
+		return terminating(t)
+	}
+	p.check(e)
+	return nil
+}
+
+func terminating(t Target) error {
+	err := apierrors.NewForbidden(t.Kind.GroupResource(), t.Name,
+		fmt.Errorf("unable to create new content in namespace %s because it is being terminated", t.Namespace))
+	err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
+		Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace",
+		Message: fmt.Sprintf("namespace %s is being terminated", t.Namespace),
+	})
+	return err
+}
+
+// encode makes the stored form: no resourceVersion, no type.
+func encode(k *registry.Kind, obj registry.Object) ([]byte, error) {
+	obj.SetResourceVersion("")
+	value, err := obj.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode %s %q: %w", k.Resource, obj.GetName(), err)
+	}
+	return value, nil
+}
+
+// actStep plans an action on an object by a subresource that is created.
+func (s *Service) actStep(ctx context.Context, t Target, action registry.Object) (step, error) {
+	sub, ok := t.Kind.Subresource(t.Subresource)
+	if !ok || sub.Apply == nil {
+		return nil, apierrors.NewMethodNotSupported(t.Kind.GroupResource(), "create")
+	}
+	if err := s.authorize(ctx, "create", t, nil); err != nil {
+		return nil, err
+	}
+	return func(p *plan) (Outcome, error) {
+		e, obj, err := p.load(t)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if uid := action.GetUID(); uid != "" && uid != obj.GetUID() {
+			return Outcome{}, conflict(t, fmt.Errorf(uidMismatch, uid, obj.GetUID()))
+		}
+		if err := sub.Apply(obj, action); err != nil {
+			return Outcome{}, actionRefused(t, err)
+		}
+		return p.store(t, e, obj)
+	}, nil
+}
+
+// actionRefused keeps the kind's own API error, and makes a conflict of any other.
+func actionRefused(t Target, err error) error {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return err
+	}
+	return conflict(t, err)
+}

@@ -1,0 +1,165 @@
+package objects
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+)
+
+// Delete removes an object, or marks it where it ends gracefully or finalizers
+// have to act first.
+func (s *Service) Delete(ctx context.Context, t Target, o metav1.DeleteOptions) (Outcome, error) {
+	st, err := s.deleteStep(ctx, t, o)
+	if err != nil {
+		return Outcome{}, err
+	}
+	outcomes, err := s.commit(ctx, len(o.DryRun) > 0, st)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return outcomes[0], nil
+}
+
+func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptions) (step, error) {
+	if err := s.authorize(ctx, "delete", t, nil); err != nil {
+		return nil, err
+	}
+	if err := validateDelete(o); err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	return func(p *plan) (Outcome, error) {
+		e, obj, err := p.load(t)
+		if err != nil {
+			return Outcome{}, err
+		}
+		if err := s.authorizeChange(ctx, "delete", t, obj, nil); err != nil {
+			return Outcome{}, err
+		}
+		if err := preconditions(t, obj, o.Preconditions); err != nil {
+			return Outcome{}, err
+		}
+		propagate(t.Kind, obj, o)
+		if markDeleted(t.Kind, obj, o.GracePeriodSeconds, now) {
+			value, err := encode(t.Kind, obj)
+			if err != nil {
+				return Outcome{}, err
+			}
+			return p.planRemove(t, e, obj, value)
+		}
+		return p.store(t, e, obj)
+	}, nil
+}
+
+func validateDelete(o metav1.DeleteOptions) error {
+	if o.GracePeriodSeconds != nil && *o.GracePeriodSeconds < -1 {
+		return apierrors.NewBadRequest("gracePeriodSeconds must be at least -1")
+	}
+	if o.PropagationPolicy == nil {
+		return nil
+	}
+	if o.OrphanDependents != nil {
+		return apierrors.NewBadRequest("orphanDependents and deletionPropagation cannot be both set")
+	}
+	switch *o.PropagationPolicy {
+	case "", metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan:
+		return nil
+	}
+	return apierrors.NewBadRequest(fmt.Sprintf("propagationPolicy: Unsupported value: %q: supported values: %q, %q, %q", *o.PropagationPolicy,
+		metav1.DeletePropagationForeground, metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan))
+}
+
+func preconditions(t Target, obj registry.Object, pre *metav1.Preconditions) error {
+	if pre == nil {
+		return nil
+	}
+	if pre.UID != nil && *pre.UID != obj.GetUID() {
+		return conflict(t, fmt.Errorf(uidMismatch, *pre.UID, obj.GetUID()))
+	}
+	if pre.ResourceVersion != nil && *pre.ResourceVersion != obj.GetResourceVersion() {
+		return conflict(t, fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v",
+			*pre.ResourceVersion, obj.GetResourceVersion()))
+	}
+	return nil
+}
+
+// propagate writes the policy for dependents into the finalizers, from which
+// the garbage collector reads it.
+func propagate(k *registry.Kind, obj registry.Object, o metav1.DeleteOptions) {
+	policy := k.DefaultPropagation
+	switch {
+	case o.PropagationPolicy != nil && *o.PropagationPolicy != "":
+		policy = *o.PropagationPolicy
+	case o.OrphanDependents != nil && *o.OrphanDependents:
+		policy = metav1.DeletePropagationOrphan
+	case o.OrphanDependents != nil:
+		policy = metav1.DeletePropagationBackground
+	case slices.Contains(obj.GetFinalizers(), metav1.FinalizerOrphanDependents),
+		slices.Contains(obj.GetFinalizers(), metav1.FinalizerDeleteDependents):
+		return // An earlier deletion decided.
+	}
+	removeFinalizer(obj, metav1.FinalizerOrphanDependents)
+	removeFinalizer(obj, metav1.FinalizerDeleteDependents)
+	switch policy {
+	case metav1.DeletePropagationOrphan:
+		addFinalizer(obj, metav1.FinalizerOrphanDependents)
+	case metav1.DeletePropagationForeground:
+		addFinalizer(obj, metav1.FinalizerDeleteDependents)
+	}
+}
+
+// markDeleted sets when and how the object ends; it returns true when that is
+// now. A deletion may be made shorter by another one, never longer.
+func markDeleted(k *registry.Kind, obj registry.Object, requested *int64, now time.Time) bool {
+	var grace int64
+	if k.GracePeriod != nil {
+		grace = k.GracePeriod(obj, requested)
+	}
+	if obj.GetDeletionTimestamp() == nil {
+		if obj.GetGeneration() > 0 {
+			obj.SetGeneration(obj.GetGeneration() + 1)
+		}
+		setDeletion(obj, now, grace)
+	} else if left := obj.GetDeletionGracePeriodSeconds(); requested != nil && left != nil && grace < *left {
+		setDeletion(obj, now, grace)
+	}
+	if ns, ok := obj.(*corev1.Namespace); ok {
+		ns.Status.Phase = corev1.NamespaceTerminating
+	}
+	return deletable(obj)
+}
+
+func setDeletion(obj registry.Object, now time.Time, grace int64) {
+	at := metav1.NewTime(now.UTC().Truncate(time.Second).Add(time.Duration(grace) * time.Second))
+	obj.SetDeletionTimestamp(&at)
+	obj.SetDeletionGracePeriodSeconds(&grace)
+}
+
+// deletable tells whether nothing keeps a deleted object any longer.
+func deletable(obj registry.Object) bool {
+	if obj.GetDeletionTimestamp() == nil || len(obj.GetFinalizers()) > 0 {
+		return false
+	}
+	if ns, ok := obj.(*corev1.Namespace); ok && len(ns.Spec.Finalizers) > 0 {
+		return false
+	}
+	grace := obj.GetDeletionGracePeriodSeconds()
+	return grace == nil || *grace == 0
+}
+
+func addFinalizer(obj registry.Object, name string) {
+	if !slices.Contains(obj.GetFinalizers(), name) {
+		obj.SetFinalizers(append(obj.GetFinalizers(), name))
+	}
+}
+
+func removeFinalizer(obj registry.Object, name string) {
+	obj.SetFinalizers(slices.DeleteFunc(slices.Clone(obj.GetFinalizers()), func(f string) bool { return f == name }))
+}

@@ -1,0 +1,116 @@
+package objects
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// selector is what a list or watch looks at.
+type selector struct {
+	kind   *registry.Kind
+	labels labels.Selector
+	fields fields.Selector
+	// specific says that a field beside name and namespace is named, so that
+	// the whole object must be decoded.
+	specific bool
+}
+
+func parseSelector(k *registry.Kind, labelText, fieldText string) (*selector, error) {
+	l, err := labels.Parse(labelText)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("unable to parse requirement: %v", err))
+	}
+	f, err := fields.ParseSelector(fieldText)
+	if err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	s := &selector{kind: k, labels: l, fields: f}
+	known := map[string]bool{"metadata.name": true, "metadata.namespace": k.Namespaced}
+	if k.Fields != nil {
+		for _, name := range slices.Collect(maps.Keys(k.Fields(k.New()))) {
+			known[name] = true
+		}
+	}
+	for _, r := range f.Requirements() {
+		if !known[r.Field] {
+			return nil, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", r.Field))
+		}
+		s.specific = s.specific || (r.Field != "metadata.name" && r.Field != "metadata.namespace")
+	}
+	return s, nil
+}
+
+func (s *selector) everything() bool { return s.labels.Empty() && s.fields.Empty() }
+
+// matches tells whether the entry is selected. It decodes no more than it must.
+func (s *selector) matches(e *state.Entry) (bool, error) {
+	if s.everything() {
+		return true, nil
+	}
+	if !s.specific && !s.fields.Matches(keyFields(e.Key)) {
+		return false, nil
+	}
+	if !s.labels.Empty() {
+		meta, err := decodeMeta(e.Value)
+		if err != nil {
+			return false, fmt.Errorf("decode metadata of %s %q: %w", e.Key.Resource, e.Key.Name, err)
+		}
+		if !s.labels.Matches(labels.Set(meta.Labels)) {
+			return false, nil
+		}
+	}
+	if !s.specific {
+		return true, nil
+	}
+	obj, err := storedEntry(s.kind, e).Decode()
+	if err != nil {
+		return false, err
+	}
+	set := keyFields(e.Key)
+	maps.Copy(set, s.kind.Fields(obj))
+	return s.fields.Matches(set), nil
+}
+
+func keyFields(k state.Key) fields.Set {
+	return fields.Set{"metadata.name": k.Name, "metadata.namespace": k.Namespace}
+}
+
+// index returns the index value that selects a superset of what the selector
+// does, "" when there is none.
+func (s *selector) index() string {
+	for _, name := range s.kind.Indexed {
+		if value, ok := s.fields.RequiresExactMatch(name); ok {
+			return indexValue(name, value)
+		}
+	}
+	return ""
+}
+
+func indexValue(field, value string) string { return field + "=" + value }
+
+// indexOf returns the values that obj is kept under.
+func indexOf(k *registry.Kind, obj registry.Object) []string {
+	if len(k.Indexed) == 0 {
+		return nil
+	}
+	set := k.Fields(obj)
+	out := make([]string, 0, len(k.Indexed))
+	for _, name := range k.Indexed {
+		out = append(out, indexValue(name, set[name]))
+	}
+	return out
+}
+
+// name returns the one name that is selected, or "".
+func (s *selector) name() string {
+	name, _ := s.fields.RequiresExactMatch("metadata.name")
+	return name
+}

@@ -1,0 +1,145 @@
+// Package objects is what all doors of the apiserver share: it reads, watches
+// and changes objects as Kubernetes' API describes it, over the replicated
+// state. REST and gRPC only translate.
+package objects
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/fields"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/auth"
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// Replica is the replicated state. It is called from any goroutine; Apply and
+// Read block for as long as the cluster needs, or until ctx ends.
+type Replica interface {
+	// Apply proposes a transaction and returns what became of it.
+	Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error)
+	// Read returns a view that holds every write acknowledged before the call.
+	Read(ctx context.Context) (state.View, error)
+	// Store returns the local member's state.
+	Store() *state.Store
+}
+
+// Limits of the cache of JSON encodings.
+const (
+	jsonCacheEntries = 4096
+	jsonCacheLargest = 32 << 10 // bytes
+)
+
+// Config is what New needs.
+type Config struct {
+	// Kinds that are served.
+	Kinds *registry.Table
+	// Replica that holds the objects.
+	Replica Replica
+}
+
+// Service reads and changes objects. All methods may be called from any
+// goroutine; all errors that a client caused are *apierrors.StatusError.
+type Service struct {
+	kinds   *registry.Table
+	replica Replica
+	json    *lru.Cache[*state.Entry, []byte]
+}
+
+// New returns a Service over cfg.
+func New(cfg Config) (*Service, error) {
+	if cfg.Kinds == nil || cfg.Replica == nil {
+		return nil, errors.New("new object service: kinds and replica are required")
+	}
+	cache, err := lru.New[*state.Entry, []byte](jsonCacheEntries)
+	if err != nil {
+		return nil, fmt.Errorf("new object service: %w", err)
+	}
+	return &Service{kinds: cfg.Kinds, replica: cfg.Replica, json: cache}, nil
+}
+
+// Kinds returns the kinds that are served.
+func (s *Service) Kinds() *registry.Table { return s.kinds }
+
+// Target names what a request is about.
+type Target struct {
+	// Kind of the object.
+	Kind *registry.Kind
+	// Namespace, empty for cluster-scoped kinds and for all namespaces.
+	Namespace string
+	// Name, empty for collections.
+	Name string
+	// Subresource, empty for the object itself.
+	Subresource string
+}
+
+func (t Target) key() state.Key {
+	return state.Key{Resource: t.Kind.StoreResource(), Namespace: t.Namespace, Name: t.Name}
+}
+
+// JSON returns the object in JSON, from the cache where it is there. The bytes
+// are shared and not to be modified.
+func (s *Service) JSON(o Stored) ([]byte, error) {
+	if o.entry == nil || len(o.Value) > jsonCacheLargest {
+		return o.encodeJSON()
+	}
+	if out, ok := s.json.Get(o.entry); ok {
+		return out, nil
+	}
+	out, err := o.encodeJSON()
+	if err != nil {
+		return nil, err
+	}
+	s.json.Add(o.entry, out)
+	return out, nil
+}
+
+// Ready tells whether this member can read: it answers within ctx.
+func (s *Service) Ready(ctx context.Context) error {
+	_, err := s.replica.Read(ctx)
+	return err
+}
+
+// authorize checks that the caller in ctx may do verb on t.
+func (s *Service) authorize(ctx context.Context, verb string, t Target, selector fields.Selector) error {
+	user, ok := access.UserFrom(ctx)
+	if !ok {
+		return apierrors.NewUnauthorized("Unauthorized")
+	}
+	return auth.Authorize(auth.Request{
+		User: user, Verb: verb, Resource: t.Kind.GroupResource(), Subresource: t.Subresource,
+		Namespace: t.Namespace, Name: t.Name, Fields: selector,
+	}, s)
+}
+
+func (s *Service) authorizeChange(ctx context.Context, verb string, t Target, old, obj registry.Object) error {
+	user, ok := access.UserFrom(ctx)
+	if !ok {
+		return apierrors.NewUnauthorized("Unauthorized")
+	}
+	return auth.AuthorizeChange(auth.Request{
+		User: user, Verb: verb, Resource: t.Kind.GroupResource(), Subresource: t.Subresource,
+		Namespace: t.Namespace, Name: t.Name,
+	}, old, obj)
+}
+
+// unavailable is the answer when the cluster could not be asked.
+func unavailable(err error) error {
+	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
+		return err
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return apierrors.NewTimeoutError(fmt.Sprintf("the cluster did not answer in time: %v", err), 0)
+	}
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return apierrors.NewServiceUnavailable(err.Error())
+}

@@ -1,0 +1,133 @@
+package objects
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// Stored is an object as the state holds it: encoded, with its revision beside
+// it. The zero revision is that of an object that was never stored (dry run).
+type Stored struct {
+	// GVK of the object.
+	GVK schema.GroupVersionKind
+	// Type is the protobuf message name.
+	Type string
+	// Value is the protobuf encoding without resourceVersion; not to be modified.
+	Value []byte
+	// Revision is the resourceVersion.
+	Revision uint64
+
+	newObject func() registry.Object
+	entry     *state.Entry // nil when the value did not come from the state
+}
+
+func storedEntry(k *registry.Kind, e *state.Entry) Stored {
+	return Stored{GVK: k.GVK, Type: k.Type, Value: e.Value, Revision: e.ModRevision, newObject: k.New, entry: e}
+}
+
+func storedValue(k *registry.Kind, value []byte, revision uint64) Stored {
+	return Stored{GVK: k.GVK, Type: k.Type, Value: value, Revision: revision, newObject: k.New}
+}
+
+// ResourceVersion is the revision as clients see it.
+func (s Stored) ResourceVersion() string {
+	if s.Revision == 0 {
+		return ""
+	}
+	return strconv.FormatUint(s.Revision, 10)
+}
+
+// Field numbers that every Kubernetes object shares.
+const (
+	metadataField        = 1
+	resourceVersionField = 6
+)
+
+// Protobuf returns the encoding with its resourceVersion. Protobuf merges a
+// message field that occurs twice, so the version is appended and nothing is decoded.
+func (s Stored) Protobuf() []byte {
+	if s.Revision == 0 {
+		return s.Value
+	}
+	version := s.ResourceVersion()
+	out := make([]byte, len(s.Value), len(s.Value)+len(version)+4)
+	copy(out, s.Value)
+	out = protowire.AppendTag(out, metadataField, protowire.BytesType)
+	out = protowire.AppendVarint(out, uint64(len(version)+2))
+	out = protowire.AppendTag(out, resourceVersionField, protowire.BytesType)
+	return protowire.AppendString(out, version)
+}
+
+// Decode returns the object, which the caller may modify.
+func (s Stored) Decode() (registry.Object, error) {
+	obj := s.newObject()
+	if err := obj.Unmarshal(s.Value); err != nil {
+		return nil, fmt.Errorf("decode stored %s: %w", s.GVK.Kind, err)
+	}
+	obj.GetObjectKind().SetGroupVersionKind(s.GVK)
+	obj.SetResourceVersion(s.ResourceVersion())
+	return obj, nil
+}
+
+// Meta decodes the metadata alone.
+func (s Stored) Meta() (*metav1.ObjectMeta, error) {
+	meta, err := decodeMeta(s.Value)
+	if err != nil {
+		return nil, fmt.Errorf("decode metadata of stored %s: %w", s.GVK.Kind, err)
+	}
+	meta.ResourceVersion = s.ResourceVersion()
+	return meta, nil
+}
+
+func decodeMeta(value []byte) (*metav1.ObjectMeta, error) {
+	meta := &metav1.ObjectMeta{}
+	for len(value) > 0 {
+		number, kind, n := protowire.ConsumeTag(value)
+		if n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		value = value[n:]
+		if number == metadataField && kind == protowire.BytesType {
+			raw, n := protowire.ConsumeBytes(value)
+			if n < 0 {
+				return nil, protowire.ParseError(n)
+			}
+			// The encoder writes metadata first and once.
+			return meta, meta.Unmarshal(raw)
+		}
+		if n = protowire.ConsumeFieldValue(number, kind, value); n < 0 {
+			return nil, protowire.ParseError(n)
+		}
+		value = value[n:]
+	}
+	return meta, nil
+}
+
+// typeName derives the protobuf message name from the Go type, as Kubernetes'
+// generators do: package path and name.
+func typeName(obj registry.Object) string {
+	t := reflect.TypeOf(obj).Elem()
+	return strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
+}
+
+func (s Stored) encodeJSON() ([]byte, error) {
+	obj, err := s.Decode()
+	if err != nil {
+		return nil, err
+	}
+	out, err := json.Marshal(obj)
+	if err != nil {
+		return nil, fmt.Errorf("encode stored %s: %w", s.GVK.Kind, err)
+	}
+	return out, nil
+}

@@ -1,0 +1,229 @@
+package objects
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+const uidMismatch = "Precondition failed: UID in precondition: %v, UID in object meta: %v"
+
+// Update replaces an object, its status or another subresource of it. A
+// resourceVersion in obj makes it conditional. obj is not modified.
+func (s *Service) Update(ctx context.Context, t Target, obj registry.Object, dryRun bool) (Stored, error) {
+	st, err := s.updateStep(ctx, t, obj)
+	if err != nil {
+		return Stored{}, err
+	}
+	return s.finish(ctx, t, dryRun, st)
+}
+
+// finish commits one step and answers with the subresource it was done through.
+func (s *Service) finish(ctx context.Context, t Target, dryRun bool, st step) (Stored, error) {
+	stored, err := first(s.commit(ctx, dryRun, st))
+	if err != nil {
+		return Stored{}, err
+	}
+	if sub, ok := t.Kind.Subresource(t.Subresource); ok && sub.Get != nil && sub.NewObject != nil && stored.newObject != nil {
+		return subresourceOf(t, stored)
+	}
+	return stored, nil
+}
+
+func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object) (step, error) {
+	if err := matchURL(&t, obj); err != nil {
+		return nil, err
+	}
+	if err := s.authorize(ctx, "update", t, nil); err != nil {
+		return nil, err
+	}
+	return func(p *plan) (Outcome, error) {
+		return s.planUpdate(ctx, p, t, "update", func(registry.Object) (registry.Object, error) {
+			return obj.DeepCopyObject().(registry.Object), nil
+		})
+	}, nil
+}
+
+// matchURL makes the names of the request and the object agree.
+func matchURL(t *Target, obj registry.Object) error {
+	if t.Name == "" {
+		t.Name = obj.GetName()
+	}
+	if obj.GetName() == "" && t.Subresource != "" {
+		obj.SetName(t.Name)
+	}
+	if obj.GetName() != t.Name {
+		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), t.Name))
+	}
+	if !t.Kind.Namespaced {
+		return nil
+	}
+	if obj.GetNamespace() == "" {
+		obj.SetNamespace(t.Namespace)
+	}
+	if t.Namespace == "" {
+		t.Namespace = obj.GetNamespace()
+	}
+	if obj.GetNamespace() != t.Namespace {
+		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", obj.GetNamespace(), t.Namespace))
+	}
+	return nil
+}
+
+// planUpdate plans the change of one object from what it is to what change
+// makes of it. With a subresource other than status, change gets and gives the
+// subresource's object.
+func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string, change func(old registry.Object) (registry.Object, error)) (Outcome, error) {
+	e, old, err := p.load(t)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if err := s.authorizeChange(ctx, verb, t, old, nil); err != nil {
+		return Outcome{}, err
+	}
+	obj, err := p.changed(t, old, change)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if rv := obj.GetResourceVersion(); rv != "" && rv != "0" && rv != old.GetResourceVersion() {
+		return Outcome{}, conflict(t, errModified)
+	}
+	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
+		return Outcome{}, conflict(t, fmt.Errorf(uidMismatch, uid, old.GetUID()))
+	}
+	keepServerFields(obj, old)
+	if err := s.authorizeChange(ctx, verb, t, old, obj); err != nil {
+		return Outcome{}, err
+	}
+	if err := p.prepareUpdate(t, obj, old); err != nil {
+		return Outcome{}, err
+	}
+	if err := p.claim(t, obj, old); err != nil {
+		return Outcome{}, err
+	}
+	return p.store(t, e, obj)
+}
+
+// changed applies change to the object, through its subresource if there is one.
+func (p *plan) changed(t Target, old registry.Object, change func(registry.Object) (registry.Object, error)) (registry.Object, error) {
+	sub, ok := t.Kind.Subresource(t.Subresource)
+	if t.Subresource == "" || (ok && sub.NewObject == nil) {
+		return change(old.DeepCopyObject().(registry.Object))
+	}
+	if !ok || sub.Apply == nil || sub.Get == nil {
+		return nil, apierrors.NewMethodNotSupported(t.Kind.GroupResource(), "update")
+	}
+	view, err := sub.Get(old)
+	if err != nil {
+		return nil, fmt.Errorf("read %s of %s %q: %w", t.Subresource, t.Kind.Resource, t.Name, err)
+	}
+	view.SetResourceVersion(old.GetResourceVersion())
+	if view, err = change(view); err != nil {
+		return nil, err
+	}
+	obj := old.DeepCopyObject().(registry.Object)
+	if err := sub.Apply(obj, view); err != nil {
+		return nil, actionRefused(t, err)
+	}
+	obj.SetResourceVersion(view.GetResourceVersion())
+	return obj, nil
+}
+
+// load returns the entry that t names and what is in it.
+func (p *plan) load(t Target) (*state.Entry, registry.Object, error) {
+	e, ok := p.view.Get(t.key())
+	if !ok {
+		return nil, nil, notFound(t)
+	}
+	obj, err := storedEntry(t.Kind, e).Decode()
+	return e, obj, err
+}
+
+// keepServerFields carries over what no client may change, so that leaving it
+// out is not a change.
+func keepServerFields(obj, old registry.Object) {
+	obj.SetUID(old.GetUID())
+	obj.SetCreationTimestamp(old.GetCreationTimestamp())
+	obj.SetDeletionTimestamp(old.GetDeletionTimestamp())
+	obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	obj.SetGeneration(old.GetGeneration())
+	obj.SetGenerateName(old.GetGenerateName())
+	obj.SetSelfLink("")
+	obj.SetManagedFields(nil)
+}
+
+// prepareUpdate makes obj what is to be stored, and checks it.
+func (p *plan) prepareUpdate(t Target, obj, old registry.Object) error {
+	k := t.Kind
+	if k.Default != nil {
+		k.Default(obj)
+	}
+	if t.Subresource == "status" {
+		return prepareStatus(k, obj, old)
+	}
+	if k.PrepareUpdate != nil {
+		k.PrepareUpdate(obj, old)
+	}
+	if err := p.allocate(t, obj, old); err != nil {
+		return err
+	}
+	errs := k.ValidateMeta(obj)
+	errs = append(errs, k.ValidateMetaUpdate(obj, old)...)
+	if k.Validate != nil {
+		errs = append(errs, k.Validate(obj)...)
+	}
+	if k.ValidateUpdate != nil {
+		errs = append(errs, k.ValidateUpdate(obj, old)...)
+	}
+	if len(errs) > 0 {
+		return invalid(k, obj.GetName(), errs)
+	}
+	return nil
+}
+
+func prepareStatus(k *registry.Kind, obj, old registry.Object) error {
+	if k.PrepareStatusUpdate != nil {
+		k.PrepareStatusUpdate(obj, old)
+	}
+	errs := k.ValidateMetaUpdate(obj, old)
+	if k.ValidateStatusUpdate != nil {
+		errs = append(errs, k.ValidateStatusUpdate(obj, old)...)
+	}
+	if len(errs) > 0 {
+		return invalid(k, obj.GetName(), errs)
+	}
+	return nil
+}
+
+// store plans the replacement of e by obj. Nothing is planned when they are the
+// same, and an object whose deletion waited only for this is removed.
+func (p *plan) store(t Target, e *state.Entry, obj registry.Object) (Outcome, error) {
+	value, err := encode(t.Kind, obj)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if deletable(obj) {
+		return p.planRemove(t, e, obj, value)
+	}
+	if bytes.Equal(value, e.Value) {
+		p.check(e)
+		return Outcome{Object: storedEntry(t.Kind, e), kind: t.Kind, operation: -1}, nil
+	}
+	op, err := p.replace(e, value, indexOf(t.Kind, obj))
+	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), kind: t.Kind, operation: op}, err
+}
+
+// planRemove plans that the object goes; value is what it was last.
+func (p *plan) planRemove(t Target, e *state.Entry, obj registry.Object, value []byte) (Outcome, error) {
+	if err := p.claim(t, nil, obj); err != nil {
+		return Outcome{}, err
+	}
+	op, err := p.remove(e)
+	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), Gone: true, kind: t.Kind, operation: op}, err
+}
+
