@@ -75,3 +75,13 @@ func IsNode(name string) func(Identity) error {
 		return nil
 	}
 }
+
+// ServerAddresses are what a server's certificate must be valid for: how
+// clients inside and outside pods call the API, this machine, and what the
+// caller adds (its own addresses, the cluster's service IP).
+func ServerAddresses(extra ...string) []string {
+	return append([]string{
+		"kubernetes", "kubernetes.default", "kubernetes.default.svc", "kubernetes.default.svc.cluster.local",
+		"localhost", "127.0.0.1", "::1",
+	}, extra...)
+}

@@ -64,6 +64,9 @@ func (k *KeyPair) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certifica
 	return k.current.Load(), nil
 }
 
+// ErrForeignCluster says that a server shows another authority than the pinned one.
+var ErrForeignCluster = errors.New("the server is not of the cluster that the token was made for")
+
 // PinnedTLS is for one who has nothing but a join token: the server must be an
 // apiserver of the cluster whose authority has the pin.
 func PinnedTLS(pin string, alpn ...string) *tls.Config {
@@ -84,7 +87,7 @@ func PinnedTLS(pin string, alpn ...string) *tls.Config {
 				}
 				return IsServer(IdentityOf(leaf))
 			}
-			return fmt.Errorf("server is not of the cluster that the token was made for (no CA with pin %s)", pin)
+			return fmt.Errorf("%w (no CA with pin %s)", ErrForeignCluster, pin)
 		},
 	}
 }

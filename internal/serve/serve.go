@@ -22,7 +22,7 @@ const (
 	// MaxMessageSize bounds a gRPC message, either way.
 	MaxMessageSize = 64 << 20
 	// drainTime is how long calls may go on once the server is asked to stop.
-	drainTime = 2 * time.Second
+	drainTime = time.Second
 )
 
 // NewGRPCServer returns a server that lets only those in whom the guard admits.

@@ -1,0 +1,86 @@
+package join
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/musterhq/muster/internal/pki"
+)
+
+const membershipFile = "membership.json"
+
+// Membership is what a member keeps on disk beside its certificates, so that a
+// restart needs no token.
+type Membership struct {
+	// Name of the node or server.
+	Name string `json:"name"`
+	// ClusterID that all data directories of the cluster carry.
+	ClusterID string `json:"clusterID"`
+	// GossipKey encrypts the pool.
+	GossipKey []byte `json:"gossipKey"`
+	// GossipAddresses are the servers', to join the pool by.
+	GossipAddresses []string `json:"gossipAddresses,omitempty"`
+	// APIAddresses are the gRPC addresses of the servers.
+	APIAddresses []string `json:"apiAddresses,omitempty"`
+	// Bootstrap marks the server that formed the cluster.
+	Bootstrap bool `json:"bootstrap,omitempty"`
+}
+
+// PKIDir is where a member's certificates are, below its data directory.
+func PKIDir(dataDir string) string { return filepath.Join(dataDir, "pki") }
+
+// Save writes the membership; it holds the gossip key, so only the owner reads it.
+func (m Membership) Save(dataDir string) error {
+	content, err := json.MarshalIndent(m, "", "  ")
+	if err != nil {
+		return fmt.Errorf("save membership: %w", err)
+	}
+	if err := os.MkdirAll(dataDir, 0o700); err != nil {
+		return fmt.Errorf("save membership: %w", err)
+	}
+	path := filepath.Join(dataDir, membershipFile)
+	if err := os.WriteFile(path+".tmp", append(content, '\n'), 0o600); err != nil {
+		return fmt.Errorf("save membership: %w", err)
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return fmt.Errorf("save membership: %w", err)
+	}
+	return nil
+}
+
+// LoadMembership reads what Save wrote. It wraps fs.ErrNotExist when the
+// directory belongs to no member yet.
+func LoadMembership(dataDir string) (Membership, error) {
+	path := filepath.Join(dataDir, membershipFile)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Membership{}, fmt.Errorf("load membership: %w", err)
+	}
+	var m Membership
+	if err := json.Unmarshal(content, &m); err != nil {
+		return Membership{}, fmt.Errorf("load membership %s: %w", path, err)
+	}
+	if m.Name == "" || m.ClusterID == "" || len(m.GossipKey) == 0 {
+		return Membership{}, fmt.Errorf("load membership %s: incomplete; remove the data directory and join again", path)
+	}
+	return m, nil
+}
+
+// IsMember says whether the directory belongs to a member already.
+func IsMember(dataDir string) (bool, error) {
+	_, err := LoadMembership(dataDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// LoadPair reads the certificate of the given name from the member's pki directory.
+func LoadPair(dataDir, name string) (*pki.KeyPair, error) {
+	dir := PKIDir(dataDir)
+	return pki.LoadKeyPair(filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key"), filepath.Join(dir, "ca.crt"))
+}

@@ -1,0 +1,120 @@
+package cluster
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"slices"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// serversTable maps a server's name to its Addresses in JSON.
+const serversTable = "_servers"
+
+func (s *Service) writeServer(ctx context.Context) error {
+	value, err := json.Marshal(s.config.Addresses)
+	if err != nil {
+		return fmt.Errorf("announce server: %w", err)
+	}
+	view, err := s.config.Replica.Read(ctx)
+	if err != nil {
+		return fmt.Errorf("announce server: %w", err)
+	}
+	if entry, ok := view.Get(state.Key{Resource: serversTable, Name: s.config.Name}); ok && bytes.Equal(entry.Value, value) {
+		return nil
+	}
+	_, err = s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: []*storev1.Operation{{
+		Key:    &storev1.Key{Resource: serversTable, Name: s.config.Name},
+		Action: storev1.Action_ACTION_PUT,
+		Value:  value,
+	}}})
+	if err != nil {
+		return fmt.Errorf("announce server: %w", err)
+	}
+	return nil
+}
+
+// servers reads what the servers announced, from a view; this server is always
+// among them.
+func (s *Service) servers(view state.View) map[string]Addresses {
+	out := make(map[string]Addresses)
+	for entry := range view.List(serversTable, "") {
+		var a Addresses
+		if err := json.Unmarshal(entry.Value, &a); err != nil {
+			s.logger.Warn("unreadable server entry", "server", entry.Key.Name, "error", err)
+			continue
+		}
+		out[entry.Key.Name] = a
+	}
+	out[s.config.Name] = s.config.Addresses
+	return out
+}
+
+// sortedAddresses returns one address of each server, this one's first.
+func (s *Service) sortedAddresses(view state.View, pick func(Addresses) string) []string {
+	servers := s.servers(view)
+	var out []string
+	for name, a := range servers {
+		if address := pick(a); address != "" && name != s.config.Name {
+			out = append(out, address)
+		}
+	}
+	slices.Sort(out)
+	return append([]string{pick(s.config.Addresses)}, out...)
+}
+
+// RESTAddresses are the other servers' Kubernetes addresses, host:port, by what
+// this member knows.
+func (s *Service) RESTAddresses() []string {
+	return s.sortedAddresses(s.config.Replica.Store().View(), func(a Addresses) string { return a.REST })[1:]
+}
+
+func (s *Service) gossipSeeds(context.Context) []string {
+	known := s.sortedAddresses(s.config.Replica.Store().View(), func(a Addresses) string { return a.Gossip })[1:]
+	if len(known) == 0 {
+		return s.config.GossipSeeds
+	}
+	return known
+}
+
+// ListMembers implements ClusterService. It answers from what this member
+// knows, so that it answers without a leader too.
+func (s *Service) ListMembers(context.Context, *clusterv1.ListMembersRequest) (*clusterv1.ListMembersResponse, error) {
+	servers := s.servers(s.config.Replica.Store().View())
+	out := &clusterv1.ListMembersResponse{ClusterId: s.config.ClusterID}
+	for _, m := range s.config.Members() {
+		a := servers[m.ID]
+		out.Members = append(out.Members, &clusterv1.Member{
+			Id: m.ID, RaftAddress: m.Address, Leader: m.Leader, Voter: m.Voter, ApiAddress: a.API, RestAddress: a.REST,
+		})
+	}
+	return out, nil
+}
+
+// AddServer implements ClusterService.
+func (s *Service) AddServer(ctx context.Context, r *clusterv1.AddServerRequest) (*clusterv1.AddServerResponse, error) {
+	if user, want := callerName(ctx), serverUser(r.GetId()); user != want {
+		return nil, status.Errorf(codes.PermissionDenied, "user %q may add itself only, not server %q", user, r.GetId())
+	}
+	if _, _, err := net.SplitHostPort(r.GetRaftAddress()); err != nil {
+		return nil, status.Errorf(codes.InvalidArgument, "raft address %q: %v", r.GetRaftAddress(), err)
+	}
+	for _, m := range s.config.Members() {
+		if m.ID == r.GetId() && m.Address == r.GetRaftAddress() && m.Voter {
+			return &clusterv1.AddServerResponse{}, nil
+		}
+	}
+	if err := s.config.Replica.AddVoter(ctx, r.GetId(), r.GetRaftAddress()); err != nil {
+		return nil, status.Errorf(codes.Unavailable, "add server %s at %s: %v", r.GetId(), r.GetRaftAddress(), err)
+	}
+	s.logger.Info("server added", "server", r.GetId(), "raft", r.GetRaftAddress())
+	return &clusterv1.AddServerResponse{}, nil
+}
