@@ -44,10 +44,11 @@ type Config struct {
 	Dialer func(ctx context.Context, address string) (net.Conn, error)
 	// CallTimeout bounds a call whose context has no deadline; 0 is 30 s.
 	CallTimeout time.Duration
-	// ProbeInterval is how often the server in use is asked whether it still
-	// answers; 0 is 500 ms, negative never.
+	// ProbeInterval is how long the server in use may be silent while a call waits
+	// for it, before it is asked whether it lives; four times as long when none
+	// waits; 0 is 250 ms, negative never.
 	ProbeInterval time.Duration
-	// ProbeTimeout is how long it may take to answer; 0 is 1 s.
+	// ProbeTimeout is how long it may then take to answer; 0 is 750 ms.
 	ProbeTimeout time.Duration
 	// UserAgent names the program to the server.
 	UserAgent string
@@ -90,14 +91,15 @@ func Dial(cfg Config) (*Client, error) {
 	c.links = newLinks(addresses, cfg.Dialer, func(order []string) { res.UpdateState(state(order)) })
 	res.InitialState(state(addresses))
 
-	conn, err := grpc.NewClient("muster:///"+addresses[0], options(cfg, res, c.links)...)
+	p := newProbe(cfg, c.links, c.log)
+	conn, err := grpc.NewClient("muster:///"+addresses[0], append(options(cfg, res, c.links), grpc.WithUnaryInterceptor(p.count))...)
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("dial %v: %w", cfg.Servers, err)
 	}
 	c.conn, c.objects = conn, apiv1.NewObjectServiceClient(conn)
 	if cfg.ProbeInterval >= 0 {
-		p := newProbe(cfg, conn, c.links, c.log)
+		p.conn = conn
 		c.done.Go(func() { p.run(ctx) })
 	}
 	return c, nil

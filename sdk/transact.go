@@ -76,11 +76,10 @@ func BindOp(pod *corev1.Pod, node string) Operation {
 
 func operation(verb string, obj Object, make func(*anypb.Any) *apiv1.Operation) Operation {
 	a, err := Encode(obj)
-	what := fmt.Sprintf("%s %s %s/%s", verb, TypeName(obj), obj.GetNamespace(), obj.GetName())
 	if err != nil {
-		return Operation{err: err, what: what}
+		return Operation{err: err, what: verb + " " + TypeName(obj)}
 	}
-	return Operation{op: make(a), what: what}
+	return Operation{op: make(a), what: fmt.Sprintf("%s %s %s/%s", verb, TypeName(obj), obj.GetNamespace(), obj.GetName())}
 }
 
 // Transact does all operations or none, each on another object. On an answer
