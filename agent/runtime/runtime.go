@@ -118,6 +118,9 @@ type User struct {
 type Mount struct {
 	Host, Container string
 	ReadOnly        bool
+	// Propagation of later mounts: "" for none, "rslave" to the container,
+	// "rshared" both ways.
+	Propagation string
 	// SizeBytes bounds a tmpfs; 0 means the kernel's default.
 	SizeBytes int64
 }

@@ -144,8 +144,8 @@ func TestContainerSeesItsPod(t *testing.T) {
 
 func TestPullThroughMirror(t *testing.T) {
 	d := startDaemon(t)
-	r := d.runtime(t, mirror(t, "docker.io/library/busybox:1.0", "registry.test:5000/team/app:2"))
-	for _, ref := range []string{"busybox:1.0", "registry.test:5000/team/app:2"} {
+	r := d.runtime(t, mirror(t, "docker.io/library/busybox:1.0", "registry.test/team/app:2"))
+	for _, ref := range []string{"busybox:1.0", "registry.test/team/app:2"} {
 		img, err := r.Pull(t.Context(), ref, nil)
 		if err != nil {
 			t.Fatal(err)

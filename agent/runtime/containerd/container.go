@@ -98,8 +98,9 @@ func (r *Runtime) start(ctx context.Context, podUID string, ctr client.Container
 	rec := exitRecord{StartedAt: time.Now()}
 	task, err := ctr.NewTask(ctx, r.logURI(c))
 	if err == nil {
+		// Taken before the start: a short process may have ended right after it.
+		rec.StartedAt = time.Now()
 		if err = task.Start(ctx); err == nil {
-			rec.StartedAt = time.Now()
 			if err := r.writeExit(podUID, ctr.ID(), rec); err != nil {
 				return runtime.Container{}, err
 			}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http/httptest"
 	"os"
@@ -209,7 +210,7 @@ func importBusybox(t *testing.T, r runtime.Runtime) {
 
 func mirror(t *testing.T, images ...string) containerd.Mirror {
 	t.Helper()
-	srv := httptest.NewServer(registry.New())
+	srv := httptest.NewServer(registry.New(registry.Logger(log.New(io.Discard, "", 0))))
 	t.Cleanup(srv.Close)
 	for _, image := range images {
 		ref, err := name.ParseReference(strings.TrimPrefix(srv.URL, "http://") + "/" + image)

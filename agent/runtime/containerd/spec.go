@@ -99,6 +99,9 @@ func withMounts(mounts []runtime.Mount) oci.SpecOpts {
 	var out []specs.Mount
 	for _, m := range mounts {
 		mount := specs.Mount{Destination: path.Clean(m.Container), Source: m.Host, Type: "bind", Options: []string{"rbind", "rprivate"}}
+		if m.Propagation != "" {
+			mount.Options[1] = m.Propagation
+		}
 		if m.Host == "" {
 			mount.Type, mount.Source, mount.Options = "tmpfs", "tmpfs", []string{"nosuid", "nodev", "mode=1777"}
 			if m.SizeBytes > 0 {
