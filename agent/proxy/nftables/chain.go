@@ -42,6 +42,9 @@ var (
 	regTarget = nft.Reg(4)
 )
 
+// dynsetDelete is NFT_DYNSET_OP_DELETE of linux/netfilter/nf_tables.h.
+const dynsetDelete = 2
+
 // rules of the chain: mark what needs masquerade, follow affinity, choose at
 // random. The last rule takes the first endpoint: while the kernel swaps in a
 // new generation of the maps, a packet may be in the chain for three endpoints
@@ -56,6 +59,8 @@ func (c endpointChain) rules(l layout, clusterCIDR netip.Prefix) [][]expr.Any {
 	translate := []expr.Any{&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regTarget, RegProtoMin: regTarget + 1}}
 	remember := []expr.Any{&expr.Dynset{SrcRegKey: regClient, SrcRegData: regTarget, SetName: affinity.Name, SetID: affinity.ID,
 		Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: c.affinity}}
+	forget := []expr.Any{&expr.Dynset{SrcRegKey: regClient, SrcRegData: regTarget, SetName: affinity.Name, SetID: affinity.ID,
+		Operation: dynsetDelete}}
 
 	var out [][]expr.Any
 	if !c.preserveSource {
@@ -64,6 +69,8 @@ func (c endpointChain) rules(l layout, clusterCIDR netip.Prefix) [][]expr.Any {
 	if c.affinity > 0 {
 		out = append(out,
 			nft.Exprs(front, nft.Find(regClient, regTarget, affinity), nft.Member(regFront, targets), remember, translate),
+			// The endpoint is gone. An update would refresh it: it keeps the datum.
+			nft.Exprs(front, nft.Find(regClient, regTarget, affinity), forget),
 			nft.Exprs(front, random, nft.Find(regFront, regTarget, endpoints), remember, translate))
 	}
 	first := []expr.Any{&expr.Immediate{Register: regTarget, Data: make([]byte, 4)}}
