@@ -1,0 +1,96 @@
+package replica
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// dataFormat is the format of the data directory.
+const dataFormat = 1
+
+// identity says whose data a directory holds.
+type identity struct {
+	Format   int    `json:"format"`
+	Cluster  string `json:"cluster"`
+	Member   string `json:"member"`
+	Checksum uint32 `json:"checksum"`
+}
+
+func (i identity) checksum() uint32 {
+	return crc32.Checksum(fmt.Appendf(nil, "%d\n%s\n%s", i.Format, i.Cluster, i.Member), castagnoli)
+}
+
+// identify checks that a directory belongs to a member of a cluster, or makes it
+// so if it is new.
+func identify(dir, cluster, member string) error {
+	path := filepath.Join(dir, identityFile)
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		for _, name := range []string{logDir, snapshotsDir, markFile} {
+			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				return damaged(path, fmt.Errorf("it is missing, but %s is there", name))
+			}
+		}
+		return writeIdentity(path, identity{Format: dataFormat, Cluster: cluster, Member: member})
+	}
+	if err != nil {
+		return fmt.Errorf("read identity of data directory: %w", err)
+	}
+	var found identity
+	if err := json.Unmarshal(raw, &found); err != nil {
+		return damaged(path, err)
+	}
+	switch {
+	case found.Checksum != found.checksum():
+		return damaged(path, errors.New("it does not match its checksum"))
+	case found.Format != dataFormat:
+		return fmt.Errorf("data directory %s: format %d was written by another version of this program, which knows format %d", dir, found.Format, dataFormat)
+	case found.Cluster != cluster:
+		return fmt.Errorf("%w cluster: %s holds the data of cluster %q, this server is of cluster %q; start it with that cluster's certificates, or give it another directory (moving this one away)",
+			ErrForeignData, dir, found.Cluster, cluster)
+	case found.Member != member:
+		return fmt.Errorf("%w member: %s holds the data of member %q of cluster %q, this is member %q; start it under the old name, or give it another directory (moving this one away)",
+			ErrForeignData, dir, found.Member, cluster, member)
+	}
+	return nil
+}
+
+func writeIdentity(path string, i identity) error {
+	i.Checksum = i.checksum()
+	raw, err := json.MarshalIndent(i, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode identity of data directory: %w", err)
+	}
+	if err := replaceFile(path, append(raw, '\n')); err != nil {
+		return fmt.Errorf("write identity of data directory: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes a file so that a crash leaves the old one or the new one.
+func replaceFile(path string, content []byte) error {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name())
+	_, err = file.Write(content)
+	err = errors.Join(err, file.Sync(), file.Close())
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(file.Name(), path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

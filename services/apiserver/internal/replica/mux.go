@@ -1,0 +1,238 @@
+package replica
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+)
+
+// The two protocols of the one port, as ALPN names or, without TLS, as the
+// first line.
+const (
+	protocolRaft = "muster-raft"
+	protocolRPC  = "h2"
+)
+
+// handshakeTimeout bounds what a peer may take to say who it is.
+const handshakeTimeout = 5 * time.Second
+
+// mux tells the connections of one listener apart.
+type mux struct {
+	listener net.Listener
+	tls      *tls.Config
+	logger   *slog.Logger
+	lanes    map[string]*lane
+
+	mu    sync.Mutex
+	conns map[net.Conn]struct{}
+}
+
+func newMux(listener net.Listener, config *tls.Config, logger *slog.Logger) *mux {
+	m := &mux{
+		listener: listener,
+		logger:   logger,
+		conns:    make(map[net.Conn]struct{}),
+		lanes:    make(map[string]*lane),
+	}
+	if config != nil {
+		m.tls = config.Clone()
+		m.tls.NextProtos = []string{protocolRaft, protocolRPC}
+	}
+	for _, protocol := range []string{protocolRaft, protocolRPC} {
+		m.lanes[protocol] = &lane{
+			addr:   listener.Addr(),
+			conns:  make(chan net.Conn),
+			closed: make(chan struct{}),
+		}
+	}
+	return m
+}
+
+// run accepts connections until ctx ends, then closes all that it accepted.
+func (m *mux) run(ctx context.Context) error {
+	var routing sync.WaitGroup
+	stop := context.AfterFunc(ctx, func() { m.close() })
+	defer stop()
+	defer routing.Wait()
+	defer m.close()
+	for {
+		conn, err := m.listener.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				_ = conn.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed), errors.Is(err, io.EOF):
+			return fmt.Errorf("accept on %s: %w", m.listener.Addr(), err)
+		case err != nil:
+			// Out of descriptors, most likely: others may be closed meanwhile.
+			m.logger.Warn("accept", "error", err)
+			sleep(ctx, 50*time.Millisecond)
+			continue
+		}
+		routing.Go(func() { m.route(ctx, conn) })
+	}
+}
+
+func (m *mux) route(ctx context.Context, raw net.Conn) {
+	conn := &trackedConn{Conn: raw, mux: m}
+	m.mu.Lock()
+	m.conns[conn] = struct{}{}
+	m.mu.Unlock()
+	if ctx.Err() != nil {
+		_ = conn.Close()
+		return
+	}
+	bounded, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	ready, protocol, err := m.greet(bounded, conn)
+	if err != nil {
+		m.logger.Warn("peer refused", "peer", raw.RemoteAddr().String(), "error", err)
+		_ = conn.Close()
+		return
+	}
+	target, ok := m.lanes[protocol]
+	if !ok {
+		m.logger.Warn("peer speaks an unknown protocol", "peer", raw.RemoteAddr().String(), "protocol", protocol)
+		_ = conn.Close()
+		return
+	}
+	select {
+	case target.conns <- ready:
+	case <-target.closed:
+		_ = ready.Close()
+	case <-ctx.Done():
+		_ = ready.Close()
+	}
+}
+
+// greet finds out which protocol a peer wants to speak.
+func (m *mux) greet(ctx context.Context, conn net.Conn) (net.Conn, string, error) {
+	if m.tls != nil {
+		secured := tls.Server(conn, m.tls)
+		if err := secured.HandshakeContext(ctx); err != nil {
+			return nil, "", fmt.Errorf("handshake: %w", err)
+		}
+		return secured, secured.ConnectionState().NegotiatedProtocol, nil
+	}
+	deadline, _ := ctx.Deadline()
+	_ = conn.SetReadDeadline(deadline)
+	var line []byte
+	for one := make([]byte, 1); len(line) < 32; line = append(line, one[0]) {
+		if _, err := io.ReadFull(conn, one); err != nil {
+			return nil, "", fmt.Errorf("read first line: %w", err)
+		}
+		if one[0] == '\n' {
+			break
+		}
+	}
+	return conn, string(line), conn.SetReadDeadline(time.Time{})
+}
+
+func (m *mux) close() {
+	_ = m.listener.Close()
+	for _, l := range m.lanes {
+		_ = l.Close()
+	}
+	m.mu.Lock()
+	conns := make([]net.Conn, 0, len(m.conns))
+	for conn := range m.conns {
+		conns = append(conns, conn)
+	}
+	m.mu.Unlock()
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
+}
+
+// trackedConn is a connection that the mux closes in the end. Raft leaves those
+// open that it accepted.
+type trackedConn struct {
+	net.Conn
+	mux *mux
+}
+
+// Close closes the connection and has the mux forget it.
+func (c *trackedConn) Close() error {
+	c.mux.mu.Lock()
+	delete(c.mux.conns, c)
+	c.mux.mu.Unlock()
+	return c.Conn.Close()
+}
+
+// lane is a listener for the connections of one protocol.
+type lane struct {
+	addr   net.Addr
+	conns  chan net.Conn
+	once   sync.Once
+	closed chan struct{}
+}
+
+// Accept returns the next connection of the protocol.
+func (l *lane) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.conns:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close ends Accept; the mux goes on.
+func (l *lane) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+// Addr returns the address of the port.
+func (l *lane) Addr() net.Addr { return l.addr }
+
+// dialer makes connections that a mux understands.
+type dialer struct {
+	raw func(ctx context.Context, address string) (net.Conn, error)
+	tls *tls.Config
+}
+
+func (d dialer) dial(ctx context.Context, address, protocol string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	defer cancel()
+	conn, err := d.raw(ctx, address)
+	if err != nil {
+		return nil, fmt.Errorf("dial %s: %w", address, err)
+	}
+	if d.tls == nil {
+		if _, err := conn.Write([]byte(protocol + "\n")); err != nil {
+			_ = conn.Close()
+			return nil, fmt.Errorf("dial %s: %w", address, err)
+		}
+		return conn, nil
+	}
+	config := d.tls.Clone()
+	config.NextProtos = []string{protocol}
+	if config.ServerName == "" {
+		config.ServerName, _, _ = net.SplitHostPort(address)
+	}
+	secured := tls.Client(conn, config)
+	if err := secured.HandshakeContext(ctx); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("dial %s: handshake: %w", address, err)
+	}
+	return secured, nil
+}
+
+// sleep waits, or until ctx ends.
+func sleep(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

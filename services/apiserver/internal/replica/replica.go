@@ -1,0 +1,210 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/raft"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// Replica is one member. Its methods may be called by anybody, from Open until
+// Run returns; those that wait for others need Run to be running.
+type Replica struct {
+	config    Config
+	dialer    dialer
+	mux       *mux
+	storage   *storage
+	transport *raft.NetworkTransport
+	machine   *machine
+	raft      *raft.Raft
+	leaders   *leaders
+	proposals *proposals
+	reads     *reads
+	peers     *peers
+
+	belonged atomic.Bool // was in the cluster at some point of the log
+
+	closing sync.Once
+	failing sync.Once
+	failed  chan struct{} // closed when failure is set
+	failure error
+}
+
+// Open opens a member's data, or makes it, and starts Raft. Run must follow, or
+// Close. It returns an error that is ErrForeignData, ErrDamaged or ErrInUse when
+// the data directory is not fit for use.
+func Open(config Config) (*Replica, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	r := &Replica{
+		config: config,
+		dialer: dialer{raw: config.Dial, tls: config.ClientTLS},
+		mux:    newMux(config.Listener, config.ServerTLS, config.Logger),
+		failed: make(chan struct{}),
+	}
+	r.machine = newMachine(config.Store, r.fail, r.moved)
+	r.storage = memoryStorage()
+	if !config.InMemory {
+		if r.storage, err = openStorage(config, r.fail); err != nil {
+			return nil, fmt.Errorf("open replica: %w", err)
+		}
+	}
+	r.transport = r.newTransport()
+	r.peers = newPeers(r.dialer)
+	r.proposals = newProposals(r)
+	r.reads = newReads(r)
+	if err := r.start(); err != nil {
+		_ = r.transport.Close()
+		_ = r.storage.close()
+		return nil, fmt.Errorf("open replica: %w", err)
+	}
+	return r, nil
+}
+
+// start bootstraps if that is wanted and starts Raft.
+func (r *Replica) start() error {
+	rc := r.raftConfig()
+	exists, err := raft.HasExistingState(r.storage.logs, r.storage.stable, r.storage.snapshots)
+	if err != nil {
+		return err
+	}
+	if r.config.Bootstrap && !exists {
+		self := raft.Server{ID: rc.LocalID, Address: raft.ServerAddress(r.config.Advertise)}
+		err := raft.BootstrapCluster(rc, r.storage.logs, r.storage.stable, r.storage.snapshots, r.transport,
+			raft.Configuration{Servers: []raft.Server{self}})
+		if err != nil {
+			return fmt.Errorf("form cluster: %w", err)
+		}
+	}
+	r.raft, err = raft.NewRaft(rc, r.machine, r.storage.logs, r.storage.stable, r.storage.snapshots, r.transport)
+	if broken := r.machine.restoring(); broken != nil {
+		// Raft would go on with an older snapshot, and lack what lies between.
+		if r.raft != nil {
+			_ = r.raft.Shutdown().Error()
+		}
+		return damaged(r.config.Dir, broken)
+	}
+	if err != nil {
+		return fmt.Errorf("start raft: %w", err)
+	}
+	r.leaders = newLeaders(r.raft)
+	return nil
+}
+
+func (r *Replica) raftConfig() *raft.Config {
+	t := r.config.Timing
+	rc := raft.DefaultConfig()
+	rc.LocalID = raft.ServerID(r.config.ID)
+	rc.HeartbeatTimeout = t.Heartbeat
+	rc.ElectionTimeout = t.Election
+	rc.LeaderLeaseTimeout = t.Lease
+	rc.CommitTimeout = t.Commit
+	rc.MaxAppendEntries = 512
+	rc.SnapshotInterval = t.SnapshotInterval
+	rc.SnapshotThreshold = t.SnapshotThreshold
+	rc.TrailingLogs = t.TrailingLogs
+	rc.ShutdownOnRemove = false
+	rc.NoLegacyTelemetry = true
+	rc.Logger = newRaftLogger(r.config.Logger)
+	return rc
+}
+
+// Run serves the other members until ctx ends, and returns when all that Open
+// and it started has stopped. A member that leads hands over first. If the
+// member cannot go on, Run ends with the reason.
+func (r *Replica) Run(ctx context.Context) error {
+	defer r.Close()
+	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer stop(ErrStopped)
+	g, work := errgroup.WithContext(work)
+	server := r.newServer()
+	g.Go(func() error { return r.mux.run(work) })
+	g.Go(func() error { return r.serve(server) })
+	g.Go(func() error { return r.leaders.run(work, r.prove) })
+	g.Go(func() error { return r.proposals.run(work) })
+	g.Go(func() error { return r.reads.run(work) })
+
+	select {
+	case <-ctx.Done():
+		r.handOver()
+	case <-r.failed:
+	case <-work.Done():
+	}
+	stopServer(server)
+	err := r.raft.Shutdown().Error()
+	stop(ErrStopped)
+	r.transport.CloseStreams()
+	err = errors.Join(g.Wait(), err)
+	select {
+	case <-r.failed:
+		return fmt.Errorf("replica %s: %w", r.config.ID, r.failure)
+	default:
+	}
+	if err != nil {
+		return fmt.Errorf("replica %s: %w", r.config.ID, err)
+	}
+	return nil
+}
+
+// Close releases what Open took; Run does so too.
+func (r *Replica) Close() {
+	r.closing.Do(func() {
+		_ = r.raft.Shutdown().Error()
+		r.leaders.close()
+		r.transport.CloseStreams()
+		_ = r.transport.Close()
+		r.mux.close()
+		_ = r.peers.close()
+		if err := r.storage.close(); err != nil {
+			r.config.Logger.Warn("close data directory", "error", err)
+		}
+	})
+}
+
+// Store returns the store that the log is applied to.
+func (r *Replica) Store() *state.Store { return r.config.Store }
+
+// fail makes Run end.
+func (r *Replica) fail(err error) {
+	r.failing.Do(func() {
+		r.failure = err
+		close(r.failed)
+	})
+}
+
+// handOver gives the leadership to another voter, if this member has it, so that
+// the cluster need not first miss it.
+func (r *Replica) handOver() {
+	if !r.IsLeader() || len(r.voters()) < 2 {
+		return
+	}
+	if err := r.raft.LeadershipTransfer().Error(); err != nil {
+		r.config.Logger.Warn("hand over leadership", "error", err)
+	}
+}
+
+// serve serves the ReplicaService on its share of the port.
+func (r *Replica) serve(server *grpc.Server) error {
+	err := server.Serve(r.mux.lanes[protocolRPC])
+	if errors.Is(err, grpc.ErrServerStopped) {
+		return nil
+	}
+	return err
+}
+
+// stopServer lets calls that are being answered end, but not for long.
+func stopServer(server *grpc.Server) {
+	late := time.AfterFunc(time.Second, server.Stop)
+	defer late.Stop()
+	server.GracefulStop()
+}

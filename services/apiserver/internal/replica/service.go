@@ -1,0 +1,86 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// service answers the other members. Who may call was settled when the
+// connection was made: only servers of the cluster get through.
+type service struct {
+	clusterv1.UnimplementedReplicaServiceServer
+	replica *Replica
+}
+
+func (r *Replica) newServer() *grpc.Server {
+	server := grpc.NewServer(
+		grpc.MaxRecvMsgSize(messageMax),
+		grpc.MaxSendMsgSize(messageMax),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}),
+	)
+	clusterv1.RegisterReplicaServiceServer(server, service{replica: r})
+	return server
+}
+
+// Propose orders transactions of another member.
+func (s service) Propose(_ context.Context, req *clusterv1.ProposeRequest) (*clusterv1.ProposeResponse, error) {
+	for _, tx := range req.GetTransactions() {
+		if err := state.Check(tx); err != nil {
+			return nil, status.Error(codes.InvalidArgument, err.Error())
+		}
+	}
+	results, index, err := s.replica.order(req.GetTransactions())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	return &clusterv1.ProposeResponse{Results: results, Index: index}, nil
+}
+
+// ReadIndex returns what another member must have applied before it answers a
+// read.
+func (s service) ReadIndex(ctx context.Context, _ *clusterv1.ReadIndexRequest) (*clusterv1.ReadIndexResponse, error) {
+	index, err := s.replica.confirm(ctx)
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	return &clusterv1.ReadIndexResponse{Index: index}, nil
+}
+
+// AddMember adds a voter.
+func (s service) AddMember(ctx context.Context, req *clusterv1.AddMemberRequest) (*clusterv1.AddMemberResponse, error) {
+	if err := s.replica.addVoter(ctx, req.GetId(), req.GetAddress()); err != nil {
+		return nil, asStatus(err)
+	}
+	return &clusterv1.AddMemberResponse{}, nil
+}
+
+// RemoveMember removes a member.
+func (s service) RemoveMember(_ context.Context, req *clusterv1.RemoveMemberRequest) (*clusterv1.RemoveMemberResponse, error) {
+	if err := s.replica.removeServer(req.GetId()); err != nil {
+		return nil, asStatus(err)
+	}
+	return &clusterv1.RemoveMemberResponse{}, nil
+}
+
+// asStatus tells a caller whether it knows that nothing was done.
+func asStatus(err error) error {
+	switch {
+	case errors.Is(err, errNotLeader):
+		return status.Error(codes.Unavailable, err.Error())
+	case errors.Is(err, errRefused):
+		return status.Error(codes.FailedPrecondition, err.Error())
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return status.FromContextError(err).Err()
+	}
+	return status.Error(codes.Aborted, err.Error())
+}

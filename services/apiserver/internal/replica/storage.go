@@ -1,0 +1,250 @@
+package replica
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+)
+
+// Names within the data directory.
+const (
+	identityFile = "member.json"
+	lockFile     = "lock"
+	markFile     = "log.mark"
+	logDir       = "log"
+	snapshotsDir = "snapshots" // hashicorp/raft chooses this name
+)
+
+// snapshotsKept is how many snapshots stay on disk.
+const snapshotsKept = 2
+
+// storage is where a member keeps its log and snapshots.
+type storage struct {
+	logs      raft.LogStore
+	stable    raft.StableStore
+	snapshots raft.SnapshotStore
+	closers   []io.Closer
+}
+
+func memoryStorage() *storage {
+	memory := raft.NewInmemStore()
+	return &storage{logs: memory, stable: memory, snapshots: raft.NewInmemSnapshotStore()}
+}
+
+// openStorage opens the data directory of a member, or makes it, and reads all
+// that is there, so that damage is found now and not in the middle of work.
+func openStorage(config Config, fail func(error)) (s *storage, err error) {
+	dir, logger := config.Dir, newRaftLogger(config.Logger)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open data directory: %w", err)
+	}
+	s = &storage{}
+	defer func() {
+		if err != nil {
+			_ = s.close()
+		}
+	}()
+	lock, err := acquire(filepath.Join(dir, lockFile))
+	if err != nil {
+		return nil, err
+	}
+	s.closers = append(s.closers, lock)
+	if err := identify(dir, config.ClusterID, config.ID); err != nil {
+		return nil, err
+	}
+	last, err := s.openSnapshots(dir, logger)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.openLog(dir, logger, last, fail); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+func (s *storage) close() error {
+	var errs []error
+	for i := len(s.closers) - 1; i >= 0; i-- {
+		errs = append(errs, s.closers[i].Close())
+	}
+	s.closers = nil
+	return errors.Join(errs...)
+}
+
+// acquire locks the directory for this process; the lock goes with it.
+func acquire(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("lock data directory: %w", err)
+	}
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = file.Close()
+		if errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("%w by another process: %s", ErrInUse, filepath.Dir(path))
+		}
+		return nil, fmt.Errorf("lock data directory %s: %w", path, err)
+	}
+	return file, nil
+}
+
+// damaged says what is damaged and what can be done about it.
+func damaged(path string, err error) error {
+	if !errors.Is(err, ErrDamaged) {
+		err = fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return fmt.Errorf("%s: %w; in a cluster of several members remove this one, move its data directory away and join it anew, else restore the directory from a backup", path, err)
+}
+
+// openSnapshots opens the snapshots and returns the index that the newest one
+// reaches. Raft itself would quietly take an older one for one that is damaged.
+func (s *storage) openSnapshots(dir string, logger hclog.Logger) (uint64, error) {
+	store, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
+	if err != nil {
+		return 0, fmt.Errorf("open snapshots in %s: %w", dir, err)
+	}
+	s.snapshots = store
+	present, err := os.ReadDir(filepath.Join(dir, snapshotsDir))
+	if err != nil {
+		return 0, fmt.Errorf("open snapshots: %w", err)
+	}
+	listed, err := store.List()
+	if err != nil {
+		return 0, fmt.Errorf("open snapshots in %s: %w", dir, err)
+	}
+	for _, entry := range present {
+		if !entry.IsDir() || strings.HasSuffix(entry.Name(), ".tmp") {
+			continue
+		}
+		if err := readable(filepath.Join(dir, snapshotsDir, entry.Name(), "meta.json")); err != nil {
+			return 0, err
+		}
+	}
+	if len(listed) == 0 {
+		return 0, nil
+	}
+	return listed[0].Index, s.check(dir, listed[0])
+}
+
+func readable(metaFile string) error {
+	raw, err := os.ReadFile(metaFile)
+	if err != nil {
+		return damaged(metaFile, err)
+	}
+	if err := json.Unmarshal(raw, &raft.SnapshotMeta{}); err != nil {
+		return damaged(metaFile, err)
+	}
+	return nil
+}
+
+func (s *storage) check(dir string, meta *raft.SnapshotMeta) error {
+	_, body, err := s.snapshots.Open(meta.ID)
+	if err != nil {
+		return damaged(filepath.Join(dir, snapshotsDir, meta.ID), err)
+	}
+	return body.Close()
+}
+
+// openLog opens the log and reads it from end to end.
+func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail func(error)) error {
+	path := filepath.Join(dir, logDir)
+	if err := os.MkdirAll(path, 0o700); err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	segments, err := filepath.Glob(filepath.Join(path, "*.wal"))
+	if err != nil {
+		return fmt.Errorf("open log: %w", err)
+	}
+	for _, needed := range []string{filepath.Join(path, "wal-meta.db"), filepath.Join(dir, markFile)} {
+		// raft-wal would remove segments that its database does not name.
+		if _, err := os.Stat(needed); errors.Is(err, fs.ErrNotExist) && len(segments) > 0 {
+			return damaged(path, fmt.Errorf("there are log segments, but %s is missing", needed))
+		}
+	}
+	mark, reached, err := openMark(filepath.Join(dir, markFile))
+	if err != nil {
+		return damaged(filepath.Join(dir, markFile), err)
+	}
+	s.closers = append(s.closers, closer(mark.close))
+	log, err := openWAL(path, logger)
+	if err != nil {
+		if environmental(err) {
+			return fmt.Errorf("open log %s: %w", path, err)
+		}
+		return damaged(path, err)
+	}
+	s.closers = append(s.closers, log)
+	j := &journal{WAL: log, mark: mark, fail: fail}
+	s.logs, s.stable = j, stable{log}
+	if err := verify(j, s.stable, snapshot, reached); err != nil {
+		return damaged(path, err)
+	}
+	return nil
+}
+
+// openWAL opens the log; its database panics on some kinds of damage.
+func openWAL(path string, logger hclog.Logger) (log *wal.WAL, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: panic: %v", ErrDamaged, p)
+		}
+	}()
+	return wal.Open(path, wal.WithCodec(&codec{}), wal.WithLogger(logger))
+}
+
+// environmental tells errors of the host from errors of the data.
+func environmental(err error) bool {
+	for _, e := range []error{fs.ErrPermission, syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
+}
+
+// verify reads every entry and checks that none is missing: between the
+// snapshot and the log, and from the end that the log is known to have reached.
+func verify(j *journal, values raft.StableStore, snapshot, reached uint64) error {
+	first, err := j.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := j.LastIndex()
+	if err != nil {
+		return err
+	}
+	if last > 0 {
+		for index := first; index <= last; index++ {
+			if err := j.read(index, &raft.Log{}); err != nil {
+				return err
+			}
+		}
+		if first > snapshot+1 {
+			return fmt.Errorf("%w: entries %d to %d are in neither log nor snapshot", ErrDamaged, snapshot+1, first-1)
+		}
+	}
+	if reached > last && reached > snapshot {
+		return fmt.Errorf("%w: the log ends at entry %d but had reached %d", ErrDamaged, max(last, snapshot), reached)
+	}
+	for _, key := range []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"} {
+		if _, err := values.Get([]byte(key)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closer makes a function an io.Closer.
+type closer func() error
+
+// Close calls the function.
+func (c closer) Close() error { return c() }

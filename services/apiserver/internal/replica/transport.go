@@ -1,0 +1,53 @@
+package replica
+
+import (
+	"context"
+	"net"
+	"time"
+
+	"github.com/hashicorp/raft"
+)
+
+// ioTimeout bounds a Raft call, so that a peer that is cut off is tried anew
+// soon after it is back. Snapshots get more, by their size.
+const ioTimeout = 2 * time.Second
+
+// streams gives hashicorp/raft its share of the port.
+type streams struct {
+	*lane
+	advertise address
+	dialer    dialer
+}
+
+// Addr returns what the others know this member by.
+func (s streams) Addr() net.Addr { return s.advertise }
+
+// Dial connects to another member.
+func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return s.dialer.dial(ctx, string(to), protocolRaft)
+}
+
+func (r *Replica) newTransport() *raft.NetworkTransport {
+	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+		Stream: streams{
+			lane:      r.mux.lanes[protocolRaft],
+			advertise: address(r.config.Advertise),
+			dialer:    r.dialer,
+		},
+		MaxPool:                 3,
+		Timeout:                 ioTimeout,
+		MsgpackUseNewTimeFormat: true,
+		Logger:                  newRaftLogger(r.config.Logger),
+	})
+}
+
+// address is a host:port.
+type address string
+
+// Network names what the address belongs to.
+func (address) Network() string { return "tcp" }
+
+// String returns host:port.
+func (a address) String() string { return string(a) }
