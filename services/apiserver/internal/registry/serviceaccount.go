@@ -21,7 +21,6 @@ func serviceAccountKind() *Kind {
 
 		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns: []Column{
-			column("Secrets", "string", corev1.ServiceAccount{}.SwaggerDoc()["secrets"], func(obj *corev1.ServiceAccount) any { return int64(len(obj.Secrets)) }),
 			ageColumn(),
 		},
 	}

@@ -1,0 +1,180 @@
+package registry
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+)
+
+func validateContainers(spec *corev1.PodSpec, volumes map[string]bool, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if len(spec.Containers) == 0 {
+		errs = append(errs, field.Required(path.Child("containers"), ""))
+	}
+	names, hostPorts := map[string]bool{}, map[string]bool{}
+	for i := range spec.Containers {
+		p := path.Child("containers").Index(i)
+		errs = append(errs, validateContainer(&spec.Containers[i], names, volumes, p)...)
+		errs = append(errs, validateHostPorts(spec.Containers[i].Ports, spec.HostNetwork, hostPorts, p.Child("ports"))...)
+	}
+	for i := range spec.InitContainers {
+		p := path.Child("initContainers").Index(i)
+		errs = append(errs, validateContainer(&spec.InitContainers[i], names, volumes, p)...)
+		// Init containers run one after the other, so they may share a port.
+		errs = append(errs, validateHostPorts(spec.InitContainers[i].Ports, spec.HostNetwork, map[string]bool{}, p.Child("ports"))...)
+	}
+	return errs
+}
+
+func validateContainer(c *corev1.Container, names, volumes map[string]bool, path *field.Path) field.ErrorList {
+	errs := validateUniqueLabel(c.Name, names, path.Child("name"))
+	switch {
+	case c.Image == "":
+		errs = append(errs, field.Required(path.Child("image"), ""))
+	case strings.TrimSpace(c.Image) != c.Image:
+		errs = append(errs, field.Invalid(path.Child("image"), c.Image, "must not have leading or trailing whitespace"))
+	}
+	errs = append(errs, oneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
+		corev1.TerminationMessageFallbackToLogsOnError, corev1.TerminationMessageReadFile)...)
+	errs = append(errs, oneOf(path.Child("imagePullPolicy"), c.ImagePullPolicy,
+		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
+	errs = append(errs, validateContainerPorts(c.Ports, path.Child("ports"))...)
+	errs = append(errs, validateEnv(c.Env, path.Child("env"))...)
+	errs = append(errs, validateEnvFrom(c.EnvFrom, path.Child("envFrom"))...)
+	errs = append(errs, validateVolumeMounts(c.VolumeMounts, volumes, path.Child("volumeMounts"))...)
+	errs = append(errs, validateResources(&c.Resources, path.Child("resources"))...)
+	return append(errs, validateSecurityContext(c.SecurityContext, path.Child("securityContext"))...)
+}
+
+func validateContainerPorts(ports []corev1.ContainerPort, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	names := map[string]bool{}
+	for i, port := range ports {
+		p := path.Index(i)
+		if port.Name != "" {
+			messages := validation.IsValidPortName(port.Name)
+			errs = append(errs, invalid(p.Child("name"), port.Name, messages)...)
+			if len(messages) == 0 && names[port.Name] {
+				errs = append(errs, field.Duplicate(p.Child("name"), port.Name))
+			}
+			names[port.Name] = true
+		}
+		if port.ContainerPort == 0 {
+			errs = append(errs, field.Required(p.Child("containerPort"), ""))
+		} else {
+			errs = append(errs, invalid(p.Child("containerPort"), port.ContainerPort, validation.IsValidPortNum(int(port.ContainerPort)))...)
+		}
+		if port.HostPort != 0 {
+			errs = append(errs, invalid(p.Child("hostPort"), port.HostPort, validation.IsValidPortNum(int(port.HostPort)))...)
+		}
+		errs = append(errs, oneOf(p.Child("protocol"), port.Protocol, corev1.ProtocolSCTP, corev1.ProtocolTCP, corev1.ProtocolUDP)...)
+	}
+	return errs
+}
+
+// validateHostPorts refuses host ports of a pod with a network of its own; with
+// the host's network a port of the container is one of the host anyway.
+func validateHostPorts(ports []corev1.ContainerPort, hostNetwork bool, seen map[string]bool, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for i, port := range ports {
+		if port.HostPort == 0 {
+			continue
+		}
+		p := path.Index(i)
+		if !hostNetwork {
+			errs = append(errs, field.Forbidden(p.Child("hostPort"), notSupported))
+			continue
+		}
+		if port.HostPort != port.ContainerPort {
+			errs = append(errs, field.Invalid(p.Child("containerPort"), port.ContainerPort, "must match `hostPort` when `hostNetwork` is true"))
+		}
+		key := fmt.Sprintf("%s/%s/%d", port.Protocol, port.HostIP, port.HostPort)
+		if seen[key] {
+			errs = append(errs, field.Duplicate(p.Child("hostPort"), key))
+		}
+		seen[key] = true
+	}
+	return errs
+}
+
+func validateVolumeMounts(mounts []corev1.VolumeMount, volumes map[string]bool, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	paths := map[string]bool{}
+	for i, m := range mounts {
+		p := path.Index(i)
+		switch {
+		case m.Name == "":
+			errs = append(errs, field.Required(p.Child("name"), ""))
+		case !volumes[m.Name]:
+			errs = append(errs, field.NotFound(p.Child("name"), m.Name))
+		}
+		if m.MountPath == "" {
+			errs = append(errs, field.Required(p.Child("mountPath"), ""))
+		}
+		if paths[m.MountPath] {
+			errs = append(errs, field.Invalid(p.Child("mountPath"), m.MountPath, "must be unique"))
+		}
+		paths[m.MountPath] = true
+	}
+	return errs
+}
+
+func validateResources(r *corev1.ResourceRequirements, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(r.Limits)) {
+		p := path.Child("limits").Key(string(name))
+		errs = append(errs, validateResourceName(name, p)...)
+		errs = append(errs, validateQuantity(r.Limits[name], p)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
+		p := path.Child("requests").Key(string(name))
+		request := r.Requests[name]
+		errs = append(errs, validateResourceName(name, p)...)
+		errs = append(errs, validateQuantity(request, p)...)
+		if limit, ok := r.Limits[name]; ok && request.Cmp(limit) > 0 {
+			errs = append(errs, field.Invalid(path.Child("requests"), request.String(),
+				fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
+		}
+	}
+	return errs
+}
+
+func validateResourceName(name corev1.ResourceName, path *field.Path) field.ErrorList {
+	if name == corev1.ResourceCPU || name == corev1.ResourceMemory {
+		return nil
+	}
+	if errs := invalid(path, name, validation.IsQualifiedName(string(name))); len(errs) > 0 {
+		return errs
+	}
+	standard := strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) || name == corev1.ResourceEphemeralStorage
+	if !standard && !strings.Contains(string(name), "/") {
+		return field.ErrorList{
+			field.Invalid(path, name, "must be a standard resource type or fully qualified"),
+			field.Invalid(path, name, "must be a standard resource for containers"),
+		}
+	}
+	return field.ErrorList{field.Forbidden(path, notSupported)}
+}
+
+func validateSecurityContext(sc *corev1.SecurityContext, path *field.Path) field.ErrorList {
+	if sc == nil {
+		return nil
+	}
+	errs := validateIDs(sc.RunAsUser, sc.RunAsGroup, path)
+	if ptr.Deref(sc.AllowPrivilegeEscalation, true) {
+		return errs
+	}
+	if ptr.Deref(sc.Privileged, false) {
+		errs = append(errs, field.Invalid(path, sc, "cannot set `allowPrivilegeEscalation` to false and `privileged` to true"))
+	}
+	if sc.Capabilities != nil && slices.Contains(sc.Capabilities.Add, "CAP_SYS_ADMIN") {
+		errs = append(errs, field.Invalid(path, sc, "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN"))
+	}
+	return errs
+}

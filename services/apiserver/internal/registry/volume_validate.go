@@ -1,0 +1,132 @@
+package registry
+
+import (
+	"reflect"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+const fileModeError = "must be a number between 0 and 0777 (octal), both inclusive"
+
+// validateVolumes returns the names that mounts may use too.
+func validateVolumes(list []corev1.Volume, path *field.Path) (map[string]bool, field.ErrorList) {
+	var errs field.ErrorList
+	names := map[string]bool{}
+	for i := range list {
+		v, p := &list[i], path.Index(i)
+		errs = append(errs, validateUniqueLabel(v.Name, names, p.Child("name"))...)
+		errs = append(errs, validateVolumeSource(v, p)...)
+	}
+	return names, errs
+}
+
+// validateUniqueLabel checks a name in a list of named things and notes it.
+func validateUniqueLabel(name string, seen map[string]bool, path *field.Path) field.ErrorList {
+	if name == "" {
+		return field.ErrorList{field.Required(path, "")}
+	}
+	errs := invalid(path, name, validation.IsDNS1123Label(name))
+	if seen[name] {
+		errs = append(errs, field.Duplicate(path, name))
+	}
+	seen[name] = true
+	return errs
+}
+
+func validateVolumeSource(v *corev1.Volume, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	sources := reflect.ValueOf(v.VolumeSource)
+	given := 0
+	for i := range sources.NumField() {
+		if sources.Field(i).IsNil() {
+			continue
+		}
+		if given++; given == 2 {
+			name, _, _ := strings.Cut(sources.Type().Field(i).Tag.Get("json"), ",")
+			errs = append(errs, field.Forbidden(path.Child(name), "may not specify more than 1 volume type"))
+		}
+	}
+	if given == 0 {
+		errs = append(errs, field.Required(path, "must specify a volume type"))
+	}
+	if v.EmptyDir != nil {
+		errs = append(errs, validateMedium(v.EmptyDir.Medium, path.Child("emptyDir", "medium"))...)
+	}
+	if v.HostPath != nil {
+		errs = append(errs, validateHostPath(v.HostPath, path.Child("hostPath"))...)
+	}
+	if v.ConfigMap != nil {
+		errs = append(errs, validateProjection(v.ConfigMap.Name, "name", v.ConfigMap.DefaultMode, v.ConfigMap.Items, path.Child("configMap"))...)
+	}
+	if v.Secret != nil {
+		errs = append(errs, validateProjection(v.Secret.SecretName, "secretName", v.Secret.DefaultMode, v.Secret.Items, path.Child("secret"))...)
+	}
+	return errs
+}
+
+func validateMedium(m corev1.StorageMedium, path *field.Path) field.ErrorList {
+	if m == corev1.StorageMediumDefault || m == corev1.StorageMediumMemory {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(path, notSupported)}
+}
+
+func validateHostPath(h *corev1.HostPathVolumeSource, path *field.Path) field.ErrorList {
+	if h.Path == "" {
+		return field.ErrorList{field.Required(path.Child("path"), "")}
+	}
+	errs := validateNoBacksteps(h.Path, path.Child("path"))
+	if h.Type == nil || *h.Type == corev1.HostPathUnset {
+		return errs
+	}
+	return append(errs, oneOf(path.Child("type"), *h.Type,
+		corev1.HostPathBlockDev, corev1.HostPathCharDev, corev1.HostPathDirectory, corev1.HostPathDirectoryOrCreate,
+		corev1.HostPathFile, corev1.HostPathFileOrCreate, corev1.HostPathSocket)...)
+}
+
+func validateNoBacksteps(p string, path *field.Path) field.ErrorList {
+	for part := range strings.SplitSeq(p, "/") {
+		if part == ".." {
+			return field.ErrorList{field.Invalid(path, p, "must not contain '..'")}
+		}
+	}
+	return nil
+}
+
+// validateProjection checks a volume made of a config map's or a secret's keys.
+func validateProjection(name, nameField string, mode *int32, items []corev1.KeyToPath, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if name == "" {
+		errs = append(errs, field.Required(path.Child(nameField), ""))
+	}
+	errs = append(errs, validateMode(mode, path.Child("defaultMode"))...)
+	for i, item := range items {
+		p := path.Child("items").Index(i)
+		if item.Key == "" {
+			errs = append(errs, field.Required(p.Child("key"), ""))
+		}
+		errs = append(errs, validateMode(item.Mode, p.Child("mode"))...)
+		switch {
+		case item.Path == "":
+			errs = append(errs, field.Required(p.Child("path"), ""))
+		case strings.HasPrefix(item.Path, "/"):
+			errs = append(errs, field.Invalid(p.Child("path"), item.Path, "must be a relative path"))
+		default:
+			errs = append(errs, validateNoBacksteps(item.Path, p.Child("path"))...)
+			if strings.HasPrefix(item.Path, "..") && !strings.HasPrefix(item.Path, "../") {
+				errs = append(errs, field.Invalid(p.Child("path"), item.Path, "must not start with '..'"))
+			}
+		}
+	}
+	return errs
+}
+
+func validateMode(mode *int32, path *field.Path) field.ErrorList {
+	if mode != nil && (*mode < 0 || *mode > 0o777) {
+		return field.ErrorList{field.Invalid(path, *mode, fileModeError)}
+	}
+	return nil
+}
