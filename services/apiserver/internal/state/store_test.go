@@ -1,0 +1,366 @@
+package state_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+	"pgregory.net/rapid"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+func key(resource, namespace, name string) *storev1.Key {
+	return &storev1.Key{Resource: resource, Namespace: namespace, Name: name}
+}
+
+func put(k *storev1.Key, value string, index ...string) *storev1.Operation {
+	return &storev1.Operation{Key: k, Action: storev1.Action_ACTION_PUT, Value: []byte(value), Index: index}
+}
+
+func remove(k *storev1.Key) *storev1.Operation {
+	return &storev1.Operation{Key: k, Action: storev1.Action_ACTION_DELETE}
+}
+
+func when(op *storev1.Operation, p storev1.Precondition, revision uint64) *storev1.Operation {
+	op.Precondition, op.Revision = p, revision
+	return op
+}
+
+func transaction(ops ...*storev1.Operation) *storev1.Transaction {
+	return &storev1.Transaction{Operations: ops}
+}
+
+func command(txs ...*storev1.Transaction) *storev1.Command {
+	return &storev1.Command{Transactions: txs}
+}
+
+// do applies one transaction and returns its result.
+func do(s *state.Store, ops ...*storev1.Operation) *storev1.Result {
+	return s.Apply(s.View().Index()+1, command(transaction(ops...)))[0]
+}
+
+func names(v state.View, resource, namespace string) []string {
+	var all []string
+	for e := range v.List(resource, namespace) {
+		all = append(all, e.Key.Namespace+"/"+e.Key.Name)
+	}
+	return all
+}
+
+func TestPreconditions(t *testing.T) {
+	there, absent := key("pods", "a", "there"), key("pods", "a", "absent")
+	for _, c := range []struct {
+		name   string
+		op     *storev1.Operation
+		failed int32
+		found  uint64
+	}{
+		{"none", put(there, "x"), -1, 0},
+		{"absent and is", when(put(absent, "x"), storev1.Precondition_PRECONDITION_ABSENT, 0), -1, 0},
+		{"absent and is not", when(put(there, "x"), storev1.Precondition_PRECONDITION_ABSENT, 0), 0, 1},
+		{"present and is", when(put(there, "x"), storev1.Precondition_PRECONDITION_PRESENT, 0), -1, 0},
+		{"present and is not", when(remove(absent), storev1.Precondition_PRECONDITION_PRESENT, 0), 0, 0},
+		{"revision and is", when(put(there, "x"), storev1.Precondition_PRECONDITION_REVISION, 1), -1, 0},
+		{"revision and is another", when(put(there, "x"), storev1.Precondition_PRECONDITION_REVISION, 7), 0, 1},
+		{"revision and is absent", when(put(absent, "x"), storev1.Precondition_PRECONDITION_REVISION, 1), 0, 0},
+		{"unknown precondition", when(put(there, "x"), 99, 0), 0, 1},
+		{"no name", put(key("pods", "a", ""), "x"), 0, 0},
+		{"zero byte in a key", put(key("pods", "a\x00b", "c"), "x"), 0, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := state.New()
+			do(s, put(there, "first"))
+			before := s.View().Revision()
+			r := do(s, c.op)
+			if r.FailedOperation != c.failed || r.Found != c.found {
+				t.Fatalf("failed operation %d, found %d; want %d, %d", r.FailedOperation, r.Found, c.failed, c.found)
+			}
+			if c.failed >= 0 && s.View().Revision() != before {
+				t.Fatal("a transaction that failed changed the state")
+			}
+			if r.Revision != s.View().Revision() {
+				t.Fatalf("result says revision %d, state %d", r.Revision, s.View().Revision())
+			}
+		})
+	}
+}
+
+func TestTransactionIsAllOrNothing(t *testing.T) {
+	s := state.New()
+	r := do(s, put(key("pods", "a", "1"), "x"), when(put(key("pods", "a", "2"), "x"), storev1.Precondition_PRECONDITION_PRESENT, 0))
+	if r.FailedOperation != 1 || s.View().Count("pods", "") != 0 || s.View().Revision() != 0 {
+		t.Fatalf("half a transaction was applied: %v", r)
+	}
+	r = do(s, put(key("pods", "a", "1"), "x"), put(key("pods", "a", "1"), "y"))
+	if r.FailedOperation != 1 {
+		t.Fatalf("a key was changed twice in one transaction: %v", r)
+	}
+	r = do(s, put(key("pods", "a", "1"), "x"), remove(key("pods", "a", "none")), put(key("pods", "a", "2"), "x"))
+	if !slices.Equal(r.Revisions, []uint64{1, 0, 2}) || r.Revision != 2 {
+		t.Fatalf("revisions %v at %d", r.Revisions, r.Revision)
+	}
+}
+
+func TestTransactionWithAnIDIsAppliedOnce(t *testing.T) {
+	s := state.New()
+	tx := &storev1.Transaction{Id: []byte("id-1"), Operations: []*storev1.Operation{
+		when(put(key("pods", "a", "1"), "x"), storev1.Precondition_PRECONDITION_ABSENT, 0)}}
+	first := s.Apply(1, command(tx, tx))
+	again := s.Apply(2, command(tx))[0]
+	if first[0].FailedOperation != -1 || !proto.Equal(first[0], first[1]) || !proto.Equal(first[0], again) {
+		t.Fatalf("results differ: %v, %v, %v", first[0], first[1], again)
+	}
+	if s.View().Revision() != 1 || s.Transactions() != 1 {
+		t.Fatalf("revision %d after %d transactions", s.View().Revision(), s.Transactions())
+	}
+}
+
+func TestOutcomesAreForgottenInOrder(t *testing.T) {
+	s := state.New()
+	tx := func(n int) *storev1.Transaction {
+		return &storev1.Transaction{Id: fmt.Appendf(nil, "id-%d", n), Operations: []*storev1.Operation{put(key("pods", "a", "1"), "x")}}
+	}
+	for n := range state.OutcomesKept + 1 {
+		s.Apply(uint64(n+1), command(tx(n)))
+	}
+	at := s.View().Revision()
+	s.Apply(1<<20, command(tx(1)))
+	if s.View().Revision() != at {
+		t.Fatal("an outcome was forgotten too early")
+	}
+	s.Apply(1<<20+1, command(tx(0)))
+	if s.View().Revision() == at {
+		t.Fatal("the oldest outcome is still remembered")
+	}
+}
+
+func TestListsAreOrderedAndPaged(t *testing.T) {
+	s := state.New()
+	for _, k := range []*storev1.Key{
+		key("pods", "b", "1"), key("pods", "a", "2"), key("pods", "a-b", "1"), key("pods", "a", "1"),
+		key("pods.x", "a", "0"), key("nodes", "", "n1"), key("pod", "a", "9"),
+	} {
+		do(s, put(k, "v"))
+	}
+	v := s.View()
+	if got, want := names(v, "pods", ""), []string{"a/1", "a/2", "a-b/1", "b/1"}; !slices.Equal(got, want) {
+		t.Fatalf("list: %v, want %v", got, want)
+	}
+	if got, want := names(v, "pods", "a"), []string{"a/1", "a/2"}; !slices.Equal(got, want) {
+		t.Fatalf("list of a namespace: %v, want %v", got, want)
+	}
+	if got := names(v, "nodes", ""); !slices.Equal(got, []string{"/n1"}) {
+		t.Fatalf("list of cluster-scoped entries: %v", got)
+	}
+	var after []string
+	for e := range v.ListAfter("pods", "", state.Key{Resource: "pods", Namespace: "a", Name: "1"}) {
+		after = append(after, e.Key.Namespace+"/"+e.Key.Name)
+	}
+	if want := []string{"a/2", "a-b/1", "b/1"}; !slices.Equal(after, want) {
+		t.Fatalf("list after a/1: %v, want %v", after, want)
+	}
+	if v.Count("pods", "") != 4 || v.Count("pods", "a") != 2 || v.Count("nodes", "") != 1 || v.Count("none", "") != 0 {
+		t.Fatal("counts are wrong")
+	}
+}
+
+func TestViewAt(t *testing.T) {
+	s := state.NewWithLimits(state.Limits{Events: 100, Bytes: 1 << 20, Views: 3})
+	for n := range 5 {
+		do(s, put(key("pods", "a", fmt.Sprint(n)), "v"))
+	}
+	for revision, want := range map[uint64]error{1: state.ErrTooOld, 2: state.ErrTooOld, 3: nil, 4: nil, 5: nil, 6: state.ErrAhead} {
+		v, err := s.ViewAt(revision)
+		if !errors.Is(err, want) {
+			t.Fatalf("view at %d: %v, want %v", revision, err, want)
+		}
+		if err == nil && v.Count("pods", "") != int(revision) {
+			t.Fatalf("view at %d shows %d pods", revision, v.Count("pods", ""))
+		}
+	}
+}
+
+// model is the plainest store there can be.
+type model struct {
+	revision uint64
+	entries  map[state.Key]modelEntry
+	results  map[string]*storev1.Result
+}
+
+type modelEntry struct {
+	value           string
+	created, change uint64
+}
+
+func (m *model) apply(tx *storev1.Transaction) *storev1.Result {
+	if r, ok := m.results[string(tx.Id)]; ok {
+		return r
+	}
+	r := &storev1.Result{FailedOperation: -1}
+	for i, op := range tx.Operations {
+		e, ok := m.entries[state.Key{Resource: op.Key.Resource, Namespace: op.Key.Namespace, Name: op.Key.Name}]
+		bad := op.Precondition == storev1.Precondition_PRECONDITION_ABSENT && ok ||
+			op.Precondition == storev1.Precondition_PRECONDITION_PRESENT && !ok ||
+			op.Precondition == storev1.Precondition_PRECONDITION_REVISION && (!ok || e.change != op.Revision)
+		if bad {
+			r.FailedOperation, r.Found = int32(i), e.change
+			break
+		}
+	}
+	if r.FailedOperation < 0 {
+		for _, op := range tx.Operations {
+			r.Revisions = append(r.Revisions, m.act(op))
+		}
+	}
+	r.Revision = m.revision
+	if len(tx.Id) > 0 {
+		m.results[string(tx.Id)] = r
+	}
+	return r
+}
+
+func (m *model) act(op *storev1.Operation) uint64 {
+	k := state.Key{Resource: op.Key.Resource, Namespace: op.Key.Namespace, Name: op.Key.Name}
+	e, ok := m.entries[k]
+	switch {
+	case op.Action == storev1.Action_ACTION_PUT:
+		m.revision++
+		if !ok {
+			e.created = m.revision
+		}
+		m.entries[k] = modelEntry{string(op.Value), e.created, m.revision}
+		return m.revision
+	case op.Action == storev1.Action_ACTION_DELETE && ok:
+		m.revision++
+		delete(m.entries, k)
+		return m.revision
+	}
+	return 0
+}
+
+func drawTransaction(t *rapid.T, revision uint64) *storev1.Transaction {
+	tx := &storev1.Transaction{}
+	if rapid.Bool().Draw(t, "hasID") {
+		tx.Id = []byte(rapid.StringMatching("[ab][0-9]").Draw(t, "id"))
+	}
+	used := map[string]bool{}
+	for range rapid.IntRange(0, 4).Draw(t, "operations") {
+		op := &storev1.Operation{
+			Key: key(rapid.SampledFrom([]string{"pods", "pods.x", "nodes"}).Draw(t, "resource"),
+				rapid.SampledFrom([]string{"", "a", "b"}).Draw(t, "namespace"),
+				rapid.SampledFrom([]string{"1", "2", "3"}).Draw(t, "name")),
+			Precondition: storev1.Precondition(rapid.IntRange(0, 3).Draw(t, "precondition")),
+			Revision:     rapid.Uint64Range(0, revision).Draw(t, "revision"),
+			Action:       storev1.Action(rapid.IntRange(0, 2).Draw(t, "action")),
+			Value:        []byte(rapid.StringN(0, 4, -1).Draw(t, "value")),
+			Index:        rapid.SliceOfN(rapid.SampledFrom([]string{"n=1", "n=2"}), 0, 2).Draw(t, "index"),
+		}
+		if used[op.Key.String()] {
+			continue
+		}
+		used[op.Key.String()] = true
+		tx.Operations = append(tx.Operations, op)
+	}
+	return tx
+}
+
+func TestAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := state.New()
+		m := &model{entries: map[state.Key]modelEntry{}, results: map[string]*storev1.Result{}}
+		for i := range rapid.IntRange(1, 20).Draw(t, "commands") {
+			cmd := command()
+			for range rapid.IntRange(0, 3).Draw(t, "transactions") {
+				cmd.Transactions = append(cmd.Transactions, drawTransaction(t, s.View().Revision()))
+			}
+			for j, got := range s.Apply(uint64(i+1), cmd) {
+				if want := m.apply(cmd.Transactions[j]); !proto.Equal(got, want) {
+					t.Fatalf("result %v, want %v", got, want)
+				}
+			}
+			if rapid.IntRange(0, 5).Draw(t, "restart") == 0 {
+				s = restored(t, s)
+			}
+			compare(t, s.View(), m)
+		}
+	})
+}
+
+func compare(t *rapid.T, v state.View, m *model) {
+	if v.Revision() != m.revision {
+		t.Fatalf("revision %d, want %d", v.Revision(), m.revision)
+	}
+	counts, seen := map[[2]string]int{}, 0
+	for e := range v.All() {
+		seen++
+		want, ok := m.entries[e.Key]
+		if !ok || string(e.Value) != want.value || e.CreateRevision != want.created || e.ModRevision != want.change {
+			t.Fatalf("entry %v, want %v", e, want)
+		}
+		counts[[2]string{e.Key.Resource, ""}]++
+		if e.Key.Namespace != "" {
+			counts[[2]string{e.Key.Resource, e.Key.Namespace}]++
+		}
+		if got, ok := v.Get(e.Key); !ok || got != e {
+			t.Fatalf("get %s returns another entry", e.Key)
+		}
+	}
+	if seen != len(m.entries) {
+		t.Fatalf("%d entries, want %d", seen, len(m.entries))
+	}
+	for _, resource := range []string{"pods", "pods.x", "nodes"} {
+		for _, namespace := range []string{"", "a", "b"} {
+			if got, want := v.Count(resource, namespace), counts[[2]string{resource, namespace}]; got != want {
+				t.Fatalf("count of %s in %q: %d, want %d", resource, namespace, got, want)
+			}
+		}
+	}
+}
+
+func restored(t interface{ Fatal(...any) }, s *state.Store) *state.Store {
+	var first, second bytes.Buffer
+	if err := s.Snapshot(&first); err != nil {
+		t.Fatal(err)
+	}
+	written := bytes.Clone(first.Bytes())
+	next := state.New()
+	if err := next.Restore(&first); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Snapshot(&second); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(written, second.Bytes()) {
+		t.Fatal("a restored state is written differently")
+	}
+	return next
+}
+
+func TestDamagedSnapshotLeavesTheStateAlone(t *testing.T) {
+	s := state.New()
+	for n := range 10 {
+		do(s, put(key("pods", "a", fmt.Sprint(n)), "value"))
+	}
+	var whole bytes.Buffer
+	if err := s.Snapshot(&whole); err != nil {
+		t.Fatal(err)
+	}
+	target := state.New()
+	do(target, put(key("nodes", "", "n"), "v"))
+	for cut := range whole.Len() {
+		if err := target.Restore(bytes.NewReader(whole.Bytes()[:cut])); err == nil {
+			t.Fatalf("a snapshot cut at byte %d was restored", cut)
+		}
+	}
+	if err := target.Restore(bytes.NewReader(append(whole.Bytes(), 0))); err == nil {
+		t.Fatal("a snapshot with a byte too many was restored")
+	}
+	if target.View().Count("nodes", "") != 1 || target.View().Count("pods", "") != 0 {
+		t.Fatal("a snapshot that could not be read changed the state")
+	}
+}
