@@ -6,10 +6,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func serviceKind(o Options) *Kind {
 	gvk := corev1.SchemeGroupVersion.WithKind("Service")
+	allocator := newServiceAllocator(o)
 	return &Kind{
 		GVK: gvk, Resource: "services", Singular: "service", ShortNames: []string{"svc"},
 		Categories: []string{"all"}, Namespaced: true,
@@ -25,7 +27,16 @@ func serviceKind(o Options) *Kind {
 			obj.Spec = old.Spec
 		}),
 
-		ValidateName: apivalidation.NameIsDNS1035Label,
+		Validate:       check(validateService),
+		ValidateUpdate: checkUpdate(validateServiceUpdate),
+		ValidateName:   apivalidation.NameIsDNS1035Label,
+
+		Claims: func(obj Object) []Claim { return allocator.claims(obj.(*corev1.Service)) },
+		Allocate: func(obj, old Object, taken func(Claim) bool, pick func(int) int) *field.Error {
+			before, _ := old.(*corev1.Service)
+			return allocator.allocate(obj.(*corev1.Service), before, taken, pick)
+		},
+		ClaimTaken: func(obj Object, c Claim) *field.Error { return allocator.claimTaken(obj.(*corev1.Service), c) },
 
 		Fields: func(o Object) fields.Set {
 			obj := o.(*corev1.Service)

@@ -155,6 +155,9 @@ func dropTypeDependent(obj, old *corev1.Service) {
 			spec.InternalTrafficPolicy = nil
 		}
 	}
+	if old.Spec.Type == corev1.ServiceTypeExternalName && wantsClusterIP(spec.Type) && spec.ExternalName == old.Spec.ExternalName {
+		spec.ExternalName = ""
+	}
 	if !externalType(old.Spec.Type) || externalType(spec.Type) {
 		return
 	}
