@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 
@@ -94,7 +95,7 @@ func unreadable(gvk schema.GroupVersionKind, err error) error {
 
 // DecodeProtobuf reads Kubernetes' protobuf envelope and the object in it.
 func DecodeProtobuf(data []byte, into Message, gvk schema.GroupVersionKind) error {
-	if len(data) < len(protobufMagic) || string(data[:len(protobufMagic)]) != string(protobufMagic) {
+	if !bytes.HasPrefix(data, protobufMagic) {
 		return apierrors.NewBadRequest("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
 	}
 	var envelope runtime.Unknown
@@ -108,5 +109,29 @@ func DecodeProtobuf(data []byte, into Message, gvk schema.GroupVersionKind) erro
 		return unreadable(gvk, err)
 	}
 	into.GetObjectKind().SetGroupVersionKind(gvk)
+	return nil
+}
+
+// DecodeDeleteOptions reads JSON or the protobuf envelope. Clients name the
+// options' type in several groups, and none of them is wrong.
+func DecodeDeleteOptions(data []byte, into *metav1.DeleteOptions) error {
+	if !bytes.HasPrefix(data, protobufMagic) {
+		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, into); err != nil {
+			return apierrors.NewBadRequest(fmt.Sprintf("couldn't read DeleteOptions: %v", err))
+		}
+	} else {
+		var envelope runtime.Unknown
+		err := envelope.Unmarshal(data[len(protobufMagic):])
+		if err == nil {
+			err = into.Unmarshal(envelope.Raw)
+		}
+		if err != nil {
+			return apierrors.NewBadRequest(fmt.Sprintf("couldn't read DeleteOptions: %v", err))
+		}
+		into.Kind = envelope.Kind
+	}
+	if into.Kind != "" && into.Kind != "DeleteOptions" {
+		return apierrors.NewBadRequest(fmt.Sprintf("%s cannot be handled as a DeleteOptions", into.Kind))
+	}
 	return nil
 }

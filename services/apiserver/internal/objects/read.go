@@ -33,7 +33,7 @@ func (s *Service) Get(ctx context.Context, t Target, resourceVersion string) (St
 	if err := s.authorizeRead(ctx, t, stored); err != nil {
 		return Stored{}, err
 	}
-	if t.Subresource == "" || t.Subresource == "status" {
+	if sub, ok := t.Kind.Subresource(t.Subresource); t.Subresource == "" || (ok && sub.NewObject == nil) {
 		return stored, nil
 	}
 	return subresourceOf(t, stored)

@@ -131,3 +131,8 @@ func (s Stored) encodeJSON() ([]byte, error) {
 	}
 	return out, nil
 }
+
+// Unstored is an object that is not in the state: a bookmark.
+func Unstored(k *registry.Kind, value []byte, revision uint64) Stored {
+	return storedValue(k, value, revision)
+}

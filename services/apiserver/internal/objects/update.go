@@ -226,4 +226,3 @@ func (p *plan) planRemove(t Target, e *state.Entry, obj registry.Object, value [
 	op, err := p.remove(e)
 	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), Gone: true, kind: t.Kind, operation: op}, err
 }
-

@@ -1,0 +1,219 @@
+// Package rest is the Kubernetes REST door to the objects: it reads requests,
+// calls the objects service and writes answers in the form that was asked for.
+package rest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
+	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/openapi"
+)
+
+const (
+	bodyLimit      = 3 << 20 // bytes
+	requestTimeout = 60 * time.Second
+)
+
+// LogSource streams a container's log from the node it runs on. It blocks until
+// the log ends, send fails or ctx ends.
+type LogSource interface {
+	Logs(ctx context.Context, node, address string, request *agentv1.LogsRequest, send func([]byte) error) error
+}
+
+// Authenticator tells who makes a request: an error is 401, and a request
+// without credentials is the anonymous user's.
+type Authenticator interface {
+	Authenticate(r *http.Request) (access.User, error)
+}
+
+// Config is what New needs.
+type Config struct {
+	Objects       *objects.Service
+	Authenticator Authenticator
+	Logs          LogSource
+	// Version is the build of Muster.
+	Version, Commit string
+	// Extra serves paths of other parts ("/v2/"), by prefix; they see the user
+	// in the request's context and authorise for themselves.
+	Extra  map[string]http.Handler
+	Logger *slog.Logger
+}
+
+// Handler serves the REST API.
+type Handler struct {
+	objects *objects.Service
+	authn   Authenticator
+	logs    LogSource
+	info    versionInfo
+	schemas *openapi.Cache
+	extra   map[string]http.Handler
+	logger  *slog.Logger
+}
+
+// New returns a Handler.
+func New(cfg Config) (*Handler, error) {
+	if cfg.Objects == nil || cfg.Authenticator == nil || cfg.Logs == nil || cfg.Logger == nil {
+		return nil, errors.New("new REST handler: objects, authenticator, logs and logger are required")
+	}
+	info := newVersionInfo(cfg.Version, cfg.Commit)
+	return &Handler{
+		objects: cfg.Objects, authn: cfg.Authenticator, logs: cfg.Logs, info: info,
+		schemas: openapi.NewCache(cfg.Objects.Kinds().Kinds(), info.GitVersion),
+		extra:   cfg.Extra, logger: cfg.Logger.With("component", "rest"),
+	}, nil
+}
+
+// ServeHTTP answers one request. Panics end here.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	sent := &tracked{ResponseWriter: w}
+	defer func() {
+		cause := recover()
+		if cause == nil || cause == http.ErrAbortHandler {
+			return
+		}
+		h.logger.Error("panic while answering", "method", r.Method, "path", r.URL.Path, "panic", cause, "stack", string(debug.Stack()))
+		if sent.started {
+			panic(http.ErrAbortHandler) // The client must not take half an answer for a whole one.
+		}
+		h.fail(sent, r, apierrors.NewInternalError(fmt.Errorf("panic while answering %s %s", r.Method, r.URL.Path)))
+	}()
+	if err := h.serve(sent, r); err != nil {
+		h.fail(sent, r, err)
+	}
+}
+
+// tracked remembers whether an answer has begun.
+type tracked struct {
+	http.ResponseWriter
+	started bool
+}
+
+func (t *tracked) WriteHeader(code int) {
+	t.started = true
+	t.ResponseWriter.WriteHeader(code)
+}
+
+func (t *tracked) Write(p []byte) (int, error) {
+	t.started = true
+	return t.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
+
+func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+	if h.serveHealth(w, r) {
+		return nil
+	}
+	user, err := h.authn.Authenticate(r)
+	if err != nil {
+		h.logger.Debug("request refused", "path", r.URL.Path, "cause", err)
+		return apierrors.NewUnauthorized("Unauthorized")
+	}
+	r = r.WithContext(access.WithUser(r.Context(), user))
+	for prefix, extra := range h.extra {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			extra.ServeHTTP(w, r)
+			return nil
+		}
+	}
+	if r.URL.Path == "/version" || r.URL.Path == "/version/" {
+		return writeJSON(w, http.StatusOK, h.info)
+	}
+	if user.Role() == accessv1.Role_ROLE_ANONYMOUS {
+		return apierrors.NewUnauthorized("Unauthorized")
+	}
+	if done, err := h.serveDocuments(w, r); done {
+		return err
+	}
+	return h.serveObjects(w, r)
+}
+
+func (h *Handler) serveObjects(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+	route, ok := parseRoute(r.URL.Path)
+	if !ok {
+		return notFound()
+	}
+	if route.resource == "" {
+		return h.resourceList(w, r, route.gv)
+	}
+	target, ok := h.target(route)
+	if !ok {
+		return notFound()
+	}
+	verb := h.verbOf(r, target)
+	if verb == nil {
+		return apierrors.NewMethodNotSupported(target.Kind.GroupResource(), strings.ToLower(r.Method))
+	}
+	if isWatch(r) || target.Subresource == "log" {
+		return verb(w, r, target)
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	defer cancel()
+	return verb(w, r.WithContext(ctx), target)
+}
+
+func notFound() error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
+
+// fail writes an error; it is the one place that maps errors to HTTP.
+func (h *Handler) fail(w *tracked, r *http.Request, err error) {
+	if w.started {
+		h.logger.Debug("answer broke off", "path", r.URL.Path, "cause", err)
+		return
+	}
+	status := h.statusOf(r, err)
+	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(status.Details.RetryAfterSeconds))
+	}
+	if r.Method == http.MethodHead {
+		w.WriteHeader(int(status.Code))
+		return
+	}
+	if err := writeStatus(w, r, int(status.Code), &status); err != nil {
+		h.logger.Debug("error not written", "path", r.URL.Path, "cause", err)
+	}
+}
+
+func (h *Handler) statusOf(r *http.Request, err error) metav1.Status {
+	var known apierrors.APIStatus
+	var large *http.MaxBytesError
+	switch {
+	case errors.As(err, &known):
+	case errors.As(err, &large):
+		known = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", bodyLimit))
+	case errors.Is(err, context.DeadlineExceeded):
+		known = apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
+	case errors.Is(err, context.Canceled):
+		known = apierrors.NewGenericServerResponse(http.StatusServiceUnavailable, r.Method, schema.GroupResource{}, "", "the request was cancelled", 0, false)
+	default:
+		h.logger.Error("request broke", "method", r.Method, "path", r.URL.Path, "error", err)
+		known = apierrors.NewInternalError(err)
+	}
+	status := known.Status()
+	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+	if status.Code == 0 {
+		status.Code = http.StatusInternalServerError
+	}
+	return status
+}

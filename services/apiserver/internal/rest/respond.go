@@ -1,0 +1,252 @@
+package rest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/yaml"
+
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+)
+
+// gzipFrom is the size from which an answer is compressed.
+const gzipFrom = 64 << 10 // bytes
+
+var statusGVK = schema.GroupVersionKind{Version: "v1", Kind: "Status"}
+
+// envelope wraps an encoded object as Kubernetes' protobuf media type wants it.
+func envelope(gvk schema.GroupVersionKind, raw []byte) ([]byte, error) {
+	apiVersion, kind := gvk.ToAPIVersionAndKind()
+	unknown := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: apiVersion, Kind: kind}, Raw: raw}
+	body, err := unknown.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("wrap %s: %w", gvk.Kind, err)
+	}
+	return append([]byte("k8s\x00"), body...), nil
+}
+
+// writeStored writes one object.
+func (h *Handler) writeStored(w http.ResponseWriter, r *http.Request, code int, t objects.Target, o objects.Stored) error {
+	f, err := negotiate(r, false)
+	if err != nil {
+		return err
+	}
+	if f.as == asTable && t.Subresource != "" && t.Subresource != "status" {
+		f.as = asWhole
+	}
+	body, err := h.render(r, f, t, o)
+	if err != nil {
+		return err
+	}
+	return write(w, r, code, f, body)
+}
+
+// render encodes one object in the form asked for, YAML and indenting apart.
+func (h *Handler) render(r *http.Request, f form, t objects.Target, o objects.Stored) ([]byte, error) {
+	switch f.as {
+	case asTable:
+		table, err := h.newTable(r, t, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, true)
+		if err != nil {
+			return nil, err
+		}
+		return json.Marshal(table)
+	case asPartial:
+		return renderPartial(f, o)
+	}
+	if f.media == typeProtobuf {
+		return envelope(o.GVK, o.Protobuf())
+	}
+	return h.objects.JSON(o)
+}
+
+func partialOf(o objects.Stored) (*metav1.PartialObjectMetadata, error) {
+	meta, err := o.Meta()
+	if err != nil {
+		return nil, err
+	}
+	out := &metav1.PartialObjectMetadata{ObjectMeta: *meta}
+	out.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind(asPartial))
+	return out, nil
+}
+
+func renderPartial(f form, o objects.Stored) ([]byte, error) {
+	partial, err := partialOf(o)
+	if err != nil {
+		return nil, err
+	}
+	return marshal(f, partial, partial.GroupVersionKind())
+}
+
+// marshaler is a type that has both encodings.
+type marshaler interface{ Marshal() ([]byte, error) }
+
+func marshal(f form, obj marshaler, gvk schema.GroupVersionKind) ([]byte, error) {
+	if f.media != typeProtobuf {
+		return json.Marshal(obj)
+	}
+	raw, err := obj.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", gvk.Kind, err)
+	}
+	return envelope(gvk, raw)
+}
+
+// writePage writes a list.
+func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, t objects.Target, page objects.Page) error {
+	f, err := negotiate(r, false)
+	if err != nil {
+		return err
+	}
+	meta := metav1.ListMeta{ResourceVersion: fmt.Sprint(page.Revision), Continue: page.Continue, RemainingItemCount: page.Remaining}
+	var body []byte
+	switch {
+	case f.as == asTable:
+		table, err := h.newTable(r, t, page.Items, meta, true)
+		if err != nil {
+			return err
+		}
+		body, err = json.Marshal(table)
+		if err != nil {
+			return err
+		}
+	case f.as == asList || f.as == asPartial:
+		body, err = partialList(f, page.Items, meta)
+	case f.media == typeProtobuf:
+		body, err = protobufList(t, page.Items, meta)
+	default:
+		body, err = h.jsonList(t, page.Items, meta)
+	}
+	if err != nil {
+		return err
+	}
+	return write(w, r, http.StatusOK, f, body)
+}
+
+func listGVK(t objects.Target) schema.GroupVersionKind {
+	return t.Kind.GVK.GroupVersion().WithKind(t.Kind.GVK.Kind + "List")
+}
+
+func partialList(f form, items []objects.Stored, meta metav1.ListMeta) ([]byte, error) {
+	list := &metav1.PartialObjectMetadataList{ListMeta: meta, Items: make([]metav1.PartialObjectMetadata, len(items))}
+	gvk := metav1.SchemeGroupVersion.WithKind(asList)
+	list.SetGroupVersionKind(gvk)
+	for i, item := range items {
+		partial, err := partialOf(item)
+		if err != nil {
+			return nil, err
+		}
+		list.Items[i] = *partial
+	}
+	return marshal(f, list, gvk)
+}
+
+// protobufList joins encoded objects: in every list metadata is field 1 and an
+// item is field 2.
+func protobufList(t objects.Target, items []objects.Stored, meta metav1.ListMeta) ([]byte, error) {
+	raw, err := meta.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode list: %w", err)
+	}
+	out := protowire.AppendTag(nil, 1, protowire.BytesType)
+	out = protowire.AppendBytes(out, raw)
+	for _, item := range items {
+		out = protowire.AppendTag(out, 2, protowire.BytesType)
+		out = protowire.AppendBytes(out, item.Protobuf())
+	}
+	return envelope(listGVK(t), out)
+}
+
+func (h *Handler) jsonList(t objects.Target, items []objects.Stored, meta metav1.ListMeta) ([]byte, error) {
+	head, err := json.Marshal(meta)
+	if err != nil {
+		return nil, fmt.Errorf("encode list: %w", err)
+	}
+	apiVersion, kind := listGVK(t).ToAPIVersionAndKind()
+	var out bytes.Buffer
+	fmt.Fprintf(&out, `{"kind":%q,"apiVersion":%q,"metadata":%s,"items":[`, kind, apiVersion, head)
+	for i, item := range items {
+		if i > 0 {
+			out.WriteByte(',')
+		}
+		body, err := h.objects.JSON(item)
+		if err != nil {
+			return nil, err
+		}
+		out.Write(body)
+	}
+	out.WriteString("]}")
+	return out.Bytes(), nil
+}
+
+// writeStatus writes a Status as the answer, in the form that was asked for.
+func writeStatus(w http.ResponseWriter, r *http.Request, code int, status *metav1.Status) error {
+	f, err := negotiate(r, false)
+	if err != nil {
+		f.media = typeJSON
+	}
+	status.TypeMeta = metav1.TypeMeta{Kind: statusGVK.Kind, APIVersion: statusGVK.Version}
+	body, err := marshal(f, status, statusGVK)
+	if err != nil {
+		return err
+	}
+	return write(w, r, code, f, body)
+}
+
+func writeJSON(w http.ResponseWriter, code int, value any) error {
+	return writeJSONAs(w, code, typeJSON, value)
+}
+
+func writeJSONAs(w http.ResponseWriter, code int, contentType string, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Errorf("encode answer: %w", err)
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(code)
+	_, err = w.Write(append(body, '\n'))
+	return err
+}
+
+// write sends the body: as YAML, indented or compressed where that was asked for.
+func write(w http.ResponseWriter, r *http.Request, code int, f form, body []byte) (err error) {
+	switch {
+	case f.media == typeYAML:
+		if body, err = yaml.JSONToYAML(body); err != nil {
+			return fmt.Errorf("encode answer: %w", err)
+		}
+	case f.media == typeJSON && f.pretty:
+		var out bytes.Buffer
+		if err := json.Indent(&out, body, "", "  "); err != nil {
+			return fmt.Errorf("indent answer: %w", err)
+		}
+		body = out.Bytes()
+	}
+	w.Header().Set("Content-Type", f.media)
+	w.Header().Set("Cache-Control", "no-cache, private")
+	if len(body) < gzipFrom || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+		w.WriteHeader(code)
+		if _, err = w.Write(body); err == nil && f.media == typeJSON {
+			_, err = w.Write([]byte("\n"))
+		}
+		return err
+	}
+	w.Header().Set("Content-Encoding", "gzip")
+	w.Header().Add("Vary", "Accept-Encoding")
+	w.WriteHeader(code)
+	zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return fmt.Errorf("compress answer: %w", err)
+	}
+	if _, err := zip.Write(body); err != nil {
+		return err
+	}
+	return zip.Close()
+}

@@ -1,0 +1,135 @@
+package rest
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+)
+
+// route is what a path under /api or /apis names.
+type route struct {
+	gv        schema.GroupVersion
+	resource  string // empty: the discovery document of gv
+	namespace string
+	name      string
+	sub       string
+}
+
+// parseRoute reads the path of an API group version and what is below it.
+func parseRoute(path string) (route, bool) {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	var r route
+	switch {
+	case parts[0] == "api" && len(parts) >= 2:
+		r.gv.Version, parts = parts[1], parts[2:]
+	case parts[0] == "apis" && len(parts) >= 3:
+		r.gv.Group, r.gv.Version, parts = parts[1], parts[2], parts[3:]
+	default:
+		return r, false
+	}
+	if len(parts) > 2 && parts[0] == "namespaces" && !isNamespaceSubresource(parts) {
+		r.namespace, parts = parts[1], parts[2:]
+	}
+	if len(parts) > 3 {
+		return r, false
+	}
+	for i, into := range []*string{&r.resource, &r.name, &r.sub} {
+		if i < len(parts) {
+			*into = parts[i]
+		}
+	}
+	return r, true
+}
+
+// isNamespaceSubresource tells namespaces/x/status from namespaces/x/pods.
+func isNamespaceSubresource(parts []string) bool {
+	return len(parts) == 3 && (parts[2] == "status" || parts[2] == "finalize")
+}
+
+// target finds the kind that the route names.
+func (h *Handler) target(r route) (objects.Target, bool) {
+	k, ok := h.objects.Kinds().ByResource(r.gv.WithResource(r.resource))
+	if !ok || (r.namespace != "" && !k.Namespaced) {
+		return objects.Target{}, false
+	}
+	if k.Namespaced && r.namespace == "" && r.name != "" {
+		return objects.Target{}, false
+	}
+	t := objects.Target{Kind: k, Namespace: r.namespace, Name: r.name, Subresource: r.sub}
+	if r.sub != "" {
+		if _, ok := k.Subresource(r.sub); !ok {
+			return objects.Target{}, false
+		}
+	}
+	return t, true
+}
+
+// verbFunc answers one verb on a target.
+type verbFunc func(w http.ResponseWriter, r *http.Request, t objects.Target) error
+
+// verbOf chooses the function for a method; nil is a method that is not allowed.
+func (h *Handler) verbOf(r *http.Request, t objects.Target) verbFunc {
+	if t.Subresource != "" {
+		return h.subresourceVerb(r, t)
+	}
+	if t.Name == "" {
+		switch r.Method {
+		case http.MethodGet:
+			if isWatch(r) {
+				return h.watch
+			}
+			return h.list
+		case http.MethodPost:
+			return h.create
+		case http.MethodDelete:
+			return h.deleteCollection
+		}
+		return nil
+	}
+	switch r.Method {
+	case http.MethodGet:
+		return h.get
+	case http.MethodPut:
+		return h.update
+	case http.MethodPatch:
+		return h.patch
+	case http.MethodDelete:
+		return h.delete
+	}
+	return nil
+}
+
+func (h *Handler) subresourceVerb(r *http.Request, t objects.Target) verbFunc {
+	verb := map[string]string{
+		http.MethodGet: "get", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodPost: "create",
+	}[r.Method]
+	sub, _ := t.Kind.Subresource(t.Subresource)
+	if !hasVerb(sub, verb) {
+		return nil
+	}
+	switch {
+	case t.Subresource == "log":
+		return h.log
+	case verb == "get":
+		return h.get
+	case verb == "update":
+		return h.update
+	case verb == "patch":
+		return h.patch
+	}
+	return h.create
+}
+
+func hasVerb(sub *registry.Subresource, verb string) bool {
+	return slices.Contains(sub.Verbs, verb)
+}
+
+func isWatch(r *http.Request) bool {
+	v := r.URL.Query().Get("watch")
+	return v == "true" || v == "1"
+}

@@ -1,0 +1,255 @@
+package rest
+
+import (
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"sigs.k8s.io/yaml"
+
+	"github.com/musterhq/muster/services/apiserver/internal/codec"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+)
+
+func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	obj, dryRun, err := h.readObject(w, r, t)
+	if err != nil {
+		return err
+	}
+	o, err := h.objects.Create(r.Context(), t, obj, dryRun)
+	if err != nil {
+		return err
+	}
+	if t.Subresource != "" {
+		return writeStatus(w, r, http.StatusCreated, &metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusCreated})
+	}
+	warn(w, t.Kind, o)
+	return h.writeStored(w, r, http.StatusCreated, t, o)
+}
+
+func (h *Handler) update(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	obj, dryRun, err := h.readObject(w, r, t)
+	if err != nil {
+		return err
+	}
+	o, err := h.objects.Update(r.Context(), t, obj, dryRun)
+	if err != nil {
+		return err
+	}
+	if t.Subresource == "" {
+		warn(w, t.Kind, o)
+	}
+	return h.writeStored(w, r, http.StatusOK, t, o)
+}
+
+func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil {
+		return objects.UnsupportedPatch(r.Header.Get("Content-Type"))
+	}
+	switch types.PatchType(media) {
+	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType:
+	default:
+		return objects.UnsupportedPatch(media)
+	}
+	dryRun, validation, err := writeOptions(r)
+	if err != nil {
+		return err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return err
+	}
+	o, err := h.objects.Patch(r.Context(), t, objects.Patch{
+		Type: types.PatchType(media), Data: body, Validation: validation,
+		Warn: func(text string) { addWarning(w, text) },
+	}, dryRun)
+	if err != nil {
+		return err
+	}
+	if t.Subresource == "" {
+		warn(w, t.Kind, o)
+	}
+	return h.writeStored(w, r, http.StatusOK, t, o)
+}
+
+// writeOptions reads what all writes have in common.
+func writeOptions(r *http.Request) (bool, codec.Validation, error) {
+	q := r.URL.Query()
+	dryRun, err := dryRunOf(q["dryRun"])
+	if err != nil {
+		return false, "", err
+	}
+	validation, err := codec.ParseValidation(q.Get("fieldValidation"))
+	return dryRun, validation, err
+}
+
+func dryRunOf(values []string) (bool, error) {
+	for _, v := range values {
+		if v != metav1.DryRunAll {
+			return false, apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("Options").GroupKind(), "", field.ErrorList{
+				field.NotSupported(field.NewPath("dryRun"), v, []string{metav1.DryRunAll})})
+		}
+	}
+	return len(values) > 0, nil
+}
+
+func readBody(r *http.Request) ([]byte, error) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return nil, fmt.Errorf("read request body: %w", err)
+	}
+	return body, nil
+}
+
+// readObject reads the object of a create or update.
+func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.Target) (registry.Object, bool, error) {
+	dryRun, validation, err := writeOptions(r)
+	if err != nil {
+		return nil, false, err
+	}
+	media, err := bodyMedia(r)
+	if err != nil {
+		return nil, false, err
+	}
+	body, err := readBody(r)
+	if err != nil {
+		return nil, false, err
+	}
+	obj, gvk := newBody(t)
+	var warnings []string
+	switch media {
+	case typeProtobuf:
+		err = codec.DecodeProtobuf(body, obj, gvk)
+	case typeYAML:
+		warnings, err = codec.DecodeYAML(body, obj, gvk, validation)
+	default:
+		warnings, err = codec.DecodeJSON(body, obj, gvk, validation)
+	}
+	for _, text := range warnings {
+		addWarning(w, text)
+	}
+	return obj, dryRun, err
+}
+
+// newBody returns the empty object that a request's body is read into.
+func newBody(t objects.Target) (registry.Object, schema.GroupVersionKind) {
+	if sub, ok := t.Kind.Subresource(t.Subresource); ok && sub.NewObject != nil {
+		return sub.NewObject(), sub.GVK
+	}
+	return t.Kind.New(), t.Kind.GVK
+}
+
+func addWarning(w http.ResponseWriter, text string) {
+	if header, err := utilnet.NewWarningHeader(299, "-", text); err == nil {
+		w.Header().Add("Warning", header)
+	}
+}
+
+func warn(w http.ResponseWriter, k *registry.Kind, o objects.Stored) {
+	if k.Warnings == nil {
+		return
+	}
+	obj, err := o.Decode()
+	if err != nil {
+		return // Writing the answer will tell.
+	}
+	for _, text := range k.Warnings(obj) {
+		addWarning(w, text)
+	}
+}
+
+func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	o, err := deleteOptions(r)
+	if err != nil {
+		return err
+	}
+	outcome, err := h.objects.Delete(r.Context(), t, o)
+	if err != nil {
+		return err
+	}
+	if !outcome.Gone {
+		return h.writeStored(w, r, http.StatusOK, t, outcome.Object)
+	}
+	meta, err := outcome.Object.Meta()
+	if err != nil {
+		return err
+	}
+	return writeStatus(w, r, http.StatusOK, &metav1.Status{
+		Status:  metav1.StatusSuccess,
+		Details: &metav1.StatusDetails{Name: meta.Name, Group: t.Kind.GVK.Group, Kind: t.Kind.Resource, UID: meta.UID},
+	})
+}
+
+func (h *Handler) deleteCollection(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	o, err := deleteOptions(r)
+	if err != nil {
+		return err
+	}
+	lo, err := listOptions(r.URL.Query())
+	if err != nil {
+		return err
+	}
+	page, err := h.objects.DeleteCollection(r.Context(), t, lo, o)
+	if err != nil {
+		return err
+	}
+	return h.writePage(w, r, t, page)
+}
+
+// deleteOptions reads the body, or the query where there is none.
+func deleteOptions(r *http.Request) (metav1.DeleteOptions, error) {
+	var o metav1.DeleteOptions
+	body, err := readBody(r)
+	if err != nil {
+		return o, err
+	}
+	if len(body) == 0 {
+		err = deleteQuery(r, &o)
+	} else {
+		err = decodeDeleteOptions(r, body, &o)
+	}
+	if err != nil {
+		return o, err
+	}
+	_, err = dryRunOf(o.DryRun)
+	return o, err
+}
+
+func decodeDeleteOptions(r *http.Request, body []byte, o *metav1.DeleteOptions) error {
+	media, err := bodyMedia(r)
+	if err != nil {
+		return err
+	}
+	if media == typeYAML {
+		if body, err = yaml.YAMLToJSON(body); err != nil {
+			return apierrors.NewBadRequest(err.Error())
+		}
+	}
+	return codec.DecodeDeleteOptions(body, o)
+}
+
+func deleteQuery(r *http.Request, o *metav1.DeleteOptions) error {
+	q := r.URL.Query()
+	var err error
+	if o.GracePeriodSeconds, err = integer(q, "gracePeriodSeconds"); err != nil {
+		return err
+	}
+	if o.OrphanDependents, err = boolean(q, "orphanDependents"); err != nil {
+		return err
+	}
+	if policy := metav1.DeletionPropagation(strings.TrimSpace(q.Get("propagationPolicy"))); policy != "" {
+		o.PropagationPolicy = &policy
+	}
+	o.DryRun = q["dryRun"]
+	return nil
+}
