@@ -1,0 +1,158 @@
+package scheduler
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/musterhq/muster/sdk"
+	"github.com/musterhq/muster/services/scheduler/core"
+	"github.com/musterhq/muster/services/scheduler/queue"
+)
+
+const (
+	// batch is how many pods are placed before their bindings are sent.
+	batch = 256
+	// inFlight is how many batches may be on their way at once.
+	inFlight = 4
+	// bindTimeout bounds the sending of one batch.
+	bindTimeout = 10 * time.Second
+)
+
+// wake has the resting pods tried again that would fit on the node now.
+func (s *Scheduler) wake(node string) {
+	if node != "" {
+		s.queue.Wake(func(p *core.Pod) bool { return s.cache.Fits(p, node) })
+	}
+}
+
+// lead places and binds while this instance leads.
+func (s *Scheduler) lead(ctx context.Context) error {
+	if s.nodes.WaitSynced(ctx) != nil || s.pods.WaitSynced(ctx) != nil {
+		return nil
+	}
+	var g errgroup.Group
+	g.SetLimit(inFlight)
+	for {
+		items := s.queue.Pop(ctx, batch)
+		if items == nil {
+			return g.Wait()
+		}
+		placed, results, resting, refusals := s.place(items)
+		if len(placed) > 0 {
+			g.Go(func() error { s.bind(ctx, placed, results); return nil })
+		}
+		if len(resting) > 0 {
+			g.Go(func() error { s.report(ctx, resting, refusals); return nil })
+		}
+	}
+}
+
+// place chooses nodes and parts the pods into those that got one and the rest,
+// which it puts to rest.
+func (s *Scheduler) place(items []*queue.Item) (placed []*queue.Item, results []core.Result, resting []*corev1.Pod, refusals []core.Result) {
+	pods := make([]*core.Pod, len(items))
+	for i, it := range items {
+		pods[i] = it.Pod
+	}
+	for i, res := range s.cache.Place(pods) {
+		if res.Node != nil {
+			placed, results = append(placed, items[i]), append(results, res)
+			continue
+		}
+		resting, refusals = append(resting, pods[i].Object), append(refusals, res)
+		s.queue.Rest(items[i])
+	}
+	return placed, results, resting, refusals
+}
+
+// bind sends the bindings of a batch in one transaction.
+func (s *Scheduler) bind(ctx context.Context, items []*queue.Item, results []core.Result) {
+	// A batch that was begun is finished also when this instance is told to stop:
+	// whoever leads next sees the pods bound.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bindTimeout)
+	defer cancel()
+	ops := make([]sdk.Operation, len(items))
+	for i, it := range items {
+		ops[i] = sdk.BindOp(it.Pod.Object, results[i].Node.Name)
+	}
+	for i, err := range transactEach(ctx, s.client, ops) {
+		if err != nil && sdk.OutcomeUnknown(err) {
+			err = s.outcome(ctx, items[i].Pod.Object, results[i].Node.Name, err)
+		}
+		s.bound(items[i], results[i].Node.Name, err)
+	}
+}
+
+// outcome reads what became of a binding whose answer was lost.
+func (s *Scheduler) outcome(ctx context.Context, pod *corev1.Pod, node string, lost error) error {
+	now, err := sdk.Get[*corev1.Pod](ctx, s.client, pod.Namespace, pod.Name)
+	if err == nil && now.UID == pod.UID && now.Spec.NodeName == node {
+		return nil
+	}
+	return lost
+}
+
+func (s *Scheduler) bound(it *queue.Item, node string, err error) {
+	pod := it.Pod.Object
+	if err == nil {
+		s.queue.Done(it)
+		s.recorder.Event(pod, corev1.EventTypeNormal, "Scheduled", "Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, node)
+		s.log.Debug("bound", "namespace", pod.Namespace, "pod", pod.Name, "node", node, "waited", time.Since(it.Since))
+		return
+	}
+	s.cache.Forget(pod.UID)
+	s.wake(node)
+	s.queue.Retry(it)
+	level := slog.LevelWarn
+	if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+		// Someone else bound or deleted it; the informer is about to say so.
+		level = slog.LevelDebug
+	}
+	s.log.Log(context.Background(), level, "binding refused", "namespace", pod.Namespace, "pod", pod.Name, "node", node, "error", err)
+}
+
+// transactEach does the operations in as few transactions as it can: what is
+// refused is taken out and the rest sent again. It returns an error, or nil, for
+// each operation.
+func transactEach(ctx context.Context, c *sdk.Client, ops []sdk.Operation) []error {
+	out := make([]error, len(ops))
+	at := make([]int, len(ops))
+	for i := range at {
+		at[i] = i
+	}
+	transactSome(ctx, c, ops, at, out)
+	return out
+}
+
+func transactSome(ctx context.Context, c *sdk.Client, ops []sdk.Operation, at []int, out []error) {
+	for len(at) > 0 {
+		some := make([]sdk.Operation, len(at))
+		for i, j := range at {
+			some[i] = ops[j]
+		}
+		_, err := c.Transact(ctx, some...)
+		if err == nil {
+			return
+		}
+		refused, named := sdk.RefusedOperation(err)
+		switch {
+		case named && refused < len(at):
+			out[at[refused]] = err
+			at = append(append([]int(nil), at[:refused]...), at[refused+1:]...)
+		case len(at) == 1 || sdk.OutcomeUnknown(err) || sdk.IsRetryable(err):
+			for _, j := range at {
+				out[j] = err
+			}
+			return
+		default:
+			// Not told which one: halve until it stands alone.
+			transactSome(ctx, c, ops, at[:len(at)/2], out)
+			at = at[len(at)/2:]
+		}
+	}
+}
