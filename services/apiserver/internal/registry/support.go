@@ -61,9 +61,9 @@ func walkUnsupported(v reflect.Value, set fieldSet, path *field.Path) field.Erro
 func walkStruct(v reflect.Value, set fieldSet, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	for i := range v.NumField() {
-		name, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
 		// An inlined struct's fields are the outer one's (a volume's source).
-		if name == "" && strings.Contains(options, "inline") {
+		if name == "" && v.Type().Field(i).Anonymous {
 			errs = append(errs, walkUnsupported(v.Field(i), set, path)...)
 			continue
 		}

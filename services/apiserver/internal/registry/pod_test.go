@@ -1,0 +1,281 @@
+package registry_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+)
+
+const plainPod = `
+metadata: {name: web, namespace: default}
+spec:
+  containers:
+  - {name: web, image: busybox}
+`
+
+func TestPodDefaults(t *testing.T) {
+	k := kind(t, "pods")
+	obj := prepare(k, decode(t, k, `
+metadata: {name: web, namespace: default}
+spec:
+  containers:
+  - name: web
+    image: jwilder/whoami
+    ports: [{containerPort: 8000}]
+    resources: {limits: {cpu: 100m, memory: 64Mi}}
+    env: [{name: NODE, valueFrom: {fieldRef: {fieldPath: spec.nodeName}}}]
+  volumes:
+  - {name: scratch}
+  - {name: conf, configMap: {name: c}}
+`)).(*corev1.Pod)
+	got, err := yaml.Marshal(obj.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `containers:
+- env:
+  - name: NODE
+    valueFrom:
+      fieldRef:
+        apiVersion: v1
+        fieldPath: spec.nodeName
+  image: jwilder/whoami
+  imagePullPolicy: Always
+  name: web
+  ports:
+  - containerPort: 8000
+    protocol: TCP
+  resources:
+    limits:
+      cpu: 100m
+      memory: 64Mi
+    requests:
+      cpu: 100m
+      memory: 64Mi
+  terminationMessagePath: /dev/termination-log
+  terminationMessagePolicy: File
+dnsPolicy: ClusterFirst
+enableServiceLinks: true
+restartPolicy: Always
+schedulerName: default-scheduler
+securityContext: {}
+serviceAccount: default
+serviceAccountName: default
+terminationGracePeriodSeconds: 30
+tolerations:
+- effect: NoExecute
+  key: node.kubernetes.io/not-ready
+  operator: Exists
+  tolerationSeconds: 300
+- effect: NoExecute
+  key: node.kubernetes.io/unreachable
+  operator: Exists
+  tolerationSeconds: 300
+volumes:
+- emptyDir: {}
+  name: scratch
+- configMap:
+    defaultMode: 420
+    name: c
+  name: conf
+`
+	if string(got) != want {
+		t.Errorf("spec:\n%s\nwant:\n%s", got, want)
+	}
+	if obj.Generation != 1 || obj.Status.Phase != corev1.PodPending || obj.Status.QOSClass != corev1.PodQOSGuaranteed {
+		t.Errorf("generation %d, phase %s, QoS %s; want 1, Pending, Guaranteed", obj.Generation, obj.Status.Phase, obj.Status.QOSClass)
+	}
+	wantErrors(t, validate(k, obj))
+	before := obj.DeepCopy()
+	k.Default(obj)
+	if again, _ := yaml.Marshal(obj); string(again) != mustYAML(t, before) {
+		t.Error("defaulting twice is not defaulting once")
+	}
+}
+
+func mustYAML(t *testing.T, v any) string {
+	t.Helper()
+	out, err := yaml.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+func TestImagePullPolicyFollowsTheTag(t *testing.T) {
+	k := kind(t, "pods")
+	for image, want := range map[string]corev1.PullPolicy{
+		"busybox":                               corev1.PullAlways,
+		"busybox:latest":                        corev1.PullAlways,
+		"localhost:5000/busybox":                corev1.PullAlways,
+		"busybox:1.36":                          corev1.PullIfNotPresent,
+		"localhost:5000/busybox:1":              corev1.PullIfNotPresent,
+		"busybox@sha256:" + zeros(64):           corev1.PullIfNotPresent,
+		"busybox:latest@sha256:" + zeros(64):    corev1.PullAlways,
+		"registry.example/a/b:v1@sha256:" + "0": corev1.PullIfNotPresent,
+	} {
+		obj := &corev1.Pod{Spec: corev1.PodSpec{Containers: []corev1.Container{{Image: image}}}}
+		k.Default(obj)
+		if got := obj.Spec.Containers[0].ImagePullPolicy; got != want {
+			t.Errorf("%s: %s, want %s", image, got, want)
+		}
+	}
+}
+
+func zeros(n int) string { return strings.Repeat("0", n) }
+
+func TestPodQOS(t *testing.T) {
+	k := kind(t, "pods")
+	tests := []struct {
+		resources string
+		want      corev1.PodQOSClass
+	}{
+		{`{}`, corev1.PodQOSBestEffort},
+		{`{requests: {cpu: 100m}}`, corev1.PodQOSBurstable},
+		{`{limits: {cpu: 100m}}`, corev1.PodQOSBurstable},
+		{`{limits: {cpu: 100m, memory: 1Mi}, requests: {cpu: 50m, memory: 1Mi}}`, corev1.PodQOSBurstable},
+		{`{limits: {cpu: 100m, memory: 1Mi}}`, corev1.PodQOSGuaranteed},
+		{`{limits: {cpu: "1", memory: 1Mi}, requests: {cpu: 1000m, memory: 1024Ki}}`, corev1.PodQOSGuaranteed},
+	}
+	for _, tt := range tests {
+		obj := prepare(k, decode(t, k, `{spec: {containers: [{name: a, image: a, resources: `+tt.resources+`}]}}`)).(*corev1.Pod)
+		if obj.Status.QOSClass != tt.want {
+			t.Errorf("%s: %s, want %s", tt.resources, obj.Status.QOSClass, tt.want)
+		}
+	}
+}
+
+func TestPodValidation(t *testing.T) {
+	const forbidden = ": Forbidden: not supported by this version of Muster"
+	tests := []struct{ name, spec, want string }{
+		{"no container", `{}`, `spec.containers: Required value`},
+		{"no image", `{containers: [{name: a}]}`, `spec.containers[0].image: Required value`},
+		{"no name", `{containers: [{image: a}]}`, `spec.containers[0].name: Required value`},
+		{"space around image", `{containers: [{name: a, image: "a "}]}`, `spec.containers[0].image: Invalid value: "a ": must not have leading or trailing whitespace`},
+		{"same name twice", `{containers: [{name: a, image: a}, {name: a, image: b}]}`, `spec.containers[1].name: Duplicate value: "a"`},
+		{"port out of range", `{containers: [{name: a, image: a, ports: [{containerPort: 70000}]}]}`, `spec.containers[0].ports[0].containerPort: Invalid value: 70000: must be between 1 and 65535, inclusive`},
+		{"no port", `{containers: [{name: a, image: a, ports: [{name: http}]}]}`, `spec.containers[0].ports[0].containerPort: Required value`},
+		{"protocol", `{containers: [{name: a, image: a, ports: [{containerPort: 80, protocol: tcp}]}]}`, `spec.containers[0].ports[0].protocol: Unsupported value: "tcp": supported values: "SCTP", "TCP", "UDP"`},
+		{"pull policy", `{containers: [{name: a, image: a, imagePullPolicy: Sometimes}]}`, `spec.containers[0].imagePullPolicy: Unsupported value: "Sometimes": supported values: "Always", "IfNotPresent", "Never"`},
+		{"restart policy", `{restartPolicy: Sometimes, containers: [{name: a, image: a}]}`, `spec.restartPolicy: Unsupported value: "Sometimes": supported values: "Always", "OnFailure", "Never"`},
+		{"more requested than allowed", `{containers: [{name: a, image: a, resources: {limits: {cpu: 1}, requests: {cpu: 2}}}]}`, `spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 1`},
+		{"negative limit", `{containers: [{name: a, image: a, resources: {requests: {memory: -1Mi}}}]}`, `spec.containers[0].resources.requests[memory]: Invalid value: "-1Mi": must be greater than or equal to 0`},
+		{"device", `{containers: [{name: a, image: a, resources: {limits: {example.com/gpu: 1}, requests: {example.com/gpu: 1}}}]}`, "spec.containers[0].resources.limits[example.com/gpu]" + forbidden + "\nspec.containers[0].resources.requests[example.com/gpu]" + forbidden},
+		{"mount of nothing", `{containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v}]}]}`, `spec.containers[0].volumeMounts[0].name: Not found: "v"`},
+		{"path mounted twice", `{volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v}, {name: v, mountPath: /v}]}]}`, `spec.containers[0].volumeMounts[1].mountPath: Invalid value: "/v": must be unique`},
+		{"two sources", `{volumes: [{name: v, emptyDir: {}, secret: {secretName: s}}], containers: [{name: a, image: a}]}`, `spec.volumes[0].secret: Forbidden: may not specify more than 1 volume type`},
+		{"backsteps", `{volumes: [{name: v, hostPath: {path: /a/../b}}], containers: [{name: a, image: a}]}`, `spec.volumes[0].hostPath.path: Invalid value: "/a/../b": must not contain '..'`},
+		{"mode", `{volumes: [{name: v, configMap: {name: c, defaultMode: 512}}], containers: [{name: a, image: a}]}`, `spec.volumes[0].configMap.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive`},
+		{"value and source", `{containers: [{name: a, image: a, env: [{name: A, value: b, valueFrom: {fieldRef: {fieldPath: metadata.name}}}]}]}`, `spec.containers[0].env[0].valueFrom: Invalid value: "": may not be specified when ` + "`value`" + ` is not empty`},
+		{"unknown field path", `{containers: [{name: a, image: a, env: [{name: A, valueFrom: {fieldRef: {fieldPath: metadata.zone}}}]}]}`, `spec.containers[0].env[0].valueFrom.fieldRef.fieldPath: Invalid value: "metadata.zone": error converting fieldPath: field label not supported: metadata.zone`},
+		{"label as variable", `{containers: [{name: a, image: a, env: [{name: A, valueFrom: {fieldRef: {fieldPath: "metadata.labels['app']"}}}]}]}`, ``},
+		{"no nameservers", `{dnsPolicy: None, containers: [{name: a, image: a}]}`, `spec.dnsConfig: Required value: must provide ` + "`dnsConfig` when `dnsPolicy`" + ` is None`},
+		{"toleration without key", `{tolerations: [{operator: Equal, effect: NoSchedule}], containers: [{name: a, image: a}]}`, `spec.tolerations[0].operator: Invalid value: "Equal": operator must be Exists when ` + "`key`" + ` is empty, which means "match all values and all keys"`},
+		{"hostname", `{hostname: A_b, containers: [{name: a, image: a}]}`, `spec.hostname: Invalid value: "A_b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`},
+		{"privileged without escalation", `{containers: [{name: a, image: a, securityContext: {runAsUser: -1}}]}`, `spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive`},
+
+		{"probe", `{containers: [{name: a, image: a, readinessProbe: {exec: {command: [a]}}}]}`, "spec.containers[0].readinessProbe" + forbidden},
+		{"lifecycle", `{containers: [{name: a, image: a, lifecycle: {preStop: {exec: {command: [a]}}}}]}`, "spec.containers[0].lifecycle" + forbidden},
+		{"sidecar", `{initContainers: [{name: i, image: a, restartPolicy: Always}], containers: [{name: a, image: a}]}`, "spec.initContainers[0].restartPolicy" + forbidden},
+		{"host port", `{containers: [{name: a, image: a, ports: [{containerPort: 80, hostPort: 80}]}]}`, "spec.containers[0].ports[0].hostPort" + forbidden},
+		{"host network", `{hostNetwork: true, containers: [{name: a, image: a, ports: [{containerPort: 80}]}]}`, ``},
+		{"subPath", `{volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v, subPath: s}]}]}`, "spec.containers[0].volumeMounts[0].subPath" + forbidden},
+		{"claim", `{volumes: [{name: v, persistentVolumeClaim: {claimName: c}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].persistentVolumeClaim" + forbidden},
+		{"downward API", `{volumes: [{name: v, downwardAPI: {items: [{path: p, fieldRef: {fieldPath: metadata.name}}]}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].downwardAPI" + forbidden},
+		{"affinity", `{affinity: {}, containers: [{name: a, image: a}]}`, "spec.affinity" + forbidden},
+		{"priority", `{priority: 0, containers: [{name: a, image: a}]}`, "spec.priority" + forbidden},
+		{"group of files", `{securityContext: {fsGroup: 1}, containers: [{name: a, image: a}]}`, "spec.securityContext.fsGroup" + forbidden},
+	}
+	k := kind(t, "pods")
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			obj := prepare(k, decode(t, k, `{metadata: {name: web, namespace: default}, spec: `+tt.spec+`}`))
+			var want []string
+			if tt.want != "" {
+				want = strings.Split(tt.want, "\n")
+			}
+			wantErrors(t, validate(k, obj), want...)
+		})
+	}
+}
+
+func TestPodUpdate(t *testing.T) {
+	k := kind(t, "pods")
+	old := prepare(k, decode(t, k, plainPod)).(*corev1.Pod)
+	change := func(f func(*corev1.Pod)) *corev1.Pod {
+		obj := old.DeepCopy()
+		f(obj)
+		return prepareChange(k, obj, old).(*corev1.Pod)
+	}
+
+	image := change(func(p *corev1.Pod) { p.Spec.Containers[0].Image = "busybox:1" })
+	wantErrors(t, validateChange(k, image, old))
+	if image.Generation != 2 {
+		t.Errorf("generation %d after a new image, want 2", image.Generation)
+	}
+	label := change(func(p *corev1.Pod) { p.Labels = map[string]string{"a": "b"}; p.Status.Phase = corev1.PodRunning })
+	wantErrors(t, validateChange(k, label, old))
+	if label.Generation != 1 || label.Status.Phase != corev1.PodPending {
+		t.Errorf("generation %d, phase %s after a new label, want 1, Pending", label.Generation, label.Status.Phase)
+	}
+	more := change(func(p *corev1.Pod) {
+		p.Spec.Containers = append(p.Spec.Containers, corev1.Container{Name: "b", Image: "b"})
+	})
+	wantErrors(t, validateChange(k, more, old), "spec.containers: Forbidden: pod updates may not add or remove containers")
+
+	errs := validateChange(k, change(func(p *corev1.Pod) { p.Spec.Hostname = "other" }), old)
+	want := "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n"
+	if len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), want) {
+		t.Errorf("got %v, want it to begin with %s", errs, want)
+	}
+}
+
+func TestPodGracePeriod(t *testing.T) {
+	k := kind(t, "pods")
+	five, minus := int64(5), int64(-3)
+	tests := []struct {
+		name, pod string
+		requested *int64
+		want      int64
+	}{
+		{"its own", `{spec: {nodeName: n1, terminationGracePeriodSeconds: 30}}`, nil, 30},
+		{"requested", `{spec: {nodeName: n1, terminationGracePeriodSeconds: 30}}`, &five, 5},
+		{"not bound", `{spec: {terminationGracePeriodSeconds: 30}}`, &five, 0},
+		{"has ended", `{spec: {nodeName: n1, terminationGracePeriodSeconds: 30}, status: {phase: Succeeded}}`, &five, 0},
+		{"negative", `{spec: {nodeName: n1, terminationGracePeriodSeconds: 30}}`, &minus, 1},
+	}
+	for _, tt := range tests {
+		if got := k.GracePeriod(decode(t, k, tt.pod), tt.requested); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
+	}
+}
+
+func TestBinding(t *testing.T) {
+	k := kind(t, "pods")
+	sub, ok := k.Subresource("binding")
+	if !ok || !sub.Direct {
+		t.Fatal("no direct binding subresource")
+	}
+	pod := prepare(k, decode(t, k, plainPod)).(*corev1.Pod)
+	to := func(node string) *corev1.Binding {
+		return &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Target: corev1.ObjectReference{Kind: "Node", Name: node}}
+	}
+	if err := sub.Apply(pod, to("n1")); err != nil {
+		t.Fatal(err)
+	}
+	if pod.Spec.NodeName != "n1" || len(pod.Status.Conditions) != 1 || pod.Status.Conditions[0].Status != corev1.ConditionTrue {
+		t.Errorf("after the binding: node %q, conditions %v", pod.Spec.NodeName, pod.Status.Conditions)
+	}
+	want := `Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "n1"`
+	if err := sub.Apply(pod, to("n2")); err == nil || err.Error() != want {
+		t.Errorf("second binding: %v, want %s", err, want)
+	}
+}
+
+var _ registry.Object = (*corev1.Binding)(nil)

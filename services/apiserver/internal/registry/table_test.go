@@ -1,0 +1,178 @@
+package registry_test
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"sigs.k8s.io/randfill"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+)
+
+func TestTableFindsEveryKind(t *testing.T) {
+	table := registry.New(registry.Options{})
+	if got := len(table.Kinds()); got != 13 {
+		t.Fatalf("%d kinds, want 13", got)
+	}
+	for _, k := range table.Kinds() {
+		t.Run(k.Resource, func(t *testing.T) {
+			if got, ok := table.ByResource(k.GVR()); !ok || got != k {
+				t.Errorf("not found by resource %v", k.GVR())
+			}
+			if got, ok := table.ByKind(k.GVK); !ok || got != k {
+				t.Errorf("not found by kind %v", k.GVK)
+			}
+			if got, ok := table.ByType(k.Type); !ok || got != k {
+				t.Errorf("not found by type %s", k.Type)
+			}
+			for _, name := range append([]string{k.Resource, k.Singular}, k.ShortNames...) {
+				if got, ok := table.ByShortName(name); !ok || got != k {
+					t.Errorf("not found by name %s", name)
+				}
+			}
+		})
+	}
+	if _, ok := table.ByResource(schema.GroupVersionResource{Version: "v1", Resource: "deployments"}); ok {
+		t.Error("deployments found in the core group")
+	}
+}
+
+// The Go type says which message it is: its package's path and its name.
+func TestTypeNamesMatchGoTypes(t *testing.T) {
+	for _, k := range registry.All(registry.Options{}) {
+		typ := reflect.TypeOf(k.New()).Elem()
+		want := strings.ReplaceAll(typ.PkgPath(), "/", ".") + "." + typ.Name()
+		if k.Type != want {
+			t.Errorf("%s: type %s, want %s", k.Resource, k.Type, want)
+		}
+		if typ.Name() != k.GVK.Kind {
+			t.Errorf("%s: New makes a %s, want a %s", k.Resource, typ.Name(), k.GVK.Kind)
+		}
+		list := reflect.TypeOf(k.NewList()).Elem()
+		if list.Name() != k.GVK.Kind+"List" || list.PkgPath() != typ.PkgPath() {
+			t.Errorf("%s: NewList makes a %s.%s", k.Resource, list.PkgPath(), list.Name())
+		}
+	}
+}
+
+func TestColumnNames(t *testing.T) {
+	want := map[string]string{
+		"namespaces":                      "Status Age",
+		"nodes":                           "Status Roles Age Version | Internal-IP External-IP OS-Image Kernel-Version Container-Runtime",
+		"pods":                            "Ready Status Restarts Age | IP Node Nominated-Node Readiness-Gates",
+		"services":                        "Type Cluster-IP External-IP Port(s) Age | Selector",
+		"endpoints":                       "Endpoints Age",
+		"configmaps":                      "Data Age",
+		"secrets":                         "Type Data Age",
+		"serviceaccounts":                 "Age",
+		"events":                          "Last-Seen Type Reason Object Message | Subobject Source First-Seen Count Name",
+		"deployments.apps":                "Ready Up-to-date Available Age | Containers Images Selector",
+		"replicasets.apps":                "Desired Current Ready Age | Containers Images Selector",
+		"endpointslices.discovery.k8s.io": "AddressType Ports Endpoints Age",
+		"leases.coordination.k8s.io":      "Holder Age",
+	}
+	for _, k := range registry.All(registry.Options{}) {
+		var narrow, wide []string
+		for _, c := range k.Columns {
+			name := strings.ReplaceAll(c.Name, " ", "-")
+			if c.Description == "" {
+				t.Errorf("%s: column %s has no description", k.StoreResource(), c.Name)
+			}
+			if c.Wide {
+				wide = append(wide, name)
+			} else {
+				narrow = append(narrow, name)
+			}
+		}
+		got := strings.Join(narrow, " ")
+		if len(wide) > 0 {
+			got += " | " + strings.Join(wide, " ")
+		}
+		if got != want[k.StoreResource()] {
+			t.Errorf("%s: columns\n got %s\nwant %s", k.StoreResource(), got, want[k.StoreResource()])
+		}
+	}
+}
+
+func TestNamesAreChecked(t *testing.T) {
+	tests := []struct{ resource, manifest, want string }{
+		{"pods", `{metadata: {name: web, namespace: default}}`, ""},
+		{"pods", `{metadata: {namespace: default}}`, "metadata.name: Required value: name or generateName is required"},
+		{"pods", `{metadata: {name: web}}`, "metadata.namespace: Required value"},
+		{"namespaces", `{metadata: {name: a_b}}`, `metadata.name: Invalid value: "a_b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`},
+		{"services", `{metadata: {name: 1st, namespace: default}}`, `metadata.name: Invalid value: "1st": a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')`},
+		{"configmaps", `{metadata: {name: c, namespace: default, labels: {"a b": c}}}`, `metadata.labels: Invalid value: "a b": name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')`},
+	}
+	for _, tt := range tests {
+		k := kind(t, tt.resource)
+		var want []string
+		if tt.want != "" {
+			want = []string{tt.want}
+		}
+		wantErrors(t, k.ValidateMeta(decode(t, k, tt.manifest)), want...)
+	}
+}
+
+func TestAllIsFreshEachTime(t *testing.T) {
+	a, b := registry.All(registry.Options{}), registry.All(registry.Options{})
+	a[0].Resource = "changed"
+	if slices.ContainsFunc(b, func(k *registry.Kind) bool { return k.Resource == "changed" }) {
+		t.Error("two calls of All share a kind")
+	}
+}
+
+// Whatever a client sends, the table answers and does not panic.
+func FuzzNothingPanics(f *testing.F) {
+	for seed := range 20 {
+		f.Add(int64(seed))
+	}
+	f.Fuzz(func(t *testing.T, seed int64) {
+		fill := randfill.NewWithSeed(seed).NilChance(0.3).NumElements(0, 3).MaxDepth(12)
+		for _, k := range registry.All(registry.Options{}) {
+			obj, old := k.New(), k.New()
+			fill.Fill(obj)
+			fill.Fill(old)
+			exercise(k, obj, old)
+		}
+	})
+}
+
+func exercise(k *registry.Kind, obj, old registry.Object) {
+	prepare(k, old)
+	k.ValidateMeta(obj)
+	prepareChange(k, obj, old)
+	if k.Allocate != nil {
+		_ = k.Allocate(obj, old, func(registry.Claim) bool { return false }, func(int) int { return 0 })
+		for _, c := range k.Claims(obj) {
+			_ = k.ClaimTaken(obj, c)
+		}
+	}
+	validateChange(k, obj, old)
+	if k.PrepareStatusUpdate != nil {
+		k.PrepareStatusUpdate(obj, old)
+	}
+	if k.ValidateStatusUpdate != nil {
+		k.ValidateStatusUpdate(obj, old)
+	}
+	if k.Fields != nil {
+		k.Fields(obj)
+	}
+	if k.GracePeriod != nil {
+		k.GracePeriod(obj, nil)
+	}
+	if k.PrepareDelete != nil {
+		k.PrepareDelete(obj)
+	}
+	for _, s := range k.Subresources {
+		if s.Get != nil {
+			_, _ = s.Get(obj)
+		}
+		if s.Apply != nil && s.NewObject != nil {
+			_ = s.Apply(obj, s.NewObject())
+		}
+	}
+	cells(k, obj, testTime, true)
+}
