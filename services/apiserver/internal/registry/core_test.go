@@ -1,0 +1,129 @@
+package registry_test
+
+import (
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+func TestNamespaceLife(t *testing.T) {
+	k := kind(t, "namespaces")
+	obj := prepare(k, decode(t, k, `{metadata: {name: team}, status: {phase: Terminating}}`)).(*corev1.Namespace)
+	if obj.Status.Phase != corev1.NamespaceActive || obj.Labels["kubernetes.io/metadata.name"] != "team" {
+		t.Errorf("new namespace: phase %s, labels %v", obj.Status.Phase, obj.Labels)
+	}
+	if !k.Held(obj) {
+		t.Error("a new namespace is not held by its finalizer")
+	}
+	k.PrepareDelete(obj)
+	if obj.Status.Phase != corev1.NamespaceTerminating {
+		t.Errorf("phase %s after a deletion, want Terminating", obj.Status.Phase)
+	}
+
+	emptied := obj.DeepCopy()
+	emptied.Spec.Finalizers = nil
+	update := emptied.DeepCopy()
+	k.PrepareUpdate(update, obj)
+	if !k.Held(update) {
+		t.Error("a plain update took the finalizer away")
+	}
+	sub, _ := k.Subresource("finalize")
+	if err := sub.Apply(obj, emptied); err != nil {
+		t.Fatal(err)
+	}
+	if k.Held(obj) {
+		t.Error("finalize did not take the finalizer away")
+	}
+}
+
+func TestCoreValidation(t *testing.T) {
+	big := strings.Repeat("x", 1<<20)
+	tests := []struct{ name, resource, object, want string }{
+		{"config map key", "configmaps", `{data: {"a b": c}}`, `data[a b]: Invalid value: "a b": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')`},
+		{"key twice", "configmaps", `{data: {a: b}, binaryData: {a: ZA==}}`, `data[a]: Invalid value: "a": duplicate of key present in binaryData`},
+		{"large config map", "configmaps", `{data: {a: b, c: ` + big + `}}`, `[]: Too long: may not be more than 1048576 bytes`},
+		{"large secret", "secrets", `{stringData: {a: b, c: ` + big + `}}`, `data: Too long: may not be more than 1048576 bytes`},
+		{"registry secret", "secrets", `{type: kubernetes.io/dockerconfigjson}`, `data[.dockerconfigjson]: Required value`},
+		{"registry secret broken", "secrets", `{type: kubernetes.io/dockerconfigjson, stringData: {.dockerconfigjson: "{"}}`, `data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": unexpected end of JSON input`},
+		{"TLS secret", "secrets", `{type: kubernetes.io/tls, stringData: {tls.crt: a}}`, `data[tls.key]: Required value`},
+		{"password secret", "secrets", `{type: kubernetes.io/basic-auth}`, "data[username]: Required value\ndata[password]: Required value"},
+		{"token secret", "secrets", `{type: kubernetes.io/service-account-token}`, `metadata.annotations[kubernetes.io/service-account.name]: Required value`},
+		{"taint without effect", "nodes", `{spec: {taints: [{key: a}]}}`, `spec.taints[0].effect: Required value`},
+		{"taint effect", "nodes", `{spec: {taints: [{key: a, effect: Never}]}}`, `spec.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`},
+		{"config source", "nodes", `{spec: {configSource: {}}}`, `spec.configSource: Forbidden: not supported by this version of Muster`},
+		{"pull secrets for all", "serviceaccounts", `{imagePullSecrets: [{name: a}]}`, `imagePullSecrets: Forbidden: not supported by this version of Muster`},
+		{"event elsewhere", "events", `{metadata: {name: e, namespace: a}, involvedObject: {namespace: b}}`, `involvedObject.namespace: Invalid value: "b": does not match event.namespace`},
+		{"event about a node", "events", `{metadata: {name: e, namespace: default}, involvedObject: {kind: Node, name: n}}`, ``},
+		{"no addresses", "endpoints", `{subsets: [{ports: [{port: 80}]}]}`, "subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"},
+		{"loopback", "endpoints", `{subsets: [{addresses: [{ip: 127.0.0.1}]}]}`, `subsets[0].addresses[0].ip: Invalid value: "127.0.0.1": may not be in the loopback range (127.0.0.0/8, ::1/128)`},
+		{"no address type", "endpointslices.discovery.k8s.io", `{}`, `addressType: Required value`},
+		{"other family", "endpointslices.discovery.k8s.io", `{addressType: IPv4, endpoints: [{addresses: ["2001:db8::1"]}]}`, `endpoints[0].addresses[0]: Invalid value: "2001:db8::1": must be an IPv4 address`},
+		{"lease time", "leases.coordination.k8s.io", `{spec: {leaseDurationSeconds: 0}}`, `spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k := kind(t, tt.resource)
+			var want []string
+			if tt.want != "" {
+				want = strings.Split(tt.want, "\n")
+			}
+			wantErrors(t, validate(k, prepare(k, decode(t, k, tt.object))), want...)
+		})
+	}
+}
+
+func TestCoreUpdates(t *testing.T) {
+	tests := []struct{ name, resource, old, object, want string }{
+		{"secret type", "secrets", `{type: a.example/b}`, `{}`, `type: Invalid value: "Opaque": field is immutable`},
+		{"immutable secret", "secrets", `{immutable: true, data: {a: ZA==}}`, `{data: {a: ZQ==}}`, "immutable: Forbidden: field is immutable when `immutable` is set\ndata: Forbidden: field is immutable when `immutable` is set"},
+		{"immutable config map", "configmaps", `{immutable: true, data: {a: b}}`, `{immutable: true, data: {a: c}}`, "data: Forbidden: field is immutable when `immutable` is set"},
+		{"pod CIDR given", "nodes", `{}`, `{spec: {podCIDR: 10.244.1.0/24}}`, ``},
+		{"pod CIDR changed", "nodes", `{spec: {podCIDR: 10.244.1.0/24}}`, `{spec: {podCIDR: 10.244.2.0/24}}`, `spec.podCIDRs: Forbidden: node updates may not change podCIDR except from "" to valid`},
+		{"address type", "endpointslices.discovery.k8s.io", `{addressType: IPv4}`, `{addressType: IPv6}`, `addressType: Invalid value: "IPv6": field is immutable`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			k := kind(t, tt.resource)
+			old := prepare(k, decode(t, k, tt.old))
+			obj := prepareChange(k, decode(t, k, tt.object), old)
+			var want []string
+			if tt.want != "" {
+				want = strings.Split(tt.want, "\n")
+			}
+			wantErrors(t, validateChange(k, obj, old), want...)
+		})
+	}
+}
+
+func TestSecretStringData(t *testing.T) {
+	k := kind(t, "secrets")
+	obj := prepare(k, decode(t, k, `{data: {a: ZA==}, stringData: {a: new, b: more}}`)).(*corev1.Secret)
+	if obj.StringData != nil || string(obj.Data["a"]) != "new" || string(obj.Data["b"]) != "more" || obj.Type != corev1.SecretTypeOpaque {
+		t.Errorf("secret %+v", obj)
+	}
+}
+
+func TestSelectableFields(t *testing.T) {
+	tests := []struct{ resource, object, want string }{
+		{"pods", `{spec: {nodeName: n1, restartPolicy: Never}, status: {phase: Running, podIP: 10.0.0.1}}`,
+			"spec.hostNetwork=false,spec.nodeName=n1,spec.restartPolicy=Never,spec.schedulerName=,spec.serviceAccountName=,status.nominatedNodeName=,status.phase=Running,status.podIP=10.0.0.1"},
+		{"secrets", `{type: Opaque}`, "type=Opaque"},
+		{"nodes", `{spec: {unschedulable: true}}`, "spec.unschedulable=true"},
+		{"namespaces", `{status: {phase: Active}}`, "status.phase=Active"},
+		{"services", `{spec: {type: ClusterIP, clusterIP: None}}`, "spec.clusterIP=None,spec.type=ClusterIP"},
+		{"replicasets.apps", `{status: {replicas: 2}}`, "status.replicas=2"},
+	}
+	for _, tt := range tests {
+		k := kind(t, tt.resource)
+		got := k.Fields(decode(t, k, tt.object))
+		if got.String() != tt.want {
+			t.Errorf("%s: %s, want %s", tt.resource, got, tt.want)
+		}
+		for _, name := range k.Indexed {
+			if !got.Has(name) {
+				t.Errorf("%s: index %s is no field", tt.resource, name)
+			}
+		}
+	}
+}
