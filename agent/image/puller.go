@@ -53,6 +53,7 @@ type Store interface {
 
 // Puller makes images present. It is used by all pod workers at once.
 type Puller struct {
+	base    context.Context
 	store   Store
 	backoff *Backoff
 	flights singleflight.Group
@@ -61,9 +62,9 @@ type Puller struct {
 // invalidRetry is how often something only an edit can mend is looked at.
 const invalidRetry = 10 * time.Second
 
-// NewPuller pulls into a store.
-func NewPuller(store Store) *Puller {
-	return &Puller{store: store, backoff: NewBackoff(10*time.Second, 5*time.Minute)}
+// NewPuller pulls into a store until base ends.
+func NewPuller(base context.Context, store Store) *Puller {
+	return &Puller{base: base, store: store, backoff: NewBackoff(10*time.Second, 5*time.Minute)}
 }
 
 // Ensure returns the image of a container; an error is an *Error or ctx's.
@@ -138,7 +139,7 @@ func (p *Puller) tryAll(ctx context.Context, ref string, auths []*runtime.Regist
 	}
 	result := p.flights.DoChan(ref, func() (any, error) {
 		// The pull goes on when the pod that asked first goes away: others wait for it.
-		return p.store.Pull(context.WithoutCancel(ctx), ref, nil)
+		return p.store.Pull(p.base, ref, nil)
 	})
 	select {
 	case r := <-result:

@@ -1,0 +1,38 @@
+package pod
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/musterhq/muster/sdk"
+)
+
+// NewAPI is the cluster's API by the SDK.
+func NewAPI(client *sdk.Client) API { return clusterAPI{client} }
+
+type clusterAPI struct{ client *sdk.Client }
+
+func (a clusterAPI) UpdateStatus(ctx context.Context, pod *corev1.Pod) error {
+	_, err := sdk.UpdateStatus(ctx, a.client, pod)
+	return err
+}
+
+func (a clusterAPI) Delete(ctx context.Context, pod *corev1.Pod) error {
+	now := int64(0)
+	err := sdk.Delete[*corev1.Pod](ctx, a.client, pod.Namespace, pod.Name, sdk.DeleteOptions{GracePeriodSeconds: &now, UID: pod.UID})
+	// A conflict means that another pod has the name by now.
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+func (a clusterAPI) ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error) {
+	return sdk.Get[*corev1.ConfigMap](ctx, a.client, namespace, name)
+}
+
+func (a clusterAPI) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
+	return sdk.Get[*corev1.Secret](ctx, a.client, namespace, name)
+}

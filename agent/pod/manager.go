@@ -1,0 +1,273 @@
+// Package pod runs the pods that are assigned to this node: one worker for each
+// compares what the pod shall be with what the runtime has, and acts.
+package pod
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/musterhq/muster/agent/image"
+	"github.com/musterhq/muster/agent/runtime"
+	"github.com/musterhq/muster/sdk"
+)
+
+// Network gives pods their addresses. Both calls can be repeated.
+type Network interface {
+	Attach(ctx context.Context, podUID, netnsPath string) (netip.Addr, error)
+	Detach(ctx context.Context, podUID, netnsPath string) error
+}
+
+// API is what pods need of the cluster. Errors about missing objects are those
+// of the Kubernetes API.
+type API interface {
+	UpdateStatus(ctx context.Context, pod *corev1.Pod) error
+	// Delete removes a pod that has ended; only the one with this uid.
+	Delete(ctx context.Context, pod *corev1.Pod) error
+	ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
+	Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error)
+}
+
+// Services lists the cluster's services, for environment variables.
+type Services interface {
+	List() []*corev1.Service
+}
+
+// Events records what happens to pods.
+type Events interface {
+	Event(obj sdk.Object, eventType, reason, format string, args ...any)
+}
+
+// Config is what the pods of a node have in common.
+type Config struct {
+	NodeName string
+	NodeIPs  []netip.Addr
+	// Dir holds a directory for each pod, LogDir its logs.
+	Dir, LogDir  string
+	CgroupParent string
+	// ClusterDomain and ClusterDNS go into pods' resolv.conf; without an address
+	// pods get the machine's.
+	ClusterDomain string
+	ClusterDNS    []netip.Addr
+	// Allocatable stands in for limits that are not set; its memory weighs the
+	// kernel's choice of whom to kill.
+	Allocatable corev1.ResourceList
+	// RuntimeName prefixes container IDs: "containerd".
+	RuntimeName string
+	Runtime     runtime.Runtime
+	Network     Network
+	API         API
+	Services    Services
+	Events      Events
+	Logger      *slog.Logger
+}
+
+// Manager runs the workers. Set, Remove and Synced may be called before Run.
+type Manager struct {
+	cfg    Config
+	crash  *image.Backoff
+	synced chan struct{}
+	once   sync.Once
+
+	mu      sync.Mutex
+	ctx     context.Context // Run's; nil before it
+	puller  *image.Puller
+	workers map[string]*worker
+	wg      sync.WaitGroup
+}
+
+// resyncInterval is how often every pod is looked at although nothing was heard:
+// a net under the events, not a way to learn of anything.
+const resyncInterval = time.Minute
+
+// New makes a manager; Run starts it.
+func New(cfg Config) *Manager {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	return &Manager{
+		cfg: cfg, crash: image.NewBackoff(10*time.Second, 5*time.Minute),
+		synced: make(chan struct{}), workers: make(map[string]*worker),
+	}
+}
+
+// Set tells that a pod is assigned to this node, or has changed.
+func (m *Manager) Set(pod *corev1.Pod) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w := m.worker(string(pod.UID)); w != nil {
+		w.set(pod)
+	}
+}
+
+// Remove tells that the cluster knows the pod no more.
+func (m *Manager) Remove(podUID string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w, ok := m.workers[podUID]; ok {
+		w.vanish()
+	}
+}
+
+// Synced tells that every pod of this node was Set: what else is on it may go.
+func (m *Manager) Synced() { m.once.Do(func() { close(m.synced) }) }
+
+// worker returns the pod's worker, a new one if need be; nil after the end of
+// Run. The lock is held.
+func (m *Manager) worker(uid string) *worker {
+	if w, ok := m.workers[uid]; ok {
+		return w
+	}
+	if m.ctx != nil && m.ctx.Err() != nil {
+		return nil
+	}
+	w := newWorker(m, uid)
+	m.workers[uid] = w
+	if m.ctx != nil {
+		m.spawn(w)
+	}
+	return w
+}
+
+func (m *Manager) spawn(w *worker) {
+	ctx := m.ctx
+	m.wg.Go(func() {
+		w.run(ctx)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.workers[w.uid] == w {
+			delete(m.workers, w.uid)
+		}
+	})
+}
+
+// Run works until ctx ends and leaves the pods running.
+func (m *Manager) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	m.mu.Lock()
+	m.ctx, m.puller = ctx, image.NewPuller(ctx, m.cfg.Runtime)
+	for _, w := range m.workers {
+		m.spawn(w)
+	}
+	m.mu.Unlock()
+	group.Go(func() error { return m.watchRuntime(ctx) })
+	group.Go(func() error { return m.resync(ctx) })
+	err := group.Wait()
+	m.mu.Lock() // No worker is added after this.
+	m.mu.Unlock()
+	m.wg.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// watchRuntime wakes the workers of containers that changed. The runtime may be
+// away for a while: the agent waits for it.
+func (m *Manager) watchRuntime(ctx context.Context) error {
+	for wait := 100 * time.Millisecond; ; wait = min(2*wait, 5*time.Second) {
+		err := m.cfg.Runtime.Events(ctx, func(e runtime.Event) {
+			wait = 100 * time.Millisecond
+			if e.PodUID == "" {
+				m.wakeAll()
+				return
+			}
+			if !e.OOM {
+				m.wake(e.PodUID)
+			}
+		})
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		m.cfg.Logger.Warn("runtime's events interrupted", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (m *Manager) wake(uid string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if w, ok := m.workers[uid]; ok {
+		w.poke()
+	}
+}
+
+func (m *Manager) wakeAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, w := range m.workers {
+		w.poke()
+	}
+}
+
+// resync finds what is on the node and in no list, once all pods are known.
+func (m *Manager) resync(ctx context.Context) error {
+	select {
+	case <-m.synced:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	for wait := time.Duration(0); ; {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+		wait = resyncInterval
+		if err := m.findOrphans(ctx); err != nil {
+			m.cfg.Logger.Warn("look for orphaned pods", "error", err)
+			wait = 2 * time.Second
+		}
+		m.wakeAll()
+	}
+}
+
+func (m *Manager) findOrphans(ctx context.Context) error {
+	pods, err := m.cfg.Runtime.Pods(ctx)
+	if err != nil {
+		return err
+	}
+	var uids []string
+	for _, p := range pods {
+		uids = append(uids, p.Sandbox.PodUID)
+	}
+	for _, dir := range []string{m.cfg.Dir, m.cfg.LogDir} {
+		entries, err := os.ReadDir(dir)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+		for _, e := range entries {
+			name := e.Name()
+			uids = append(uids, name[strings.LastIndexByte(name, '_')+1:])
+		}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, uid := range uids {
+		if _, ok := m.workers[uid]; !ok {
+			if w := m.worker(uid); w != nil {
+				m.cfg.Logger.Info("removing a pod the cluster does not know", "uid", uid)
+				w.vanish()
+			}
+		}
+	}
+	return nil
+}
+
+// LogDir is where a container's logs are: files named by attempt.
+func LogDir(base, namespace, name, uid, container string) string {
+	return filepath.Join(base, namespace+"_"+name+"_"+uid, container)
+}

@@ -1,0 +1,140 @@
+package pod
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// statusWriter writes one pod's status in the background: only changes, only
+// the latest, again and again until the cluster has it.
+type statusWriter struct {
+	api  API
+	log  *slog.Logger
+	kick chan struct{}
+
+	mu      sync.Mutex
+	pending *corev1.Pod
+	latest  *corev1.PodStatus // handed in last
+	idle    chan struct{}     // closed while nothing is pending or being written
+}
+
+func newStatusWriter(api API, log *slog.Logger) *statusWriter {
+	idle := make(chan struct{})
+	close(idle)
+	return &statusWriter{api: api, log: log, kick: make(chan struct{}, 1), idle: idle}
+}
+
+// write hands in a status; pod is the latest version known.
+func (s *statusWriter) write(pod *corev1.Pod, status corev1.PodStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest != nil && sameStatus(*s.latest, status) {
+		return
+	}
+	if s.latest == nil && sameStatus(pod.Status, status) {
+		s.latest = &status
+		return
+	}
+	s.latest = &status
+	p := pod.DeepCopy()
+	p.Status = *status.DeepCopy()
+	p.ResourceVersion = "" // Only this node writes these fields.
+	s.pending = p
+	select {
+	case <-s.idle:
+		s.idle = make(chan struct{})
+	default:
+	}
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+func (s *statusWriter) last() (corev1.PodStatus, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest == nil {
+		return corev1.PodStatus{}, false
+	}
+	return *s.latest.DeepCopy(), true
+}
+
+// flush waits until all is written, or ctx ends.
+func (s *statusWriter) flush(ctx context.Context) error {
+	s.mu.Lock()
+	idle := s.idle
+	s.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *statusWriter) run(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.kick:
+		}
+		for wait := 100 * time.Millisecond; !s.writePending(ctx); wait = min(2*wait, 5*time.Second) {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(wait):
+			}
+		}
+	}
+}
+
+// writePending is true when nothing is left to be written.
+func (s *statusWriter) writePending(ctx context.Context) bool {
+	s.mu.Lock()
+	pod := s.pending
+	s.mu.Unlock()
+	if pod == nil {
+		return true
+	}
+	err := s.api.UpdateStatus(ctx, pod)
+	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+		if ctx.Err() == nil {
+			s.log.Warn("write pod status", "pod", pod.Namespace+"/"+pod.Name, "error", err)
+		}
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pending != pod {
+		return false // A newer one came meanwhile.
+	}
+	s.pending = nil
+	close(s.idle)
+	return true
+}
+
+// mergeForeign takes from the cluster's version the conditions that others write.
+func mergeForeign(own, theirs corev1.PodStatus) corev1.PodStatus {
+	for _, c := range theirs.Conditions {
+		switch c.Type {
+		case corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady, corev1.PodScheduled:
+			continue
+		}
+		if old := condition(&own, c.Type); old == nil {
+			own.Conditions = append(own.Conditions, c)
+		} else {
+			*old = c
+		}
+	}
+	return own
+}
+
+func sameSpec(a, b *corev1.Pod) bool { return equality.Semantic.DeepEqual(a.Spec, b.Spec) }
