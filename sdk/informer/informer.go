@@ -26,6 +26,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/musterhq/muster/sdk"
 )
@@ -172,7 +173,7 @@ func (i *Informer[T]) follow(ctx context.Context) (began bool, err error) {
 		SendInitialEvents: true,
 	})
 	defer w.Stop()
-	initial := map[objectKey]T{}
+	var initial []T
 	for {
 		events, err := w.Next()
 		if err != nil {
@@ -180,31 +181,19 @@ func (i *Informer[T]) follow(ctx context.Context) (began bool, err error) {
 		}
 		n := 0
 		for ; n < len(events) && !began; n++ {
-			began = collect(initial, events[n])
-		}
-		if !began {
-			continue
-		}
-		if initial != nil {
-			i.replace(initial)
-			initial = nil
-			i.once.Do(func() { close(i.synced) })
+			switch ev := events[n]; ev.Type {
+			case sdk.Added, sdk.Modified:
+				initial = append(initial, ev.Object)
+			case sdk.Bookmark:
+				if began = ev.InitialEventsEnd; began {
+					i.replace(initial)
+					initial = nil
+					i.once.Do(func() { close(i.synced) })
+				}
+			}
 		}
 		i.apply(events[n:])
 	}
-}
-
-// collect takes one initial event; true when it was the last.
-func collect[T sdk.Object](into map[objectKey]T, ev sdk.Event[T]) bool {
-	switch ev.Type {
-	case sdk.Bookmark:
-		return ev.InitialEventsEnd
-	case sdk.Deleted:
-		delete(into, keyOf(ev.Object))
-	default:
-		into[keyOf(ev.Object)] = ev.Object
-	}
-	return false
 }
 
 func (i *Informer[T]) apply(events []sdk.Event[T]) {
@@ -222,11 +211,15 @@ func (i *Informer[T]) apply(events []sdk.Event[T]) {
 
 // replace makes the cache hold exactly these objects and tells the differences:
 // deletions first, so that what they freed is free before it is taken again.
-func (i *Informer[T]) replace(objects map[objectKey]T) {
+func (i *Informer[T]) replace(objects []T) {
+	now := make(map[objectKey]types.UID, len(objects))
+	for _, obj := range objects {
+		now[keyOf(obj)] = obj.GetUID()
+	}
 	i.dispatch.Lock()
 	defer i.dispatch.Unlock()
 	for _, old := range i.store.list() {
-		if now, ok := objects[keyOf(old)]; !ok || now.GetUID() != old.GetUID() {
+		if uid, ok := now[keyOf(old)]; !ok || uid != old.GetUID() {
 			i.remove(old)
 		}
 	}
