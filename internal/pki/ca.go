@@ -205,6 +205,15 @@ func (c *CA) sign(public crypto.PublicKey, id Identity, addresses []string, ttl 
 	return encodeCertificate(der), nil
 }
 
+// NewKey makes a private key, in PEM.
+func NewKey() ([]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("generate key: %w", err)
+	}
+	return encodeKey(key)
+}
+
 // NewRequest makes a key and a PKCS #10 request for it.
 func NewRequest() (keyPEM, csrDER []byte, err error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

@@ -1,0 +1,179 @@
+package dev
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	checkInterval = 200 * time.Millisecond
+	// checkTimeout is how long a server may take for a handshake before it no
+	// longer gets new connections. A paused one accepts, but does not answer.
+	checkTimeout = time.Second
+	dialTimeout  = 500 * time.Millisecond
+)
+
+// Balancer passes TCP connections to one of several servers, and cuts those to
+// a server that stopped answering, so that clients come back to another one.
+type Balancer struct {
+	backends []*backend
+	next     atomic.Uint64
+	logger   *slog.Logger
+}
+
+// NewBalancer balances over the addresses, host:port.
+func NewBalancer(logger *slog.Logger, addresses []string) *Balancer {
+	b := &Balancer{logger: logger.With("component", "balancer")}
+	for _, address := range addresses {
+		b.backends = append(b.backends, &backend{address: address, conns: make(map[net.Conn]struct{})})
+	}
+	return b
+}
+
+// backend is a server; connections are cut when it becomes unhealthy.
+type backend struct {
+	address string
+
+	mu      sync.Mutex
+	healthy bool
+	conns   map[net.Conn]struct{}
+}
+
+// Run accepts on lis until ctx ends.
+func (b *Balancer) Run(ctx context.Context, lis net.Listener) error {
+	group, ctx := errgroup.WithContext(ctx)
+	stop := context.AfterFunc(ctx, func() { _ = lis.Close() })
+	defer stop()
+	for _, backend := range b.backends {
+		group.Go(func() error { b.check(ctx, backend); return nil })
+	}
+	group.Go(func() error {
+		for {
+			conn, err := lis.Accept()
+			if err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err
+			}
+			group.Go(func() error { b.serve(ctx, conn); return nil })
+		}
+	})
+	return group.Wait()
+}
+
+// check keeps asking one server for a TLS handshake.
+func (b *Balancer) check(ctx context.Context, s *backend) {
+	for ctx.Err() == nil {
+		healthy := handshake(ctx, s.address) == nil
+		if was := s.set(healthy); was != healthy && ctx.Err() == nil {
+			b.logger.Info("server", "address", s.address, "healthy", healthy)
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(checkInterval):
+		}
+	}
+	s.set(false)
+}
+
+func handshake(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	// Whether it is alive is all that is asked; what passes through is verified
+	// by the two ends.
+	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// set notes a verdict, cuts the connections of one that fell ill, and returns
+// the verdict before.
+func (s *backend) set(healthy bool) (was bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	was, s.healthy = s.healthy, healthy
+	if !healthy {
+		for conn := range s.conns {
+			_ = conn.Close()
+		}
+	}
+	return was
+}
+
+func (s *backend) track(conn net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.conns[conn] = struct{}{}
+	return s.healthy
+}
+
+func (s *backend) forget(conn net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, conn)
+}
+
+func (b *Balancer) serve(ctx context.Context, client net.Conn) {
+	defer client.Close()
+	s, server := b.connect(ctx)
+	if server == nil {
+		return
+	}
+	defer server.Close()
+	defer s.forget(server)
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+	defer stop()
+	var done sync.WaitGroup
+	done.Go(func() { pass(server, client) })
+	done.Go(func() { pass(client, server) })
+	done.Wait()
+}
+
+// connect tries the healthy servers in turn.
+func (b *Balancer) connect(ctx context.Context) (*backend, net.Conn) {
+	first := b.next.Add(1)
+	for i := range b.backends {
+		s := b.backends[(first+uint64(i))%uint64(len(b.backends))]
+		s.mu.Lock()
+		healthy := s.healthy
+		s.mu.Unlock()
+		if !healthy {
+			continue
+		}
+		conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", s.address)
+		if err != nil {
+			continue
+		}
+		if s.track(conn) {
+			return s, conn
+		}
+		s.forget(conn)
+		_ = conn.Close()
+	}
+	return nil, nil
+}
+
+// pass copies one direction and hands on its end.
+func pass(to, from net.Conn) {
+	_, err := io.Copy(to, from)
+	if half, ok := to.(*net.TCPConn); ok && err == nil {
+		_ = half.CloseWrite()
+		return
+	}
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		_ = from.Close()
+	}
+	_ = to.Close()
+}
