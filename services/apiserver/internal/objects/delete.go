@@ -6,7 +6,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -130,10 +129,10 @@ func markDeleted(k *registry.Kind, obj registry.Object, requested *int64, now ti
 	} else if left := obj.GetDeletionGracePeriodSeconds(); requested != nil && left != nil && grace < *left {
 		setDeletion(obj, now, grace)
 	}
-	if ns, ok := obj.(*corev1.Namespace); ok {
-		ns.Status.Phase = corev1.NamespaceTerminating
+	if k.PrepareDelete != nil {
+		k.PrepareDelete(obj)
 	}
-	return deletable(obj)
+	return deletable(k, obj)
 }
 
 func setDeletion(obj registry.Object, now time.Time, grace int64) {
@@ -143,11 +142,11 @@ func setDeletion(obj registry.Object, now time.Time, grace int64) {
 }
 
 // deletable tells whether nothing keeps a deleted object any longer.
-func deletable(obj registry.Object) bool {
+func deletable(k *registry.Kind, obj registry.Object) bool {
 	if obj.GetDeletionTimestamp() == nil || len(obj.GetFinalizers()) > 0 {
 		return false
 	}
-	if ns, ok := obj.(*corev1.Namespace); ok && len(ns.Spec.Finalizers) > 0 {
+	if k.Held != nil && k.Held(obj) {
 		return false
 	}
 	grace := obj.GetDeletionGracePeriodSeconds()

@@ -166,6 +166,9 @@ func (p *plan) prepareUpdate(t Target, obj, old registry.Object) error {
 	if t.Subresource == "status" {
 		return prepareStatus(k, obj, old)
 	}
+	if sub, ok := k.Subresource(t.Subresource); ok && sub.Direct {
+		return nil
+	}
 	if k.PrepareUpdate != nil {
 		k.PrepareUpdate(obj, old)
 	}
@@ -207,7 +210,7 @@ func (p *plan) store(t Target, e *state.Entry, obj registry.Object) (Outcome, er
 	if err != nil {
 		return Outcome{}, err
 	}
-	if deletable(obj) {
+	if deletable(t.Kind, obj) {
 		return p.planRemove(t, e, obj, value)
 	}
 	if bytes.Equal(value, e.Value) {

@@ -42,9 +42,12 @@ func (h *Handler) newTable(r *http.Request, t objects.Target, items []objects.St
 }
 
 func columnsOf(k *registry.Kind) []metav1.TableColumnDefinition {
-	out := []metav1.TableColumnDefinition{{
-		Name: "Name", Type: "string", Format: "name", Description: metav1.ObjectMeta{}.SwaggerDoc()["name"],
-	}}
+	var out []metav1.TableColumnDefinition
+	if !k.NoNameColumn {
+		out = append(out, metav1.TableColumnDefinition{
+			Name: "Name", Type: "string", Format: "name", Description: metav1.ObjectMeta{}.SwaggerDoc()["name"],
+		})
+	}
 	for _, c := range k.Columns {
 		def := metav1.TableColumnDefinition{Name: c.Name, Type: c.Type, Format: c.Format, Description: c.Description}
 		if c.Wide {
@@ -61,7 +64,9 @@ func (h *Handler) newRow(k *registry.Kind, item objects.Stored, include metav1.I
 		return metav1.TableRow{}, err
 	}
 	row := metav1.TableRow{Cells: make([]any, 0, 1+len(k.Columns))}
-	row.Cells = append(row.Cells, obj.GetName())
+	if !k.NoNameColumn {
+		row.Cells = append(row.Cells, obj.GetName())
+	}
 	for _, c := range k.Columns {
 		row.Cells = append(row.Cells, c.Value(obj, now))
 	}

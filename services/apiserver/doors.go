@@ -1,0 +1,81 @@
+package apiserver
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/reflection"
+
+	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/serve"
+	"github.com/musterhq/muster/services/apiserver/internal/auth"
+	"github.com/musterhq/muster/services/apiserver/internal/cluster"
+	"github.com/musterhq/muster/services/apiserver/internal/rpc"
+)
+
+// Methods of gRPC's own services, whose protos do not say who may call them.
+var (
+	healthMethods = []string{
+		healthv1.Health_Check_FullMethodName, healthv1.Health_Watch_FullMethodName, healthv1.Health_List_FullMethodName,
+	}
+	reflectionMethods = []string{
+		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+	}
+)
+
+func (s *Server) wireGRPC(authn *auth.Authenticator) error {
+	guard := access.NewGuard(authn.AuthenticateRPC)
+	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ANONYMOUS}, healthMethods...)
+	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ADMIN}, reflectionMethods...)
+	tlsConfig := s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2")
+	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard)
+	apiv1.RegisterObjectServiceServer(s.grpc, rpc.New(s.objects))
+	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)
+	healthv1.RegisterHealthServer(s.grpc, health.NewServer())
+	reflection.Register(s.grpc)
+	return guard.CheckServer(s.grpc)
+}
+
+func (s *Server) gossipAddress() string {
+	_, port, err := net.SplitHostPort(s.config.GossipListen)
+	if err != nil {
+		return ""
+	}
+	return net.JoinHostPort(s.config.AdvertiseAddress, port)
+}
+
+func (s *Server) members() []cluster.RaftMember {
+	var out []cluster.RaftMember
+	for _, m := range s.replica.Members() {
+		out = append(out, cluster.RaftMember{ID: m.ID, Address: m.Address, Leader: m.Leader, Voter: m.Voter})
+	}
+	return out
+}
+
+// addresses returns where the servers that Raft counts as members answer REST,
+// as far as they are IPs.
+func (s *Server) addresses() []netip.AddrPort {
+	members := map[netip.Addr]bool{}
+	for _, m := range s.replica.Members() {
+		if a, err := netip.ParseAddrPort(m.Address); err == nil {
+			members[a.Addr()] = true
+		}
+	}
+	var out []netip.AddrPort
+	for _, text := range s.cluster.RESTAddresses() {
+		// A loopback address leads every node to itself.
+		if a, err := netip.ParseAddrPort(text); err == nil && members[a.Addr()] && !a.Addr().IsLoopback() {
+			out = append(out, a)
+		}
+	}
+	return out
+}

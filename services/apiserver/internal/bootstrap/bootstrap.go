@@ -1,0 +1,175 @@
+// Package bootstrap keeps the objects that every cluster has: the namespaces,
+// and the Services by which pods reach the API and the name service.
+package bootstrap
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/pki"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+)
+
+// How often the objects are looked after, and after an error.
+const (
+	interval = 10 * time.Second
+	retry    = 250 * time.Millisecond
+)
+
+// Config is what New needs.
+type Config struct {
+	Objects *objects.Service
+	// Name of this server.
+	Name string
+	// ServiceCIDR is where the fixed service addresses come from.
+	ServiceCIDR netip.Prefix
+	// Addresses returns where the REST API is reached, of all live members. It
+	// does not block.
+	Addresses func() []netip.AddrPort
+	// Changed is sent to when Addresses may have changed; nil is never.
+	Changed <-chan struct{}
+	Logger  *slog.Logger
+}
+
+// Keeper keeps the objects.
+type Keeper struct {
+	config Config
+	logger *slog.Logger
+	done   chan struct{} // closed when all objects were there once
+}
+
+// New returns a Keeper.
+func New(config Config) (*Keeper, error) {
+	if config.Objects == nil || config.Addresses == nil || config.Logger == nil || !config.ServiceCIDR.IsValid() {
+		return nil, errors.New("new bootstrap: objects, addresses, service range and logger are required")
+	}
+	return &Keeper{config: config, logger: config.Logger.With("component", "bootstrap"), done: make(chan struct{})}, nil
+}
+
+// Done is closed once all objects were there.
+func (k *Keeper) Done() <-chan struct{} { return k.done }
+
+// Run keeps the objects until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	id := pki.ServerIdentity(k.config.Name)
+	asServer := access.WithUser(ctx, access.User{Name: id.User, Groups: id.Groups})
+	complete := false
+	for {
+		wait := interval
+		if err := k.keep(asServer); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			wait = retry
+			k.logger.Debug("objects not kept yet", "error", err)
+		} else if !complete {
+			complete = true
+			close(k.done)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-k.config.Changed:
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (k *Keeper) keep(ctx context.Context) error {
+	for _, name := range []string{"default", "kube-system", "kube-public", "kube-node-lease"} {
+		if err := k.ensure(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}); err != nil {
+			return err
+		}
+	}
+	for _, service := range k.services() {
+		if err := k.ensure(ctx, service); err != nil {
+			return err
+		}
+	}
+	return k.keepEndpoints(ctx)
+}
+
+// services returns the Services with fixed addresses: the first of the range
+// is the API's, the tenth the name service's.
+func (k *Keeper) services() []*corev1.Service {
+	api := k.config.ServiceCIDR.Masked().Addr().Next()
+	dns := api
+	for range 9 {
+		dns = dns.Next()
+	}
+	return []*corev1.Service{{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "kubernetes",
+			Labels: map[string]string{"component": "apiserver", "provider": "kubernetes"}},
+		Spec: corev1.ServiceSpec{
+			ClusterIP: api.String(), ClusterIPs: []string{api.String()}, Type: corev1.ServiceTypeClusterIP,
+			// No selector: the servers write the endpoints themselves.
+			Ports: []corev1.ServicePort{{Name: "https", Protocol: corev1.ProtocolTCP, Port: 443, TargetPort: intstr.FromInt32(6443)}},
+		},
+	}, {
+		ObjectMeta: metav1.ObjectMeta{Namespace: "kube-system", Name: "kube-dns",
+			Labels: map[string]string{"k8s-app": "kube-dns", "kubernetes.io/name": "CoreDNS"}},
+		Spec: corev1.ServiceSpec{
+			ClusterIP: dns.String(), ClusterIPs: []string{dns.String()}, Type: corev1.ServiceTypeClusterIP,
+			// No selector: every node answers this address itself.
+			Ports: []corev1.ServicePort{
+				{Name: "dns", Protocol: corev1.ProtocolUDP, Port: 53, TargetPort: intstr.FromInt32(53)},
+				{Name: "dns-tcp", Protocol: corev1.ProtocolTCP, Port: 53, TargetPort: intstr.FromInt32(53)},
+			},
+		},
+	}}
+}
+
+func (k *Keeper) kind(gvk schema.GroupVersionKind) (*registry.Kind, error) {
+	kind, ok := k.config.Objects.Kinds().ByKind(gvk)
+	if !ok {
+		return nil, fmt.Errorf("bootstrap: kind %s is not served", gvk)
+	}
+	return kind, nil
+}
+
+// ensure creates an object that is not there.
+func (k *Keeper) ensure(ctx context.Context, obj registry.Object) error {
+	t, err := k.target(obj)
+	if err != nil {
+		return err
+	}
+	if _, err = k.config.Objects.Get(ctx, t, "0"); err == nil {
+		return nil
+	}
+	if _, err = k.config.Objects.Create(ctx, objects.Target{Kind: t.Kind, Namespace: t.Namespace}, obj, false); apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create %s %s/%s: %w", t.Kind.Resource, t.Namespace, t.Name, err)
+	}
+	return nil
+}
+
+func (k *Keeper) target(obj registry.Object) (objects.Target, error) {
+	var gvk schema.GroupVersionKind
+	switch obj.(type) {
+	case *corev1.Namespace:
+		gvk = corev1.SchemeGroupVersion.WithKind("Namespace")
+	case *corev1.Service:
+		gvk = corev1.SchemeGroupVersion.WithKind("Service")
+	case *corev1.Endpoints: //nolint:staticcheck // Clients still read it.
+		gvk = corev1.SchemeGroupVersion.WithKind("Endpoints")
+	case *discoveryv1.EndpointSlice:
+		gvk = discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")
+	}
+	kind, err := k.kind(gvk)
+	return objects.Target{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}, err
+}

@@ -1,0 +1,223 @@
+// Package rpc is the gRPC door to the objects.
+package rpc
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/types/known/anypb"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/codec"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+)
+
+// Service implements ObjectService.
+type Service struct {
+	apiv1.UnimplementedObjectServiceServer
+
+	objects *objects.Service
+}
+
+// New returns a Service over the objects.
+func New(o *objects.Service) *Service { return &Service{objects: o} }
+
+func (s *Service) kind(name string) (*registry.Kind, error) {
+	if k, ok := s.objects.Kinds().ByType(name); ok {
+		return k, nil
+	}
+	return nil, apierrors.NewBadRequest(fmt.Sprintf("objects of type %q are not served", name))
+}
+
+func (s *Service) target(key *apiv1.ObjectKey, subresource string) (objects.Target, error) {
+	k, err := s.kind(key.GetType())
+	if err != nil {
+		return objects.Target{}, err
+	}
+	if key.GetName() == "" {
+		return objects.Target{}, apierrors.NewBadRequest("key.name is empty")
+	}
+	if _, ok := k.Subresource(subresource); subresource != "" && !ok {
+		return objects.Target{}, apierrors.NewBadRequest(fmt.Sprintf("%s have no subresource %q", k.Resource, subresource))
+	}
+	return objects.Target{Kind: k, Namespace: key.GetNamespace(), Name: key.GetName(), Subresource: subresource}, nil
+}
+
+func wrap(o objects.Stored) *anypb.Any {
+	return &anypb.Any{TypeUrl: typePrefix + o.Type, Value: o.Protobuf()}
+}
+
+// object reads an object, and the target it names itself where key is nil.
+func (s *Service) object(raw *anypb.Any, key *apiv1.ObjectKey, subresource string) (objects.Target, registry.Object, error) {
+	name := strings.TrimPrefix(raw.GetTypeUrl(), typePrefix)
+	var t objects.Target
+	var err error
+	if key != nil {
+		t, err = s.target(key, subresource)
+	} else {
+		t.Subresource = subresource
+		t.Kind, err = s.kind(name)
+	}
+	if err != nil {
+		return t, nil, err
+	}
+	obj, gvk := t.Kind.New(), t.Kind.GVK
+	if sub, ok := t.Kind.Subresource(subresource); ok && sub.NewObject != nil {
+		obj, gvk = sub.NewObject(), sub.GVK
+	} else if name != t.Kind.Type {
+		return t, nil, apierrors.NewBadRequest(fmt.Sprintf("the object is a %s, not a %s", name, t.Kind.Type))
+	}
+	if err := obj.Unmarshal(raw.GetValue()); err != nil {
+		return t, nil, apierrors.NewBadRequest(fmt.Sprintf("%s cannot be decoded: %v", gvk.Kind, err))
+	}
+	obj.GetObjectKind().SetGroupVersionKind(gvk)
+	if key == nil {
+		t.Namespace, t.Name = obj.GetNamespace(), obj.GetName()
+	}
+	return t, obj, nil
+}
+
+// Get returns one object.
+func (s *Service) Get(ctx context.Context, r *apiv1.GetRequest) (*apiv1.GetResponse, error) {
+	t, err := s.target(r.GetKey(), r.GetSubresource())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	o, err := s.objects.Get(ctx, t, "")
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	return &apiv1.GetResponse{Object: wrap(o)}, nil
+}
+
+// List returns a page of objects.
+func (s *Service) List(ctx context.Context, r *apiv1.ListRequest) (*apiv1.ListResponse, error) {
+	k, err := s.kind(r.GetType())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	page, err := s.objects.List(ctx, objects.Target{Kind: k, Namespace: r.GetNamespace()}, objects.ListOptions{
+		LabelSelector: r.GetLabelSelector(), FieldSelector: r.GetFieldSelector(), Limit: r.GetLimit(), Continue: r.GetContinueToken(),
+	})
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	out := &apiv1.ListResponse{ResourceVersion: fmt.Sprint(page.Revision), ContinueToken: page.Continue, Objects: make([]*anypb.Any, len(page.Items))}
+	for i, item := range page.Items {
+		out.Objects[i] = wrap(item)
+	}
+	if page.Remaining != nil {
+		out.RemainingItemCount = *page.Remaining
+	}
+	return out, nil
+}
+
+// Create stores a new object, or acts through a subresource.
+func (s *Service) Create(ctx context.Context, r *apiv1.CreateRequest) (*apiv1.CreateResponse, error) {
+	t, obj, err := s.object(r.GetObject(), r.GetKey(), r.GetSubresource())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	o, err := s.objects.Create(ctx, t, obj, r.GetDryRun())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	return &apiv1.CreateResponse{Object: wrap(o)}, nil
+}
+
+// Update replaces an object.
+func (s *Service) Update(ctx context.Context, r *apiv1.UpdateRequest) (*apiv1.UpdateResponse, error) {
+	t, obj, err := s.object(r.GetObject(), r.GetKey(), r.GetSubresource())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	o, err := s.objects.Update(ctx, t, obj, r.GetDryRun())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	return &apiv1.UpdateResponse{Object: wrap(o)}, nil
+}
+
+// UpdateStatus replaces an object's status.
+func (s *Service) UpdateStatus(ctx context.Context, r *apiv1.UpdateStatusRequest) (*apiv1.UpdateStatusResponse, error) {
+	t, obj, err := s.object(r.GetObject(), nil, statusSubresource)
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	o, err := s.objects.Update(ctx, t, obj, r.GetDryRun())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	return &apiv1.UpdateStatusResponse{Object: wrap(o)}, nil
+}
+
+const statusSubresource = "status"
+
+// Patch changes part of an object.
+func (s *Service) Patch(ctx context.Context, r *apiv1.PatchRequest) (*apiv1.PatchResponse, error) {
+	t, patch, err := s.patch(r)
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	o, err := s.objects.Patch(ctx, t, patch, r.GetDryRun())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	return &apiv1.PatchResponse{Object: wrap(o)}, nil
+}
+
+func (s *Service) patch(r *apiv1.PatchRequest) (objects.Target, objects.Patch, error) {
+	t, err := s.target(r.GetKey(), r.GetSubresource())
+	if err != nil {
+		return t, objects.Patch{}, err
+	}
+	kind, ok := map[apiv1.PatchType]types.PatchType{
+		apiv1.PatchType_PATCH_TYPE_JSON:            types.JSONPatchType,
+		apiv1.PatchType_PATCH_TYPE_MERGE:           types.MergePatchType,
+		apiv1.PatchType_PATCH_TYPE_STRATEGIC_MERGE: types.StrategicMergePatchType,
+	}[r.GetType()]
+	if !ok {
+		return t, objects.Patch{}, objects.UnsupportedPatch(r.GetType().String())
+	}
+	// Code that patches knows its fields: one that is unknown is a mistake.
+	return t, objects.Patch{Type: kind, Data: r.GetPatch(), Validation: codec.Strict}, nil
+}
+
+// Delete removes an object or begins its graceful end.
+func (s *Service) Delete(ctx context.Context, r *apiv1.DeleteRequest) (*apiv1.DeleteResponse, error) {
+	t, err := s.target(r.GetKey(), "")
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	outcome, err := s.objects.Delete(ctx, t, deleteOptions(r))
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	return &apiv1.DeleteResponse{Object: wrap(outcome.Object), Gone: outcome.Gone}, nil
+}
+
+func deleteOptions(r *apiv1.DeleteRequest) metav1.DeleteOptions {
+	o := metav1.DeleteOptions{GracePeriodSeconds: r.GracePeriodSeconds}
+	if r.GetUid() != "" || r.GetResourceVersion() != "" {
+		o.Preconditions = &metav1.Preconditions{}
+	}
+	if uid := types.UID(r.GetUid()); uid != "" {
+		o.Preconditions.UID = &uid
+	}
+	if version := r.GetResourceVersion(); version != "" {
+		o.Preconditions.ResourceVersion = &version
+	}
+	if policy := metav1.DeletionPropagation(r.GetPropagationPolicy()); policy != "" {
+		o.PropagationPolicy = &policy
+	}
+	if r.GetDryRun() {
+		o.DryRun = []string{metav1.DryRunAll}
+	}
+	return o
+}

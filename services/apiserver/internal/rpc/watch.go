@@ -1,0 +1,66 @@
+package rpc
+
+import (
+	"context"
+	"strconv"
+
+	"google.golang.org/grpc"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/watch"
+
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+)
+
+var eventTypes = map[watch.EventType]apiv1.EventType{
+	watch.Added:    apiv1.EventType_EVENT_TYPE_ADDED,
+	watch.Modified: apiv1.EventType_EVENT_TYPE_MODIFIED,
+	watch.Deleted:  apiv1.EventType_EVENT_TYPE_DELETED,
+	watch.Bookmark: apiv1.EventType_EVENT_TYPE_BOOKMARK,
+}
+
+// Watch streams changes; those that became visible together travel together.
+func (s *Service) Watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer[apiv1.WatchResponse]) error {
+	k, err := s.kind(r.GetType())
+	if err != nil {
+		return asStatus(err)
+	}
+	initial := r.GetSendInitialEvents()
+	o := objects.WatchOptions{
+		LabelSelector: r.GetLabelSelector(), FieldSelector: r.GetFieldSelector(), ResourceVersion: r.GetResourceVersion(),
+		ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, SendInitialEvents: &initial, Bookmarks: true,
+	}
+	ctx := stream.Context()
+	watcher, err := s.objects.Watch(ctx, objects.Target{Kind: k, Namespace: r.GetNamespace()}, o)
+	if err != nil {
+		return asStatus(err)
+	}
+	return asStatus(send(ctx, watcher, stream))
+}
+
+func send(ctx context.Context, watcher *objects.Watcher, stream grpc.ServerStreamingServer[apiv1.WatchResponse]) error {
+	for {
+		events, err := watcher.Next(ctx)
+		if err != nil {
+			return err
+		}
+		response := &apiv1.WatchResponse{Events: make([]*apiv1.WatchEvent, len(events))}
+		for i, e := range events {
+			response.Events[i] = newEvent(e)
+		}
+		if err := stream.Send(response); err != nil {
+			return err
+		}
+	}
+}
+
+func newEvent(e objects.Event) *apiv1.WatchEvent {
+	out := &apiv1.WatchEvent{
+		Type: eventTypes[e.Type], ResourceVersion: strconv.FormatUint(e.Revision, 10), InitialEventsEnd: e.InitialEnd,
+	}
+	if e.Type != watch.Bookmark {
+		out.Object = wrap(e.Object)
+	}
+	return out
+}

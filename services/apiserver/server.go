@@ -1,0 +1,184 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/grpc"
+
+	"github.com/musterhq/muster/internal/pki"
+	"github.com/musterhq/muster/internal/serve"
+	"github.com/musterhq/muster/internal/version"
+	"github.com/musterhq/muster/services/apiserver/internal/agents"
+	"github.com/musterhq/muster/services/apiserver/internal/auth"
+	"github.com/musterhq/muster/services/apiserver/internal/bootstrap"
+	"github.com/musterhq/muster/services/apiserver/internal/cluster"
+	"github.com/musterhq/muster/services/apiserver/internal/images"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/replica"
+	"github.com/musterhq/muster/services/apiserver/internal/rest"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// Server is one apiserver.
+type Server struct {
+	config  Config
+	replica *replica.Replica
+	cluster *cluster.Service
+	objects *objects.Service
+	keeper  *bootstrap.Keeper
+	tokens  *auth.Tokens
+	rest    *http.Server
+	grpc    *grpc.Server
+	logger  *slog.Logger
+}
+
+// New opens the data and the listeners. Run must follow. It refuses a data
+// directory that belongs to another cluster or is damaged.
+func New(config Config) (*Server, error) {
+	config, err := config.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if err := config.listen(); err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, logger: config.Logger.With("component", "apiserver")}
+	if err := s.openReplica(); err != nil {
+		config.closeListeners()
+		return nil, fmt.Errorf("new apiserver: %w", err)
+	}
+	if err := s.wire(); err != nil {
+		s.replica.Close()
+		config.closeListeners()
+		return nil, fmt.Errorf("new apiserver: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Server) openReplica() (err error) {
+	peers := s.config.KeyPair.PeerTLS(pki.IsServer)
+	s.replica, err = replica.Open(replica.Config{
+		ID: s.config.Name, ClusterID: s.config.ClusterID, Dir: filepath.Join(s.config.DataDir, "raft"),
+		Advertise: s.config.advertised(s.config.RaftListener), Listener: s.config.RaftListener, Dial: s.config.Dial,
+		ServerTLS: peers, ClientTLS: peers, Bootstrap: s.config.Bootstrap, InMemory: s.config.InMemory,
+		Store: state.New(), Logger: s.config.Logger.With("component", "replica"),
+	})
+	return err
+}
+
+// wire makes the parts over the replica.
+func (s *Server) wire() (err error) {
+	kinds := registry.New(s.config.registryOptions())
+	if s.objects, err = objects.New(objects.Config{Kinds: kinds, Replica: s.replica}); err != nil {
+		return err
+	}
+	s.tokens = auth.NewTokens(s.replica)
+	authn := auth.NewAuthenticator(s.tokens)
+	if err := s.wireCluster(); err != nil {
+		return err
+	}
+	s.keeper, err = bootstrap.New(bootstrap.Config{
+		Objects: s.objects, Name: s.config.Name, ServiceCIDR: s.config.ServiceCIDR, Addresses: s.addresses, Logger: s.config.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	if err := s.wireREST(authn); err != nil {
+		return err
+	}
+	return s.wireGRPC(authn)
+}
+
+func (s *Server) wireCluster() (err error) {
+	advertise, err := netip.ParseAddr(s.config.AdvertiseAddress)
+	if err != nil {
+		return err
+	}
+	s.cluster, err = cluster.New(cluster.Config{
+		Name: s.config.Name, ClusterID: s.config.ClusterID, Authority: s.config.Authority, Replica: s.replica,
+		Addresses: cluster.Addresses{
+			Raft: s.config.advertised(s.config.RaftListener), API: s.config.advertised(s.config.GRPCListener),
+			REST: s.config.advertised(s.config.RESTListener), Gossip: s.gossipAddress(),
+		},
+		ServiceAccountKeyPEM: s.config.ServiceAccountKeyPEM, Members: s.members,
+		GossipKey: s.config.GossipKey, GossipListen: s.config.GossipListen, GossipAdvertise: advertise,
+		GossipSeeds: s.config.GossipSeeds, GossipTransport: s.config.GossipTransport, Logger: s.config.Logger,
+	})
+	return err
+}
+
+func (s *Server) wireREST(authn *auth.Authenticator) error {
+	client := &http.Transport{TLSClientConfig: s.config.KeyPair.PeerTLS(pki.IsServer), ForceAttemptHTTP2: true}
+	registry, err := images.New(images.Config{
+		Dir: filepath.Join(s.config.DataDir, "images"), Peers: s.cluster.RESTAddresses,
+		Client: &http.Client{Transport: client}, Logger: s.config.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	handler, err := rest.New(rest.Config{
+		Objects: s.objects, Authenticator: authn, Logs: agents.New(s.config.KeyPair, s.config.Dial),
+		Version: version.Version, Commit: version.Commit, Extra: map[string]http.Handler{"/v2/": registry}, Logger: s.config.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	s.rest = &http.Server{
+		Handler: handler, TLSConfig: s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2", "http/1.1"),
+		ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// Run serves until ctx ends and returns when all that it started has stopped.
+// It ends with an error when the member cannot go on.
+func (s *Server) Run(ctx context.Context) error {
+	defer s.config.closeListeners()
+	// The doors close first: what they still answer needs the replica.
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	ended := make(chan error, 1)
+	go func() { ended <- s.replica.Run(life) }()
+
+	doors, open := errgroup.WithContext(ctx)
+	doors.Go(func() error { return serve.HTTP(open, s.logger, s.config.RESTListener, s.rest) })
+	doors.Go(func() error { return serve.GRPC(open, s.logger, s.config.GRPCListener, s.grpc) })
+	doors.Go(func() error { return s.cluster.Run(open) })
+	doors.Go(func() error { return s.keeper.Run(open) })
+	doors.Go(func() error {
+		select {
+		case <-open.Done():
+			return nil
+		case err := <-ended:
+			ended <- nil
+			return errors.Join(replica.ErrStopped, err)
+		}
+	})
+	err := doors.Wait()
+	stop()
+	return errors.Join(err, <-ended)
+}
+
+// WaitReady returns when this member serves reads and writes and the objects
+// that every cluster has are there.
+func (s *Server) WaitReady(ctx context.Context) error {
+	if err := s.replica.WaitReady(ctx); err != nil {
+		return err
+	}
+	select {
+	case <-s.keeper.Done():
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
