@@ -35,11 +35,18 @@ func (r *rollout) grow() bool {
 }
 
 // shrinkOld takes pods from the old sets as far as enough stay available: first
-// those that do not work anyway, then working ones.
+// those that do not work anyway, then working ones. It waits for every set's
+// controller to have seen its size: until then the counts are of another size,
+// and pods that are about to go would be relied on.
 func (r *rollout) shrinkOld() bool {
 	old := active(r.old)
 	if len(old) == 0 {
 		return false
+	}
+	for _, rs := range r.all() {
+		if rs.Status.ObservedGeneration < rs.Generation {
+			return false
+		}
 	}
 	minAvailable := desired(r.d) - maxUnavailable(r.d)
 	unavailableNew := size(r.newSet) - dependable(r.newSet)

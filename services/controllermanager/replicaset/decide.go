@@ -57,6 +57,8 @@ func Decide(o Observed) Plan {
 		case podstate.Terminal(pod):
 		case pod.DeletionTimestamp != nil:
 			ending++
+		case o.Going != nil && o.Going(pod):
+			ending++
 		default:
 			activePods = append(activePods, pod)
 		}
@@ -67,22 +69,16 @@ func Decide(o Observed) Plan {
 	if o.Set.DeletionTimestamp != nil {
 		return plan
 	}
-	var staying []*corev1.Pod
-	for _, pod := range activePods {
-		if o.Going == nil || !o.Going(pod) {
-			staying = append(staying, pod)
-		}
-	}
 	want := 1
 	if o.Set.Spec.Replicas != nil {
 		want = int(*o.Set.Spec.Replicas)
 	}
-	switch diff := len(staying) + o.Coming - want; {
+	switch diff := len(activePods) + o.Coming - want; {
 	case diff < 0:
 		plan.Create = min(-diff, burst)
 	case diff > 0:
 		// Pods on their way cannot be told apart yet; only seen ones are deleted.
-		plan.Delete = victims(staying, o.Related, min(diff, burst, len(staying)), o.Now)
+		plan.Delete = victims(activePods, o.Related, min(diff, burst, len(activePods)), o.Now)
 	}
 	return plan
 }
