@@ -19,6 +19,7 @@ import (
 	"net/netip"
 	"sync"
 
+	"github.com/musterhq/muster/agent/network/sysctl"
 	"github.com/vishvananda/netlink"
 )
 
@@ -130,7 +131,7 @@ func (n *Network) Setup(ctx context.Context) error {
 			n.mtu -= vxlanOverhead
 		}
 	}
-	if err := setSysctls("net/ipv4/ip_forward=1", "net/ipv4/conf/all/rp_filter=2", "net/ipv4/conf/all/send_redirects=0"); err != nil {
+	if err := sysctl.Set("net/ipv4/ip_forward=1", "net/ipv4/conf/all/rp_filter=2", "net/ipv4/conf/all/send_redirects=0"); err != nil {
 		return fmt.Errorf("set up network: %w", err)
 	}
 	if err := n.ensureBridge(); err != nil {
@@ -192,7 +193,7 @@ func (n *Network) ensureBridge() error {
 	if err := setOnlyAddress(link, netip.PrefixFrom(n.gateway, n.cfg.PodCIDR.Bits())); err != nil {
 		return err
 	}
-	if err := setSysctls("net/ipv4/conf/" + n.cfg.Bridge + "/send_redirects=0"); err != nil {
+	if err := sysctl.Set("net/ipv4/conf/" + n.cfg.Bridge + "/send_redirects=0"); err != nil {
 		return err
 	}
 	if err := netlink.LinkSetUp(link); err != nil {

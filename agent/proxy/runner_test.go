@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,12 +19,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type recorder struct {
 	times []time.Duration
 	start time.Time
-	err   error
+	fail  atomic.Bool
 }
 
 func (r *recorder) Sync(context.Context, proxy.Rules) error {
 	r.times = append(r.times, time.Since(r.start))
-	return r.err
+	if r.fail.Load() {
+		return errors.New("no")
+	}
+	return nil
 }
 func (r *recorder) Cleanup(context.Context) error { return nil }
 func (r *recorder) Mode() string                  { return "recorder" }
@@ -75,9 +79,11 @@ func TestRunnerResyncs(t *testing.T) {
 
 func TestRunnerRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &recorder{err: errors.New("no")}
+		r := &recorder{}
+		r.fail.Store(true)
 		run(t, r, func(runner *proxy.Runner) {
 			time.Sleep(time.Minute)
+			synctest.Wait()
 			select {
 			case <-runner.Synced():
 				t.Error("synced without success")
@@ -86,7 +92,7 @@ func TestRunnerRetries(t *testing.T) {
 			if n := len(r.times); n < 10 || n > 20 {
 				t.Errorf("%d attempts in a minute: %v", n, r.times)
 			}
-			r.err = nil
+			r.fail.Store(false)
 			time.Sleep(11 * time.Second)
 			<-runner.Synced()
 		})

@@ -49,12 +49,12 @@ const dynsetDelete = 2
 // random. The last rule takes the first endpoint: while the kernel swaps in a
 // new generation of the maps, a packet may be in the chain for three endpoints
 // and no longer find the third.
-func (c endpointChain) rules(l layout, clusterCIDR netip.Prefix) [][]expr.Any {
+func (c endpointChain) rules(t *nft.Table, clusterCIDR netip.Prefix) [][]expr.Any {
 	front := nft.Exprs(nft.SourceAddr(regClient), nft.DestAddr(regFront), nft.Protocol(regFront+1), nft.DestPort(regFront+2))
 	if c.nodePort {
 		front = append(front, &expr.Immediate{Register: regFront, Data: anyAddress.AsSlice()})
 	}
-	endpoints, affinity, targets := l.sets[setEndpoints], l.sets[setAffinity], l.sets[setTargets]
+	endpoints, affinity, targets := t.Set(setEndpoints), t.Set(setAffinity), t.Set(setTargets)
 	random := []expr.Any{&expr.Numgen{Register: regTarget, Modulus: uint32(c.endpoints), Type: unix.NFT_NG_RANDOM}}
 	translate := []expr.Any{&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regTarget, RegProtoMin: regTarget + 1}}
 	remember := []expr.Any{&expr.Dynset{SrcRegKey: regClient, SrcRegData: regTarget, SetName: affinity.Name, SetID: affinity.ID,

@@ -2,9 +2,9 @@ package nftables
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 
+	"github.com/musterhq/muster/agent/network/nft"
 	"github.com/musterhq/muster/agent/proxy"
 	"golang.org/x/sys/unix"
 )
@@ -21,26 +21,21 @@ const (
 	setRefused   = "refused"    // protocol . port of node ports without an endpoint
 )
 
-// elements of one set: key to value. The value is empty in a set, the chain's
-// name in a verdict map and the bytes of the datum in other maps.
-type elements map[string]string
-
 // state is what the table shall hold beside its fixed layout.
 type state struct {
-	sets   map[string]elements
+	sets   map[string]nft.Elements
 	chains map[string]endpointChain
-	rules  proxy.Rules
 }
 
 // desired lays rules out as set elements. A service costs one element and one
 // more for each endpoint, whatever their number: no chain is made for it.
 func desired(rules proxy.Rules) state {
-	s := state{sets: map[string]elements{}, chains: map[string]endpointChain{}, rules: rules}
+	s := state{sets: map[string]nft.Elements{}, chains: map[string]endpointChain{}}
 	for _, name := range []string{setServices, setNodePorts, setEndpoints, setTargets, setHairpin, setAddresses, setRefused} {
-		s.sets[name] = elements{}
+		s.sets[name] = nft.Elements{}
 	}
 	for _, a := range rules.NodeAddresses {
-		s.sets[setAddresses][addrKey(a)] = ""
+		s.sets[setAddresses][nft.AddrKey(a)] = ""
 	}
 	for i := range rules.Services {
 		s.addService(&rules.Services[i])
@@ -75,9 +70,9 @@ var anyAddress = netip.IPv4Unspecified()
 func (s *state) addEndpoints(front netip.Addr, port uint16, service *proxy.Service) {
 	key := frontKey(front, service.Protocol, port)
 	for i, e := range service.Endpoints {
-		target := addrKey(e.Addr()) + pad16(e.Port())
+		target := nft.AddrKey(e.Addr()) + nft.PortKey(e.Port())
 		s.sets[setEndpoints][key+string(binary.NativeEndian.AppendUint32(nil, uint32(i)))] = target
-		s.sets[setHairpin][addrKey(e.Addr())+addrKey(e.Addr())] = ""
+		s.sets[setHairpin][nft.AddrKey(e.Addr())+nft.AddrKey(e.Addr())] = ""
 		if service.Affinity > 0 {
 			s.sets[setTargets][key+target] = ""
 		}
@@ -85,7 +80,7 @@ func (s *state) addEndpoints(front netip.Addr, port uint16, service *proxy.Servi
 }
 
 func frontKey(a netip.Addr, p proxy.Protocol, port uint16) string {
-	return addrKey(a) + portKey(p, port)
+	return nft.AddrKey(a) + portKey(p, port)
 }
 
 func portKey(p proxy.Protocol, port uint16) string {
@@ -93,38 +88,5 @@ func portKey(p proxy.Protocol, port uint16) string {
 	if p == proxy.UDP {
 		number = unix.IPPROTO_UDP
 	}
-	return string([]byte{number, 0, 0, 0}) + pad16(port)
+	return nft.ProtocolKey(number) + nft.PortKey(port)
 }
-
-func addrKey(a netip.Addr) string {
-	b := a.As4()
-	return string(b[:])
-}
-
-// pad16 is a port in network order, padded to a register.
-func pad16(port uint16) string {
-	return string([]byte{byte(port >> 8), byte(port), 0, 0})
-}
-
-// change is the difference of two versions of one set.
-type change struct {
-	remove []string // keys; also those whose value changes
-	add    elements
-}
-
-func diff(have, want elements) change {
-	c := change{add: elements{}}
-	for k, v := range have {
-		if w, ok := want[k]; !ok || w != v {
-			c.remove = append(c.remove, k)
-		}
-	}
-	for k, v := range want {
-		if h, ok := have[k]; !ok || h != v {
-			c.add[k] = v
-		}
-	}
-	return c
-}
-
-func (c change) String() string { return fmt.Sprintf("-%d +%d", len(c.remove), len(c.add)) }

@@ -1,4 +1,5 @@
-package network
+// Package sysctl sets kernel parameters of the calling thread's network namespace.
+package sysctl
 
 import (
 	"errors"
@@ -11,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// setSysctls writes settings given as "net/ipv4/ip_forward=1". What has its
+// Set writes settings given as "net/ipv4/ip_forward=1". What has its
 // value is not written, so that a read-only /proc/sys prepared by somebody else
 // is good enough.
-func setSysctls(settings ...string) error {
+func Set(settings ...string) error {
 	for _, s := range settings {
 		name, value, _ := strings.Cut(s, "=")
 		path := filepath.Join("/proc/sys", name)

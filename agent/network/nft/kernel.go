@@ -1,4 +1,4 @@
-package nftables
+package nft
 
 import (
 	"encoding/binary"
@@ -17,7 +17,7 @@ import (
 // at most 64 KiB.
 const chunk = 400
 
-func (a *Applier) add(set *nftables.Set, e elements) error {
+func (t *Table) add(set *nftables.Set, e Elements) error {
 	out := make([]nftables.SetElement, 0, len(e))
 	for key, value := range e {
 		element := nftables.SetElement{Key: []byte(key)}
@@ -29,72 +29,54 @@ func (a *Applier) add(set *nftables.Set, e elements) error {
 		}
 		out = append(out, element)
 	}
-	return a.addChunked(set, out)
+	return t.addChunked(set, out)
 }
 
-func (a *Applier) addChunked(set *nftables.Set, e []nftables.SetElement) error {
+func (t *Table) addChunked(set *nftables.Set, e []nftables.SetElement) error {
 	for part := range slices.Chunk(e, chunk) {
-		if err := a.conn.SetAddElements(set, part); err != nil {
+		if err := t.conn.SetAddElements(set, part); err != nil {
 			return fmt.Errorf("add elements to %s: %w", set.Name, err)
 		}
 	}
 	return nil
 }
 
-func (a *Applier) remove(set *nftables.Set, keys []string) error {
+func (t *Table) remove(set *nftables.Set, keys []string) error {
 	for part := range slices.Chunk(keys, chunk) {
 		e := make([]nftables.SetElement, 0, len(part))
 		for _, k := range part {
 			e = append(e, nftables.SetElement{Key: []byte(k)})
 		}
-		if err := a.conn.SetDeleteElements(set, e); err != nil {
+		if err := t.conn.SetDeleteElements(set, e); err != nil {
 			return fmt.Errorf("delete elements from %s: %w", set.Name, err)
 		}
 	}
 	return nil
 }
 
-// affinity reads the clients that an existing table remembers and that may stay
-// with their endpoints. A table that is not there remembers nobody.
-func (a *Applier) affinity(want state) []nftables.SetElement {
-	present, err := a.conn.GetSetElements(a.layout.sets[setAffinity])
-	if err != nil {
-		return nil
-	}
-	return slices.DeleteFunc(present, func(e nftables.SetElement) bool {
-		if len(e.Key) != 16 || e.Expires <= 0 {
-			return true
+// intact compares the table with what we wrote last: every element of the sets
+// that the kernel does not fill, and the number of rules of every chain.
+func (t *Table) intact() bool {
+	for _, s := range t.sets {
+		if s.Dynamic {
+			continue
 		}
-		_, ok := want.sets[setTargets][string(e.Key[4:])+string(e.Val)]
-		return !ok
-	})
-}
-
-// intact compares the table with what we wrote last: every element, and the
-// number of rules of every chain.
-func (a *Applier) intact() bool {
-	for name, want := range a.have.sets {
-		got, err := a.conn.GetSetElements(a.layout.sets[name])
+		want := t.have.Elements[s.Name]
+		got, err := t.conn.GetSetElements(s)
 		if err != nil || len(got) != len(want) {
 			return false
 		}
 		for _, e := range got {
 			value, ok := want[string(e.Key)]
+			// A verdict comes back with its code before the chain's name.
 			if !ok || !strings.Contains(string(e.Val), value) {
 				return false
 			}
 		}
 	}
-	expected := map[string]int{}
-	for _, c := range a.layout.base(a.have.rules) {
-		expected[c.chain.Name] = len(c.rules)
-	}
-	for name, c := range a.have.chains {
-		expected[name] = len(c.rules(a.layout, a.have.rules.ClusterCIDR))
-	}
-	for name, n := range expected {
-		got, err := a.conn.GetRules(a.layout.table, &nftables.Chain{Name: name, Table: a.layout.table})
-		if err != nil || len(got) != n {
+	for _, c := range t.have.Chains {
+		got, err := t.conn.GetRules(t.Table, c.Chain)
+		if err != nil || len(got) != len(c.Rules) {
 			return false
 		}
 	}

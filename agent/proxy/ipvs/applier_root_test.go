@@ -1,0 +1,83 @@
+//go:build root
+
+package ipvs_test
+
+import (
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/google/nftables"
+	kernel "github.com/moby/ipvs"
+	"github.com/musterhq/muster/agent/proxy"
+	"github.com/musterhq/muster/agent/proxy/conformance"
+	"github.com/musterhq/muster/agent/proxy/ipvs"
+	"github.com/vishvananda/netlink"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestConformance(t *testing.T) {
+	conformance.Run(t, conformance.Suite{
+		New: func() (proxy.Applier, error) {
+			return ipvs.New(ipvs.Config{Logger: slog.New(slog.DiscardHandler)})
+		},
+		Sabotage:  sabotage,
+		Leftovers: leftovers,
+	})
+}
+
+func sabotage() error {
+	handle, err := kernel.New("")
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	if err := handle.Flush(); err != nil {
+		return err
+	}
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	conn.FlushTable(&nftables.Table{Name: "muster-proxy", Family: nftables.TableFamilyIPv4})
+	if err := conn.Flush(); err != nil {
+		return err
+	}
+	link, err := netlink.LinkByName("muster-ipvs")
+	if err != nil {
+		return err
+	}
+	return netlink.LinkDel(link)
+}
+
+func leftovers() ([]string, error) {
+	handle, err := kernel.New("")
+	if err != nil {
+		return nil, err
+	}
+	defer handle.Close()
+	var out []string
+	servers, err := handle.GetServices()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range servers {
+		out = append(out, fmt.Sprintf("virtual server %s:%d", s.Address, s.Port))
+	}
+	if link, err := netlink.LinkByName("muster-ipvs"); err == nil {
+		out = append(out, "device "+link.Attrs().Name)
+	}
+	conn, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	tables, err := conn.ListTables()
+	for _, t := range tables {
+		if t.Name != "muster-network" {
+			out = append(out, "table "+t.Name)
+		}
+	}
+	return out, err
+}
