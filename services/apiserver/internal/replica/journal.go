@@ -14,7 +14,7 @@ import (
 	wal "github.com/hashicorp/raft-wal"
 )
 
-// journal is the log on disk with a mark of how far it reached, so that entries
+// journal is the log on disk with a checksum for each entry and a mark of how far it reached, so that entries
 // that vanish from its end are missed. raft-wal takes a damaged end for a write
 // that a crash interrupted, and forgets it without a word.
 type journal struct {
@@ -39,6 +39,9 @@ func (j *journal) read(index uint64, log *raft.Log) error {
 	if err := j.WAL.GetLog(index, log); err != nil {
 		return fmt.Errorf("read log entry %d: %w", index, err)
 	}
+	if err := unseal(log); err != nil {
+		return fmt.Errorf("read log entry %d: %w", index, err)
+	}
 	if log.Index != index {
 		return fmt.Errorf("%w: log entry %d stands where %d should", ErrDamaged, log.Index, index)
 	}
@@ -53,7 +56,11 @@ func (j *journal) StoreLogs(logs []*raft.Log) error {
 	if len(logs) == 0 {
 		return nil
 	}
-	if err := j.WAL.StoreLogs(logs); err != nil {
+	sealed := make([]*raft.Log, len(logs))
+	for i, log := range logs {
+		sealed[i] = seal(log)
+	}
+	if err := j.WAL.StoreLogs(sealed); err != nil {
 		return err
 	}
 	return j.mark.set(logs[len(logs)-1].Index, false)

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 )
 
 // Names within the data directory.
@@ -43,12 +44,12 @@ func memoryStorage() *storage {
 
 // openStorage opens the data directory of a member, or makes it, and reads all
 // that is there, so that damage is found now and not in the middle of work.
-func openStorage(config Config, fail func(error)) (s *storage, err error) {
+func openStorage(config Config, fail func(error)) (opened *storage, err error) {
 	dir, logger := config.Dir, newRaftLogger(config.Logger)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open data directory: %w", err)
 	}
-	s = &storage{}
+	s := &storage{}
 	defer func() {
 		if err != nil {
 			_ = s.close()
@@ -175,14 +176,14 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 		return damaged(filepath.Join(dir, markFile), err)
 	}
 	s.closers = append(s.closers, closer(mark.close))
-	log, err := openWAL(path, logger)
+	log, database, err := openWAL(path, logger)
 	if err != nil {
 		if environmental(err) {
 			return fmt.Errorf("open log %s: %w", path, err)
 		}
 		return damaged(path, err)
 	}
-	s.closers = append(s.closers, log)
+	s.closers = append(s.closers, database, log)
 	j := &journal{WAL: log, mark: mark, fail: fail}
 	s.logs, s.stable = j, stable{log}
 	if err := verify(j, s.stable, snapshot, reached); err != nil {
@@ -191,14 +192,20 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	return nil
 }
 
-// openWAL opens the log; its database panics on some kinds of damage.
-func openWAL(path string, logger hclog.Logger) (log *wal.WAL, err error) {
+// openWAL opens the log, whose database is to be closed by whoever opened it, and
+// panics on some kinds of damage.
+func openWAL(path string, logger hclog.Logger) (log *wal.WAL, database *metadb.BoltMetaDB, err error) {
+	database = &metadb.BoltMetaDB{}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("%w: panic: %v", ErrDamaged, p)
 		}
+		if err != nil {
+			_ = database.Close()
+		}
 	}()
-	return wal.Open(path, wal.WithCodec(&codec{}), wal.WithLogger(logger))
+	log, err = wal.Open(path, wal.WithMetaStore(database), wal.WithLogger(logger))
+	return log, database, err
 }
 
 // environmental tells errors of the host from errors of the data.
