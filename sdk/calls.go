@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"time"
@@ -13,6 +14,10 @@ import (
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 )
+
+// getAttempt is how long one server is waited for, while the call has more time:
+// one that has lost its fellows takes calls and never answers them.
+const getAttempt = 5 * time.Second
 
 // ListOptions select objects of a type.
 type ListOptions struct {
@@ -54,8 +59,10 @@ type DeleteOptions struct {
 // no server answers.
 func Get[T Object](ctx context.Context, c *Client, namespace, name string) (T, error) {
 	obj, err := retried(ctx, c, func(ctx context.Context) (T, error) {
+		ctx, cancel := context.WithTimeout(ctx, getAttempt)
+		defer cancel()
 		resp, err := c.objects.Get(ctx, &apiv1.GetRequest{Key: key[T](namespace, name)})
-		return decoded[T](resp.GetObject(), err)
+		return decoded[T](ctx, resp.GetObject(), err)
 	})
 	return obj, wrap(err, "get", TypeNameOf[T](), namespace, name)
 }
@@ -70,7 +77,7 @@ func List[T Object](ctx context.Context, c *Client, opts ListOptions) (*Page[T],
 	page, err := retried(ctx, c, func(ctx context.Context) (*Page[T], error) {
 		resp, err := c.objects.List(ctx, req)
 		if err != nil {
-			return nil, fromGRPC(err)
+			return nil, fromGRPC(ctx, err)
 		}
 		page := &Page[T]{ResourceVersion: resp.GetResourceVersion(), Continue: resp.GetContinueToken(),
 			Remaining: resp.GetRemainingItemCount(), Items: make([]T, 0, len(resp.GetObjects()))}
@@ -123,7 +130,7 @@ func Patch[T Object](ctx context.Context, c *Client, namespace, name, subresourc
 	defer cancel()
 	resp, err := c.objects.Patch(ctx, &apiv1.PatchRequest{
 		Key: key[T](namespace, name), Subresource: subresource, Type: typ, Patch: patch})
-	obj, err := decoded[T](resp.GetObject(), err)
+	obj, err := decoded[T](ctx, resp.GetObject(), err)
 	return obj, wrap(err, "patch", TypeNameOf[T](), namespace, name)
 }
 
@@ -143,7 +150,7 @@ func Delete[T Object](ctx context.Context, c *Client, namespace, name string, op
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	_, err := c.objects.Delete(ctx, deleteRequest(key[T](namespace, name), opts))
-	return wrap(fromGRPC(err), "delete", TypeNameOf[T](), namespace, name)
+	return wrap(fromGRPC(ctx, err), "delete", TypeNameOf[T](), namespace, name)
 }
 
 func deleteRequest(k *apiv1.ObjectKey, opts DeleteOptions) *apiv1.DeleteRequest {
@@ -167,10 +174,10 @@ func patchType(pt types.PatchType) (apiv1.PatchType, error) {
 	return 0, fmt.Errorf("patch: unsupported type %q", pt)
 }
 
-func decoded[T Object](a *anypb.Any, err error) (T, error) {
+func decoded[T Object](ctx context.Context, a *anypb.Any, err error) (T, error) {
 	if err != nil {
 		var none T
-		return none, fromGRPC(err)
+		return none, fromGRPC(ctx, err)
 	}
 	return Decode[T](a)
 }
@@ -184,7 +191,7 @@ func write[T Object](ctx context.Context, c *Client, verb string, obj T, call fu
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
 	got, err := call(ctx, a)
-	out, err := decoded[T](got, err)
+	out, err := decoded[T](ctx, got, err)
 	return out, wrap(err, verb, TypeNameOf[T](), obj.GetNamespace(), obj.GetName())
 }
 
@@ -194,7 +201,8 @@ func retried[R any](ctx context.Context, c *Client, read func(context.Context) (
 	defer cancel()
 	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		r, err := read(ctx)
-		if err == nil || !IsRetryable(err) || answered(err) {
+		stalled := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+		if err == nil || answered(err) || !(stalled || IsRetryable(err)) {
 			return r, err
 		}
 		if !pause(ctx, wait) {

@@ -92,7 +92,7 @@ func Dial(cfg Config) (*Client, error) {
 	res.InitialState(state(addresses))
 
 	p := newProbe(cfg, c.links, c.log)
-	conn, err := grpc.NewClient("muster:///"+addresses[0], append(options(cfg, res, c.links), grpc.WithUnaryInterceptor(p.count))...)
+	conn, err := grpc.NewClient("muster:///"+addresses[0], append(options(cfg, res, c.links), grpc.WithUnaryInterceptor(p.watch))...)
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("dial %v: %w", cfg.Servers, err)

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/anypb"
@@ -14,17 +15,22 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// operationField is how a refused transaction names the operation that was
-// refused, as the field of a cause in the status.
-var operationField = regexp.MustCompile(`^operations\[(\d+)\]`)
+// A refused transaction names the operation in the field of a cause, or before
+// its message.
+var (
+	operationField   = regexp.MustCompile(`^operations\[(\d+)\]`)
+	operationMessage = regexp.MustCompile(`^operation (\d+): `)
+)
 
 // CauseOperation is the type of the cause in a refused transaction's status
 // that names the operation; its field is "operations[N]".
 const CauseOperation metav1.CauseType = "OperationRefused"
 
 // fromGRPC turns the error of a call into what callers see: a StatusError where
-// the cluster answered with one, else the gRPC error as it is.
-func fromGRPC(err error) error {
+// the cluster answered with one, else the gRPC error. The end of the caller's
+// context is that and nothing else; a call that the server gave up by itself,
+// because it stops, is one it was unavailable for.
+func fromGRPC(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -41,14 +47,15 @@ func fromGRPC(err error) error {
 			return &apierrors.StatusError{ErrStatus: *s}
 		}
 	}
-	// The context's own end is told apart from what the server said.
-	switch st.Code() {
-	case codes.Canceled:
-		return &callError{err: err, cause: context.Canceled}
-	case codes.DeadlineExceeded:
-		return &callError{err: err, cause: context.DeadlineExceeded}
+	switch cause := ctx.Err(); {
+	case st.Code() != codes.Canceled && st.Code() != codes.DeadlineExceeded:
+		return err
+	case cause != nil:
+		return &callError{err: err, cause: cause}
+	case errors.Is(err, grpc.ErrClientConnClosing):
+		return err
 	}
-	return err
+	return status.Error(codes.Unavailable, "the server gave the call up: "+st.Message())
 }
 
 // callError is a gRPC error that also answers to errors.Is for the context's end.
@@ -100,19 +107,23 @@ func IsExpired(err error) bool {
 // RefusedOperation returns which operation of a transaction was refused.
 func RefusedOperation(err error) (index int, ok bool) {
 	var se apierrors.APIStatus
-	if !errors.As(err, &se) || se.Status().Details == nil {
+	if !errors.As(err, &se) {
 		return 0, false
 	}
-	for _, c := range se.Status().Details.Causes {
-		m := operationField.FindStringSubmatch(c.Field)
-		if m == nil {
-			continue
-		}
-		if n, aerr := strconv.Atoi(m[1]); aerr == nil {
-			return n, true
+	st := se.Status()
+	m := operationMessage.FindStringSubmatch(st.Message)
+	if st.Details != nil {
+		for _, c := range st.Details.Causes {
+			if f := operationField.FindStringSubmatch(c.Field); f != nil && c.Type == CauseOperation {
+				m = f
+			}
 		}
 	}
-	return 0, false
+	if m == nil {
+		return 0, false
+	}
+	n, aerr := strconv.Atoi(m[1])
+	return n, aerr == nil
 }
 
 // answered says that the error is the cluster's own answer.

@@ -86,6 +86,13 @@ func (l *links) current() string {
 	return ""
 }
 
+// count of servers known.
+func (l *links) count() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.order)
+}
+
 // leave makes the server the last choice and cuts the connections to it.
 func (l *links) leave(address string) {
 	l.mu.Lock()

@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -11,6 +12,14 @@ import (
 	"google.golang.org/grpc/connectivity"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+const (
+	// minStall is how long a call has waited at least before its end by timeout is
+	// held against the server.
+	minStall  = time.Second
+	maxStalls = 2
 )
 
 // maxProbeTimeout bounds how patient the probe becomes on a starved machine.
@@ -31,6 +40,10 @@ type probe struct {
 	timeout  time.Duration
 	waiting  atomic.Int64 // calls without an answer yet
 	log      *slog.Logger
+
+	mu     sync.Mutex
+	stalls int       // calls in a row that got no answer
+	leftAt time.Time // calls from before say nothing of the server in use now
 }
 
 func newProbe(cfg Config, l *links, log *slog.Logger) *probe {
@@ -44,13 +57,46 @@ func newProbe(cfg Config, l *links, log *slog.Logger) *probe {
 	return p
 }
 
-// count is a client interceptor that knows whether calls wait.
-func (p *probe) count(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if method != healthv1.Health_Check_FullMethodName {
-		p.waiting.Add(1)
-		defer p.waiting.Add(-1)
+// watch is a client interceptor that knows whether calls wait, and how they end.
+func (p *probe) watch(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
+	if method == healthv1.Health_Check_FullMethodName {
+		return call(ctx, method, req, reply, cc, opts...)
 	}
-	return call(ctx, method, req, reply, cc, opts...)
+	p.waiting.Add(1)
+	defer p.waiting.Add(-1)
+	begun, server := time.Now(), p.links.current()
+	err := call(ctx, method, req, reply, cc, opts...)
+	p.ended(ctx, server, begun, err)
+	return err
+}
+
+// ended counts the calls in a row that a server let run out of time, or refused
+// for want of a leader. Two are enough to try another one: a server that is cut
+// off from its fellows answers probes, and nothing else.
+func (p *probe) ended(ctx context.Context, server string, begun time.Time, err error) {
+	stalled := status.Code(err) == codes.DeadlineExceeded && time.Since(begun) > minStall ||
+		apierrors.IsServiceUnavailable(fromGRPC(ctx, err))
+	if server == "" || server != p.links.current() || p.links.count() < 2 {
+		return
+	}
+	p.mu.Lock()
+	if begun.Before(p.leftAt) {
+		stalled = false
+	} else if !stalled {
+		p.stalls = 0
+	}
+	leave := false
+	if stalled {
+		p.stalls++
+		if leave = p.stalls >= maxStalls; leave {
+			p.stalls, p.leftAt = 0, time.Now()
+		}
+	}
+	p.mu.Unlock()
+	if leave {
+		p.log.Warn("leaving server", "server", server, "reason", "it takes calls and does not answer them", "error", err)
+		p.links.leave(server)
+	}
 }
 
 func (p *probe) run(ctx context.Context) {

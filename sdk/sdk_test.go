@@ -191,6 +191,7 @@ func TestReadsOutliveAServer(t *testing.T) {
 	}{
 		{"killed", 500 * time.Millisecond, (*sdktest.Cluster).Stop},
 		{"silent", 1750 * time.Millisecond, (*sdktest.Cluster).Freeze},
+		{"without its fellows", 11 * time.Second, (*sdktest.Cluster).Stall},
 	} {
 		t.Run(how.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -226,6 +227,35 @@ func TestCallEndsWithItsContext(t *testing.T) {
 		_, err := sdk.Get[*corev1.ConfigMap](t.Context(), c, "default", "a")
 		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 3*time.Second {
 			t.Errorf("after %s: %v", time.Since(begun), err)
+		}
+	})
+}
+
+// TestServerThatStopsGivesCallsUp has a server end a call by itself; the read
+// goes on, and nobody takes it for the end of the caller's own context.
+func TestServerThatStopsGivesCallsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster := sdktest.New(t)
+		c, calls := cluster.Client(t), 0
+		cluster.Fail(func(method string, _ any) error {
+			if calls++; calls%2 == 1 {
+				return status.Error(codes.Canceled, "stopping")
+			}
+			return nil
+		})
+		if _, err := sdk.Get[*corev1.ConfigMap](t.Context(), c, "default", "a"); !apierrors.IsNotFound(err) || calls != 2 {
+			t.Errorf("after %d calls: %v", calls, err)
+		}
+		_, err := sdk.Create(t.Context(), c, configMap("a"))
+		if errors.Is(err, context.Canceled) || !sdk.OutcomeUnknown(err) {
+			t.Errorf("create: %v", err)
+		}
+		w := sdk.Watch[*corev1.ConfigMap](t.Context(), c, sdk.WatchOptions{ResourceVersion: "0"})
+		defer w.Stop()
+		for _, err := sdk.Create(t.Context(), c, configMap("a")); err != nil; _, err = sdk.Create(t.Context(), c, configMap("a")) {
+		}
+		if events, err := w.Next(); err != nil || len(events) != 1 {
+			t.Errorf("watch: %v, %v", events, err)
 		}
 	})
 }

@@ -100,7 +100,7 @@ func (c *Client) Transact(ctx context.Context, ops ...Operation) ([]*anypb.Any, 
 	defer cancel()
 	resp, err := c.objects.Transact(ctx, req)
 	if err != nil {
-		if err = fromGRPC(err); answered(err) {
+		if err = fromGRPC(ctx, err); answered(err) {
 			return nil, err
 		}
 		return nil, fmt.Errorf("transact %d operations (%s …): %w", len(ops), ops[0].what, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -123,7 +124,7 @@ func (w *Watcher[T]) receive() ([]Event[T], error) {
 			SendInitialEvents: w.opts.SendInitialEvents,
 		})
 		if err != nil {
-			return nil, fromGRPC(err)
+			return nil, fromGRPC(w.ctx, err)
 		}
 		w.stream = stream
 	}
@@ -133,7 +134,7 @@ func (w *Watcher[T]) receive() ([]Event[T], error) {
 		return nil, status.Error(codes.Unavailable, "the server ended the watch")
 	}
 	if err != nil {
-		return nil, fromGRPC(err)
+		return nil, fromGRPC(w.ctx, err)
 	}
 	events := make([]Event[T], 0, len(resp.GetEvents()))
 	for _, e := range resp.GetEvents() {
@@ -148,12 +149,17 @@ func (w *Watcher[T]) receive() ([]Event[T], error) {
 }
 
 // passed remembers how far the watch has come. During the initial events there
-// is no revision to resume from.
+// is no revision to resume from, and the bookmark of a server that lags behind
+// the one before it must not take the watch back.
 func (w *Watcher[T]) passed(ev Event[T]) {
 	if ev.InitialEventsEnd {
 		w.opts.SendInitialEvents = false
 	}
-	if !w.opts.SendInitialEvents && ev.ResourceVersion != "" {
+	if w.opts.SendInitialEvents {
+		return
+	}
+	now, err := strconv.ParseUint(ev.ResourceVersion, 10, 64)
+	if before, _ := strconv.ParseUint(w.opts.ResourceVersion, 10, 64); err == nil && now > before {
 		w.opts.ResourceVersion = ev.ResourceVersion
 	}
 }

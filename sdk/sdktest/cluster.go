@@ -27,6 +27,7 @@ type Cluster struct {
 	mu      sync.Mutex
 	servers map[string]*server
 	fail    func(method string, req any) error
+	stalled map[string]bool
 	calls   map[string]int
 }
 
@@ -41,7 +42,7 @@ type server struct {
 // is stopped at the end of the test.
 func New(t testing.TB, servers ...string) *Cluster {
 	t.Helper()
-	c := &Cluster{store: newStore(), servers: map[string]*server{}, calls: map[string]int{}}
+	c := &Cluster{store: newStore(), servers: map[string]*server{}, calls: map[string]int{}, stalled: map[string]bool{}}
 	if len(servers) == 0 {
 		servers = []string{"s1"}
 	}
@@ -86,6 +87,10 @@ func (c *Cluster) Start(name string) {
 			if err := c.before(info.FullMethod, req); err != nil {
 				return nil, err
 			}
+			if c.isStalled(name) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
 			return h(ctx, req)
 		}),
 		grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, info *grpc.StreamServerInfo, h grpc.StreamHandler) error {
@@ -127,6 +132,20 @@ func (c *Cluster) Freeze(name string) {
 	if s := c.servers[name]; s != nil && s.frozen == nil {
 		s.frozen = make(chan struct{})
 	}
+}
+
+// Stall makes a server take calls and never answer them, as one does that is cut
+// off from the other servers. Watches go on and see nothing wrong.
+func (c *Cluster) Stall(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stalled[name] = true
+}
+
+func (c *Cluster) isStalled(name string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.stalled[name]
 }
 
 // Compact forgets the past: watches may no longer begin before now.

@@ -158,6 +158,8 @@ func (tx *transaction) updateStatus(a *anypb.Any) (sdk.Object, error) {
 		return nil, err
 	}
 	copyStatus(obj, given)
+	// As in Kubernetes, annotations may go with a status.
+	obj.SetAnnotations(given.GetAnnotations())
 	tx.put(k, obj)
 	return obj, nil
 }
