@@ -1,0 +1,228 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"runtime"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/musterhq/muster/internal/version"
+	"github.com/musterhq/muster/sdk"
+)
+
+// compatible is the Kubernetes version whose behaviour the agent has.
+const compatible = "v1.36.3-muster"
+
+// measureInterval is how often pressure is measured.
+const measureInterval = 10 * time.Second
+
+// Config says what is not to be found on the machine itself.
+type Config struct {
+	Client  *sdk.Client
+	Name    string
+	IP      netip.Addr
+	Port    int // of the AgentService
+	DataDir string
+	Labels  map[string]string
+	// RuntimeVersion such as containerd://1.6.20; asked again as long as it fails.
+	RuntimeVersion func(ctx context.Context) (string, error)
+	Logger         *slog.Logger
+}
+
+// Registrar creates the Node and keeps what the agent owns of it current: all
+// but Ready, which the node controller judges.
+type Registrar struct {
+	cfg      Config
+	capacity corev1.ResourceList
+	since    map[corev1.NodeConditionType]metav1.Condition
+}
+
+// New measures the machine.
+func New(cfg Config) (*Registrar, error) {
+	c, err := capacity(cfg.DataDir)
+	if err != nil {
+		return nil, fmt.Errorf("describe node %s: %w", cfg.Name, err)
+	}
+	return &Registrar{cfg: cfg, capacity: c, since: map[corev1.NodeConditionType]metav1.Condition{}}, nil
+}
+
+// Capacity of this node, all of it allocatable.
+func (r *Registrar) Capacity() corev1.ResourceList { return r.capacity }
+
+// Register creates the Node, or takes over the one that is there, and tries
+// until it succeeds or ctx ends.
+func (r *Registrar) Register(ctx context.Context) error {
+	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
+		err := r.register(ctx)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		r.cfg.Logger.Warn("register node", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(wait):
+		}
+	}
+}
+
+func (r *Registrar) register(ctx context.Context) error {
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: r.cfg.Name, Labels: r.labels()}}
+	stored, err := sdk.Create(ctx, r.cfg.Client, n)
+	if apierrors.IsAlreadyExists(err) {
+		stored, err = sdk.MergePatch[*corev1.Node](ctx, r.cfg.Client, "", r.cfg.Name, "", map[string]any{
+			"metadata": map[string]any{"labels": r.labels()},
+		})
+	}
+	if err != nil {
+		return err
+	}
+	status, err := r.status(ctx)
+	if err != nil {
+		return err
+	}
+	if ready(stored) == nil {
+		now := metav1.Now()
+		status.Conditions = append(status.Conditions, corev1.NodeCondition{
+			Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "Starting",
+			Message: "The agent is starting", LastHeartbeatTime: now, LastTransitionTime: now,
+		})
+	}
+	return r.patch(ctx, status)
+}
+
+func ready(n *corev1.Node) *corev1.NodeCondition {
+	for i := range n.Status.Conditions {
+		if n.Status.Conditions[i].Type == corev1.NodeReady {
+			return &n.Status.Conditions[i]
+		}
+	}
+	return nil
+}
+
+func (r *Registrar) labels() map[string]string {
+	labels := map[string]string{
+		corev1.LabelHostname:   r.cfg.Name,
+		corev1.LabelOSStable:   "linux",
+		corev1.LabelArchStable: runtime.GOARCH,
+	}
+	maps.Copy(labels, r.cfg.Labels)
+	return labels
+}
+
+func (r *Registrar) status(ctx context.Context) (corev1.NodeStatus, error) {
+	rv, err := r.cfg.RuntimeVersion(ctx)
+	if err != nil {
+		return corev1.NodeStatus{}, err
+	}
+	conditions, err := r.conditions()
+	if err != nil {
+		return corev1.NodeStatus{}, err
+	}
+	kubelet := compatible + "." + strings.TrimPrefix(version.Version, "v")
+	return corev1.NodeStatus{
+		Capacity: r.capacity, Allocatable: r.capacity, Conditions: conditions,
+		Addresses: []corev1.NodeAddress{
+			{Type: corev1.NodeInternalIP, Address: r.cfg.IP.String()},
+			{Type: corev1.NodeHostName, Address: r.cfg.Name},
+		},
+		DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(r.cfg.Port)}},
+		NodeInfo: corev1.NodeSystemInfo{
+			MachineID: firstLine("/etc/machine-id"), SystemUUID: firstLine("/sys/class/dmi/id/product_uuid"),
+			BootID: BootID(), KernelVersion: kernelVersion(), OSImage: osImage(), ContainerRuntimeVersion: rv,
+			KubeletVersion: kubelet, KubeProxyVersion: "", OperatingSystem: "linux", Architecture: runtime.GOARCH,
+		},
+	}, nil
+}
+
+// conditions are those that the agent measures itself, with kubelet's words.
+func (r *Registrar) conditions() ([]corev1.NodeCondition, error) {
+	p, err := measure(r.cfg.DataDir)
+	if err != nil {
+		return nil, err
+	}
+	all := []struct {
+		kind           corev1.NodeConditionType
+		under          bool
+		has, hasNot    string
+		words, wordNot string
+	}{
+		{corev1.NodeMemoryPressure, p.memory, "KubeletHasInsufficientMemory", "KubeletHasSufficientMemory",
+			"kubelet has insufficient memory available", "kubelet has sufficient memory available"},
+		{corev1.NodeDiskPressure, p.disk, "KubeletHasDiskPressure", "KubeletHasNoDiskPressure",
+			"kubelet has disk pressure", "kubelet has no disk pressure"},
+		{corev1.NodePIDPressure, p.pids, "KubeletHasInsufficientPID", "KubeletHasSufficientPID",
+			"kubelet has insufficient PID available", "kubelet has sufficient PID available"},
+	}
+	now := metav1.Now()
+	var out []corev1.NodeCondition
+	for _, c := range all {
+		n := corev1.NodeCondition{Type: c.kind, Status: corev1.ConditionFalse, Reason: c.hasNot, Message: c.wordNot, LastHeartbeatTime: now}
+		if c.under {
+			n.Status, n.Reason, n.Message = corev1.ConditionTrue, c.has, c.words
+		}
+		old, known := r.since[c.kind]
+		if !known || string(old.Status) != string(n.Status) {
+			old = metav1.Condition{Status: metav1.ConditionStatus(n.Status), LastTransitionTime: now}
+			r.since[c.kind] = old
+		}
+		n.LastTransitionTime = old.LastTransitionTime
+		out = append(out, n)
+	}
+	return out, nil
+}
+
+// patch merges by the keys of the lists, so that conditions of others stay.
+func (r *Registrar) patch(ctx context.Context, status corev1.NodeStatus) error {
+	raw, err := json.Marshal(map[string]any{"status": status})
+	if err != nil {
+		return err
+	}
+	_, err = sdk.Patch[*corev1.Node](ctx, r.cfg.Client, "", r.cfg.Name, "status", types.StrategicMergePatchType, raw)
+	return err
+}
+
+// Run writes the conditions when one changed, until ctx ends.
+func (r *Registrar) Run(ctx context.Context) error {
+	written := map[corev1.NodeConditionType]metav1.ConditionStatus{}
+	for kind, c := range r.since {
+		written[kind] = c.Status
+	}
+	tick := time.NewTicker(measureInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		conditions, err := r.conditions()
+		if err != nil {
+			return err
+		}
+		changed := false
+		for _, c := range conditions {
+			changed = changed || string(written[c.Type]) != string(c.Status)
+		}
+		if !changed {
+			continue
+		}
+		if err := r.patch(ctx, corev1.NodeStatus{Conditions: conditions}); err != nil {
+			r.cfg.Logger.Warn("write node conditions", "error", err)
+			continue
+		}
+		for _, c := range conditions {
+			written[c.Type] = metav1.ConditionStatus(c.Status)
+		}
+	}
+}
