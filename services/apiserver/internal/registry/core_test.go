@@ -37,6 +37,18 @@ func TestNamespaceLife(t *testing.T) {
 	}
 }
 
+func TestNamespaceWithAGeneratedName(t *testing.T) {
+	k := kind(t, "namespaces")
+	obj := prepare(k, decode(t, k, `{metadata: {generateName: team-}}`)).(*corev1.Namespace)
+	obj.Name = "team-x7"
+	if err := k.Allocate(obj, nil, claimed{}.taken, first); err != nil {
+		t.Fatal(err)
+	}
+	if got := obj.Labels["kubernetes.io/metadata.name"]; got != "team-x7" {
+		t.Errorf("label %q, want team-x7", got)
+	}
+}
+
 func TestCoreValidation(t *testing.T) {
 	big := strings.Repeat("x", 1<<20)
 	tests := []struct{ name, resource, object, want string }{

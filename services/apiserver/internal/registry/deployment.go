@@ -39,6 +39,9 @@ func deploymentKind() *Kind {
 		Validate:             check(validateDeployment),
 		ValidateUpdate:       checkUpdate(validateDeploymentUpdate),
 		ValidateStatusUpdate: checkUpdate(validateDeploymentStatusUpdate),
+		Warnings: func(obj Object) []string {
+			return workloadWarnings(obj.GetName(), &obj.(*appsv1.Deployment).Spec.Template.Spec)
+		},
 
 		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns:            deploymentColumns(),

@@ -26,6 +26,12 @@ func namespaceKind() *Kind {
 		PrepareDelete:       mutate(func(obj *corev1.Namespace) { obj.Status.Phase = corev1.NamespaceTerminating }),
 		Held:                func(obj Object) bool { return len(obj.(*corev1.Namespace).Spec.Finalizers) > 0 },
 
+		// A generated name is known only when values are allocated.
+		Allocate: func(obj, _ Object, _ func(Claim) bool, _ func(int) int) *field.Error {
+			defaultNamespace(obj.(*corev1.Namespace))
+			return nil
+		},
+
 		Validate:             check(validateNamespace),
 		ValidateStatusUpdate: checkUpdate(validateNamespaceStatus),
 		ValidateName:         apivalidation.ValidateNamespaceName,
@@ -62,8 +68,6 @@ func defaultNamespace(obj *corev1.Namespace) {
 
 func prepareNamespace(obj *corev1.Namespace) {
 	noGeneration(obj)
-	// A generated name is known only now.
-	defaultNamespace(obj)
 	obj.Status = corev1.NamespaceStatus{Phase: corev1.NamespaceActive}
 	if !slices.Contains(obj.Spec.Finalizers, corev1.FinalizerKubernetes) {
 		obj.Spec.Finalizers = append(obj.Spec.Finalizers, corev1.FinalizerKubernetes)

@@ -7,7 +7,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-var nodeSpecFields = supported("podCIDR", "podCIDRs", "providerID", "taints", "unschedulable")
+var nodeSpecFields = supported(
+	"podCIDR", "podCIDRs", "providerID", "unschedulable",
+	"taints.key", "taints.value", "taints.effect", "taints.timeAdded",
+)
 
 func validateNode(obj *corev1.Node) field.ErrorList {
 	spec := field.NewPath("spec")

@@ -28,6 +28,8 @@ func podKind() *Kind {
 		ValidateUpdate:       checkUpdate(validatePodUpdate),
 		ValidateStatusUpdate: checkUpdate(validatePodStatusUpdate),
 
+		Warnings: func(obj Object) []string { return podWarnings(obj.(*corev1.Pod)) },
+
 		Fields:  podFields,
 		Indexed: []string{"spec.nodeName"},
 
@@ -62,6 +64,24 @@ func updatePodStatus(obj, old *corev1.Pod) {
 	obj.OwnerReferences = old.OwnerReferences
 	if obj.Status.QOSClass == "" {
 		obj.Status.QOSClass = old.Status.QOSClass
+	}
+	syncAddresses(&obj.Status)
+}
+
+// syncAddresses keeps podIP and podIPs, hostIP and hostIPs, two names of one
+// thing each, in agreement; the older name wins.
+func syncAddresses(s *corev1.PodStatus) {
+	switch {
+	case s.PodIP == "" && len(s.PodIPs) > 0:
+		s.PodIP = s.PodIPs[0].IP
+	case s.PodIP != "" && (len(s.PodIPs) == 0 || s.PodIPs[0].IP != s.PodIP):
+		s.PodIPs = []corev1.PodIP{{IP: s.PodIP}}
+	}
+	switch {
+	case s.HostIP == "" && len(s.HostIPs) > 0:
+		s.HostIP = s.HostIPs[0].IP
+	case s.HostIP != "" && (len(s.HostIPs) == 0 || s.HostIPs[0].IP != s.HostIP):
+		s.HostIPs = []corev1.HostIP{{IP: s.HostIP}}
 	}
 }
 

@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -189,12 +190,15 @@ func TestPodValidation(t *testing.T) {
 		{"downward API", `{volumes: [{name: v, downwardAPI: {items: [{path: p, fieldRef: {fieldPath: metadata.name}}]}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].downwardAPI" + forbidden},
 		{"affinity", `{affinity: {}, containers: [{name: a, image: a}]}`, "spec.affinity" + forbidden},
 		{"priority", `{priority: 0, containers: [{name: a, image: a}]}`, "spec.priority" + forbidden},
+		{"owner of files", `{volumes: [{name: v, configMap: {name: c, defaultUser: 1}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].configMap.defaultUser" + forbidden},
+		{"size of a directory", `{volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].emptyDir.sizeLimit" + forbidden},
+		{"all that is honoured", everything, ""},
 		{"group of files", `{securityContext: {fsGroup: 1}, containers: [{name: a, image: a}]}`, "spec.securityContext.fsGroup" + forbidden},
 	}
 	k := kind(t, "pods")
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			obj := prepare(k, decode(t, k, `{metadata: {name: web, namespace: default}, spec: `+tt.spec+`}`))
+			obj := prepare(k, decode(t, k, "metadata: {name: web, namespace: default}\nspec: "+tt.spec))
 			var want []string
 			if tt.want != "" {
 				want = strings.Split(tt.want, "\n")
@@ -203,6 +207,56 @@ func TestPodValidation(t *testing.T) {
 		})
 	}
 }
+
+// everything uses each field that a pod may have.
+const everything = `
+  restartPolicy: OnFailure
+  terminationGracePeriodSeconds: 5
+  dnsPolicy: None
+  dnsConfig: {nameservers: [192.0.2.1], searches: [example.com], options: [{name: ndots, value: "2"}]}
+  hostAliases: [{ip: 192.0.2.1, hostnames: [a.example]}]
+  nodeName: n1
+  nodeSelector: {disk: fast}
+  schedulerName: default-scheduler
+  tolerations: [{key: a, operator: Equal, value: b, effect: NoExecute, tolerationSeconds: 5}]
+  hostname: h
+  subdomain: s
+  enableServiceLinks: false
+  serviceAccountName: sa
+  automountServiceAccountToken: false
+  imagePullSecrets: [{name: p}]
+  securityContext: {runAsUser: 1, runAsGroup: 1, runAsNonRoot: true, supplementalGroups: [2]}
+  volumes:
+  - {name: e, emptyDir: {medium: Memory}}
+  - {name: c, configMap: {name: c, optional: true, defaultMode: 0o400, items: [{key: k, path: p, mode: 0o400}]}}
+  - {name: s, secret: {secretName: s, optional: true, defaultMode: 0o400, items: [{key: k, path: p, mode: 0o400}]}}
+  - {name: h, hostPath: {path: /etc, type: Directory}}
+  initContainers:
+  - {name: i, image: a}
+  containers:
+  - name: a
+    image: a
+    imagePullPolicy: Never
+    command: [a]
+    args: [b]
+    workingDir: /w
+    env:
+    - {name: A, value: a}
+    - {name: B, valueFrom: {fieldRef: {fieldPath: status.podIP}}}
+    - {name: C, valueFrom: {resourceFieldRef: {containerName: a, resource: limits.cpu, divisor: 1m}}}
+    - {name: D, valueFrom: {configMapKeyRef: {name: c, key: k, optional: true}}}
+    - {name: E, valueFrom: {secretKeyRef: {name: s, key: k, optional: true}}}
+    envFrom: [{prefix: P_, configMapRef: {name: c, optional: true}}, {secretRef: {name: s, optional: true}}]
+    ports: [{name: http, containerPort: 80, protocol: TCP}]
+    resources: {limits: {cpu: 1, memory: 1Mi}, requests: {cpu: 1, memory: 1Mi}}
+    volumeMounts: [{name: e, mountPath: /e, readOnly: true}]
+    terminationMessagePath: /dev/log
+    terminationMessagePolicy: FallbackToLogsOnError
+    stdin: true
+    stdinOnce: true
+    tty: true
+    securityContext: {runAsUser: 1, runAsGroup: 1, runAsNonRoot: true, privileged: false, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {add: [NET_ADMIN], drop: [ALL]}}
+`
 
 func TestPodUpdate(t *testing.T) {
 	k := kind(t, "pods")
@@ -253,6 +307,57 @@ func TestPodGracePeriod(t *testing.T) {
 		if got := k.GracePeriod(decode(t, k, tt.pod), tt.requested); got != tt.want {
 			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 		}
+	}
+}
+
+func TestPodStatusUpdate(t *testing.T) {
+	k := kind(t, "pods")
+	old := prepare(k, decode(t, k, plainPod)).(*corev1.Pod)
+	obj := old.DeepCopy()
+	obj.Spec.Hostname = "other"
+	obj.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: "10.244.0.2", HostIPs: []corev1.HostIP{{IP: "192.0.2.1"}}}
+	k.PrepareStatusUpdate(obj, old)
+	wantErrors(t, k.ValidateStatusUpdate(obj, old))
+	s := obj.Status
+	if obj.Spec.Hostname != "" || s.QOSClass != corev1.PodQOSBestEffort || len(s.PodIPs) != 1 || s.PodIPs[0].IP != "10.244.0.2" || s.HostIP != "192.0.2.1" {
+		t.Errorf("hostname %q, status %+v", obj.Spec.Hostname, s)
+	}
+}
+
+func TestEndedContainersStayEnded(t *testing.T) {
+	k := kind(t, "pods")
+	const container = `{spec: {restartPolicy: OnFailure}, status: {containerStatuses: [{name: a, state: `
+	old := decode(t, k, container+`{terminated: {exitCode: 0}}}]}}`)
+	obj := decode(t, k, container+`{running: {}}}]}}`)
+	wantErrors(t, k.ValidateStatusUpdate(obj, old), "status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state")
+	wantErrors(t, k.ValidateStatusUpdate(obj, decode(t, k, container+`{terminated: {exitCode: 1}}}]}}`)))
+}
+
+func TestPodWarnings(t *testing.T) {
+	k := kind(t, "pods")
+	obj := prepare(k, decode(t, k, `
+metadata: {name: web, namespace: default}
+spec:
+  terminationGracePeriodSeconds: -1
+  containers:
+  - name: a
+    image: a
+    env: [{name: A, value: a}, {name: A, value: b}, {name: A, value: "$(A)c"}]
+    ports: [{containerPort: 80}, {name: again, containerPort: 80}]
+    resources: {limits: {memory: 100m}}
+`))
+	want := []string{
+		`spec.containers[0].env[1]: hides previous definition of "A", which may be dropped when using apply`,
+		`spec.containers[0].resources.limits[memory]: fractional byte value "100m" is invalid, must be an integer`,
+		`spec.containers[0].resources.requests[memory]: fractional byte value "100m" is invalid, must be an integer`,
+		`spec.containers[0].ports[1]: duplicate port definition with spec.containers[0].ports[0]`,
+		`spec.terminationGracePeriodSeconds: must be >= 0; negative values are invalid and will be treated as 1`,
+	}
+	if got := k.Warnings(obj); !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	if got := k.Warnings(prepare(k, decode(t, k, plainPod))); len(got) > 0 {
+		t.Errorf("a plain pod is warned of %q", got)
 	}
 }
 

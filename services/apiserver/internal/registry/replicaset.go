@@ -37,6 +37,9 @@ func replicaSetKind() *Kind {
 		Validate:             check(validateReplicaSet),
 		ValidateUpdate:       checkUpdate(validateReplicaSetUpdate),
 		ValidateStatusUpdate: checkUpdate(validateReplicaSetStatusUpdate),
+		Warnings: func(obj Object) []string {
+			return workloadWarnings(obj.GetName(), &obj.(*appsv1.ReplicaSet).Spec.Template.Spec)
+		},
 
 		Fields: func(obj Object) fields.Set {
 			return fields.Set{"status.replicas": strconv.Itoa(int(obj.(*appsv1.ReplicaSet).Status.Replicas))}

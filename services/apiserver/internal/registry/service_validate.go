@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,10 +14,14 @@ import (
 
 // serviceSpecFields are the fields of a service that the proxies, the
 // controllers and the DNS servers honour.
-var serviceSpecFields = supported(
-	"type", "ports", "selector", "clusterIP", "clusterIPs", "externalName", "sessionAffinity", "sessionAffinityConfig",
-	"externalTrafficPolicy", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy", "publishNotReadyAddresses",
-)
+var serviceSpecFields = supported(slices.Concat(
+	[]string{
+		"type", "selector", "clusterIP", "clusterIPs", "externalName",
+		"sessionAffinity", "sessionAffinityConfig.clientIP.timeoutSeconds",
+		"externalTrafficPolicy", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy", "publishNotReadyAddresses",
+	},
+	below("ports", []string{"name", "protocol", "appProtocol", "port", "targetPort", "nodePort"}),
+)...)
 
 func validateService(obj *corev1.Service) field.ErrorList {
 	path, spec := field.NewPath("spec"), &obj.Spec

@@ -12,8 +12,10 @@ import (
 // not honour yet: a field is honoured or refused, never dropped.
 const notSupported = "not supported by this version of Muster"
 
-// fieldSet is a tree of the JSON names of honoured fields. A name without
-// children stands for all that is below it.
+// fieldSet is a tree of the JSON names of honoured fields. A struct of the API
+// is honoured field by field, so a field that a newer library adds is refused
+// until it is listed; maps, lists of scalars and the types of apimachinery
+// (quantities, times) are honoured whole.
 type fieldSet map[string]fieldSet
 
 // supported makes a set of dotted paths: "containers.env.valueFrom.fieldRef".
@@ -37,9 +39,6 @@ func unsupported(v any, set fieldSet, path *field.Path) field.ErrorList {
 }
 
 func walkUnsupported(v reflect.Value, set fieldSet, path *field.Path) field.ErrorList {
-	if len(set) == 0 {
-		return nil
-	}
 	switch v.Kind() {
 	case reflect.Pointer:
 		if v.IsNil() {
@@ -53,7 +52,9 @@ func walkUnsupported(v reflect.Value, set fieldSet, path *field.Path) field.Erro
 		}
 		return errs
 	case reflect.Struct:
-		return walkStruct(v, set, path)
+		if strings.HasPrefix(v.Type().PkgPath(), "k8s.io/api/") {
+			return walkStruct(v, set, path)
+		}
 	}
 	return nil
 }

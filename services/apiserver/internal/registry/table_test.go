@@ -146,6 +146,8 @@ func exercise(k *registry.Kind, obj, old registry.Object) {
 	prepareChange(k, obj, old)
 	if k.Allocate != nil {
 		_ = k.Allocate(obj, old, func(registry.Claim) bool { return false }, func(int) int { return 0 })
+	}
+	if k.Claims != nil {
 		for _, c := range k.Claims(obj) {
 			_ = k.ClaimTaken(obj, c)
 		}
@@ -156,6 +158,9 @@ func exercise(k *registry.Kind, obj, old registry.Object) {
 	}
 	if k.ValidateStatusUpdate != nil {
 		k.ValidateStatusUpdate(obj, old)
+	}
+	if k.Warnings != nil {
+		k.Warnings(obj)
 	}
 	if k.Fields != nil {
 		k.Fields(obj)
