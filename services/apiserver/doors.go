@@ -71,7 +71,7 @@ func (s *Server) addresses() []netip.AddrPort {
 		}
 	}
 	var out []netip.AddrPort
-	for _, text := range s.cluster.RESTAddresses() {
+	for _, text := range append(s.cluster.RESTAddresses(), s.config.advertised(s.config.RESTListener)) {
 		// A loopback address leads every node to itself.
 		if a, err := netip.ParseAddrPort(text); err == nil && members[a.Addr()] && !a.Addr().IsLoopback() {
 			out = append(out, a)

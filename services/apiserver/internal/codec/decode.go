@@ -48,23 +48,24 @@ func DecodeJSON(data []byte, into runtime.Object, gvk schema.GroupVersionKind, v
 	if err := checkType(data, gvk); err != nil {
 		return nil, err
 	}
-	if v == Ignore {
-		if err := kjson.UnmarshalCaseSensitivePreserveInts(data, into); err != nil {
-			return nil, unreadable(gvk, err)
-		}
-		into.GetObjectKind().SetGroupVersionKind(gvk)
-		return nil, nil
-	}
-	found, err := kjson.UnmarshalStrict(data, into)
+	warnings, err := DecodeFields(data, into, v)
 	if err != nil {
 		return nil, unreadable(gvk, err)
 	}
 	into.GetObjectKind().SetGroupVersionKind(gvk)
-	warnings, err := v.settle(found)
-	if err != nil {
-		return nil, unreadable(gvk, err)
-	}
 	return warnings, nil
+}
+
+// DecodeFields reads JSON into an object; its errors are not API errors yet.
+func DecodeFields(data []byte, into runtime.Object, v Validation) ([]string, error) {
+	if v == Ignore {
+		return nil, kjson.UnmarshalCaseSensitivePreserveInts(data, into)
+	}
+	found, err := kjson.UnmarshalStrict(data, into)
+	if err != nil {
+		return nil, err
+	}
+	return v.settle(found)
 }
 
 // checkType refuses an object of another type than the request is about.

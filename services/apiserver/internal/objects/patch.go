@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 
 	"github.com/musterhq/muster/services/apiserver/internal/codec"
@@ -81,16 +82,29 @@ func (p Patch) apply(old registry.Object) (registry.Object, []string, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	gvk := old.GetObjectKind().GroupVersionKind()
-	empty := reflect.New(reflect.TypeOf(old).Elem()).Interface().(registry.Object)
-	warnings, err := codec.DecodeJSON(after, empty, gvk, p.Validation)
+	obj := reflect.New(reflect.TypeOf(old).Elem()).Interface().(registry.Object)
+	warnings, err := codec.DecodeFields(after, obj, p.Validation)
 	if err != nil {
-		return nil, warnings, err
+		return nil, nil, p.invalid(after, err)
 	}
-	if got := empty.GetObjectKind().GroupVersionKind(); got != gvk {
-		return nil, warnings, apierrors.NewBadRequest(fmt.Sprintf("the patch changes the object's type from %s to %s", gvk, got))
+	gvk := old.GetObjectKind().GroupVersionKind()
+	if got := obj.GetObjectKind().GroupVersionKind(); got != gvk {
+		return nil, nil, apierrors.NewBadRequest(fmt.Sprintf("the patch changes the object's type from %s to %s", gvk, got))
 	}
-	return empty, warnings, nil
+	return obj, warnings, nil
+}
+
+// invalid words the refusal of what the patch made, as Kubernetes does: a
+// strategic patch is shown itself, of the others what they made.
+func (p Patch) invalid(after []byte, err error) error {
+	shown := string(after)
+	if p.Type == types.StrategicMergePatchType {
+		var patch map[string]any
+		if json.Unmarshal(p.Data, &patch) == nil {
+			shown = fmt.Sprintf("%+v", patch)
+		}
+	}
+	return apierrors.NewInvalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), shown, err.Error())})
 }
 
 // merge returns the JSON after the patch.
