@@ -99,7 +99,10 @@ func eventColumns() []Column {
 			}
 			return int64(obj.Count)
 		})),
-		wide(column("Name", "string", metav1.ObjectMeta{}.SwaggerDoc()["name"], func(obj *corev1.Event) any { return obj.Name })),
+		{
+			Name: "Name", Type: "string", Format: "name", Description: metav1.ObjectMeta{}.SwaggerDoc()["name"], Wide: true,
+			Value: func(obj Object, _ time.Time) any { return obj.GetName() },
+		},
 	}
 }
 

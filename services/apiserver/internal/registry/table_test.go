@@ -6,7 +6,9 @@ import (
 	"strings"
 	"testing"
 
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/diff"
 	"sigs.k8s.io/randfill"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
@@ -136,8 +138,24 @@ func FuzzNothingPanics(f *testing.F) {
 			fill.Fill(obj)
 			fill.Fill(old)
 			exercise(k, obj, old)
+			fresh := k.New()
+			fill.Fill(fresh)
+			defaultTwice(t, k, fresh)
 		}
 	})
+}
+
+// defaultTwice: what is defaulted is not changed by being read and defaulted again.
+func defaultTwice(t *testing.T, k *registry.Kind, obj registry.Object) {
+	if k.Default == nil {
+		return
+	}
+	k.Default(obj)
+	once := obj.DeepCopyObject()
+	k.Default(obj)
+	if !apiequality.Semantic.DeepEqual(once, obj) {
+		t.Errorf("%s: defaulting twice is not defaulting once:\n%s", k.Resource, diff.Diff(once, obj))
+	}
 }
 
 func exercise(k *registry.Kind, obj, old registry.Object) {
