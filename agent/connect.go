@@ -14,6 +14,7 @@ import (
 	"github.com/musterhq/muster/agent/dns"
 	"github.com/musterhq/muster/agent/network"
 	"github.com/musterhq/muster/agent/proxy"
+	"github.com/musterhq/muster/agent/proxy/ipvs"
 	"github.com/musterhq/muster/agent/proxy/nftables"
 )
 
@@ -117,7 +118,7 @@ func (a *Agent) applier(mode string) (proxy.Applier, error) {
 	if mode == proxy.ModeNFTables {
 		return nftables.New(nftables.Config{Logger: a.cfg.Logger})
 	}
-	return nil, fmt.Errorf("proxy mode %q is not built in", mode)
+	return ipvs.New(ipvs.Config{Logger: a.cfg.Logger, NodeAddresses: []netip.Addr{a.cfg.NodeIP}})
 }
 
 // peerRetry is how soon a failed change of peers is tried again.

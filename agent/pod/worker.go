@@ -108,20 +108,21 @@ func (w *worker) run(ctx context.Context) {
 	wg.Go(func() { w.status.run(writerCtx) })
 	defer wg.Wait()
 	defer stop()
+	var timer <-chan time.Time
 	for {
-		again, done := w.sync(ctx)
-		if done || ctx.Err() != nil {
-			return
-		}
-		var timer <-chan time.Time
-		if again > 0 {
-			timer = time.After(again)
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-w.wake:
 		case <-timer:
+		}
+		again, done := w.sync(ctx)
+		if done {
+			return
+		}
+		timer = nil
+		if again > 0 {
+			timer = time.After(again)
 		}
 	}
 }
