@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/moby/ipvs"
@@ -25,15 +26,18 @@ const recheck = 20 * time.Second
 // Config of an Applier.
 type Config struct {
 	Logger *slog.Logger
+	// NodeAddresses tell a Cleanup without a Sync before it where an earlier
+	// process's node ports are.
+	NodeAddresses []netip.Addr
 }
 
 // Applier owns the virtual servers on services' and node addresses, the device
 // "muster-ipvs" and the table "muster-proxy" of the network namespace of the
 // thread that made it.
 type Applier struct {
-	logger *slog.Logger
 	handle *ipvs.Handle
 	table  *nft.Table
+	node   []netip.Addr // from Config
 
 	last    proxy.Rules
 	settled map[front]server // as the kernel has them, nothing draining
@@ -57,7 +61,7 @@ func New(cfg Config) (proxy.Applier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new ipvs applier: %w", err)
 	}
-	return &Applier{logger: logger, handle: handle, table: table, settled: map[front]server{}}, nil
+	return &Applier{handle: handle, table: table, node: cfg.NodeAddresses, settled: map[front]server{}}, nil
 }
 
 // Mode implements proxy.Applier.
@@ -195,7 +199,7 @@ func (a *Applier) Cleanup(context.Context) error {
 		bound, err = addresses(link)
 		errs = append(errs, err)
 	}
-	for _, addr := range a.last.NodeAddresses {
+	for _, addr := range slices.Concat(a.node, a.last.NodeAddresses) {
 		bound[addr] = true
 	}
 	list, err := a.handle.GetServices()
