@@ -17,6 +17,9 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
+// namespaces is the resource that all namespaced objects depend on.
+const namespaces = "namespaces"
+
 // Lengths of generated names.
 const (
 	generatedSuffix  = 5
@@ -164,13 +167,13 @@ func (p *plan) requireNamespace(t Target) error {
 	if !t.Kind.Namespaced {
 		return nil
 	}
-	key := state.Key{Resource: "namespaces", Name: t.Namespace}
+	key := state.Key{Resource: namespaces, Name: t.Namespace}
 	if _, created := p.written[key]; created {
 		return nil // by an operation before this one
 	}
 	e, ok := p.view.Get(key)
 	if !ok {
-		return apierrors.NewNotFound(corev1.Resource("namespaces"), t.Namespace)
+		return apierrors.NewNotFound(corev1.Resource(namespaces), t.Namespace)
 	}
 	meta, err := decodeMeta(e.Value)
 	if err != nil {

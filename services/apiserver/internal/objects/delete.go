@@ -2,6 +2,7 @@ package objects
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -11,6 +12,9 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
+
+// lasting are the namespaces that the cluster itself lives in.
+var lasting = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic}
 
 // Delete removes an object, or marks it where it ends gracefully or finalizers
 // have to act first.
@@ -32,6 +36,9 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 	}
 	if err := validateDelete(o); err != nil {
 		return nil, err
+	}
+	if t.Kind.StoreResource() == namespaces && slices.Contains(lasting, t.Name) {
+		return nil, apierrors.NewForbidden(t.Kind.GroupResource(), t.Name, errors.New("this namespace may not be deleted"))
 	}
 	now := time.Now()
 	return func(p *plan) (Outcome, error) {

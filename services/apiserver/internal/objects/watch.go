@@ -104,8 +104,11 @@ func (s *Service) start(ctx context.Context, w *Watcher, o WatchOptions) (uint64
 		return parseRevision(o.ResourceVersion)
 	}
 	view, err := s.viewNotOlder(ctx, o.ResourceVersion)
-	if err != nil || (!stream && !legacy) {
-		return view.Revision(), err
+	if err != nil {
+		return 0, err
+	}
+	if !stream && !legacy {
+		return view.Revision(), nil
 	}
 	for e := range view.List(w.target.Kind.StoreResource(), w.target.Namespace) {
 		ok, err := w.sel.matches(e)

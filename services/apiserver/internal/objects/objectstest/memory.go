@@ -1,0 +1,75 @@
+// Package objectstest runs the objects service in memory, for tests of what is
+// built on it.
+package objectstest
+
+import (
+	"context"
+	"sync"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/pki"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// Replica is a cluster of one that keeps nothing: the real state, without Raft.
+type Replica struct {
+	store *state.Store
+
+	mu    sync.Mutex
+	index uint64
+	// BeforeApply is called, if set, before each transaction is applied.
+	BeforeApply func()
+}
+
+// NewReplica returns an empty Replica.
+func NewReplica() *Replica { return &Replica{store: state.New()} }
+
+// Apply applies a transaction at once.
+func (r *Replica) Apply(_ context.Context, tx *storev1.Transaction) (*storev1.Result, error) {
+	if err := state.Check(tx); err != nil {
+		return nil, err
+	}
+	if f := r.BeforeApply; f != nil {
+		r.BeforeApply = nil // What it does itself is not interrupted.
+		f()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.index++
+	return r.store.Apply(r.index, &storev1.Command{Transactions: []*storev1.Transaction{tx}})[0], nil
+}
+
+// Read returns the latest state.
+func (r *Replica) Read(context.Context) (state.View, error) { return r.store.View(), nil }
+
+// Store returns the state.
+func (r *Replica) Store() *state.Store { return r.store }
+
+// New returns a service over an empty cluster with the namespace "default".
+func New(t testing.TB) (*objects.Service, *Replica) {
+	t.Helper()
+	r := NewReplica()
+	s, err := objects.New(objects.Config{Kinds: registry.New(registry.Options{}), Replica: r})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, _ := s.Kinds().ByKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	if _, err := s.Create(As(pki.AdminIdentity()), objects.Target{Kind: k}, ns, false); err != nil {
+		t.Fatal(err)
+	}
+	return s, r
+}
+
+// As returns a context whose caller is the identity.
+func As(id pki.Identity) context.Context {
+	return access.WithUser(context.Background(), access.User{Name: id.User, Groups: id.Groups})
+}

@@ -1,0 +1,176 @@
+package objects_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/watch"
+
+	"github.com/musterhq/muster/services/apiserver/internal/codec"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
+)
+
+// script collects what a watch says until n events came.
+func script(t *testing.T, w *objects.Watcher, n int) []string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	var out []string
+	for len(out) < n {
+		events, err := w.Next(ctx)
+		if err != nil {
+			t.Fatalf("after %v: %v", out, err)
+		}
+		for _, e := range events {
+			if e.Type == watch.Bookmark {
+				out = append(out, fmt.Sprintf("BOOKMARK %v", e.InitialEnd))
+				continue
+			}
+			meta, err := e.Object.Meta()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if meta.ResourceVersion != fmt.Sprint(e.Revision) {
+				t.Errorf("event of revision %d has an object of %s", e.Revision, meta.ResourceVersion)
+			}
+			out = append(out, string(e.Type)+" "+meta.Name)
+		}
+	}
+	return out
+}
+
+func relabel(t *testing.T, s *objects.Service, name, value string) {
+	t.Helper()
+	_, err := s.Patch(admin, target(t, s, "ConfigMap", name), objects.Patch{Type: types.MergePatchType, Validation: codec.Strict,
+		Data: []byte(`{"metadata":{"labels":{"show":"` + value + `"}}}`)}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A selector turns changes into what comes and goes in its view.
+func TestWatchThroughSelector(t *testing.T) {
+	s, _ := objectstest.New(t)
+	create(t, s, "ConfigMap", configMap("a", nil))
+	relabel(t, s, "a", "yes")
+	w, err := s.Watch(admin, target(t, s, "ConfigMap", ""), objects.WatchOptions{LabelSelector: "show=yes"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, s, "ConfigMap", configMap("b", nil))
+	relabel(t, s, "b", "yes")
+	relabel(t, s, "a", "no")
+	relabel(t, s, "a", "yes")
+	if _, err := s.Delete(admin, target(t, s, "ConfigMap", "a"), metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got := fmt.Sprint(script(t, w, 5))
+	if want := "[ADDED a ADDED b DELETED a ADDED a DELETED a]"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestWatchInitialEvents(t *testing.T) {
+	s, _ := objectstest.New(t)
+	first := create(t, s, "ConfigMap", configMap("a", nil))
+	create(t, s, "ConfigMap", configMap("b", nil))
+	yes := true
+	for name, test := range map[string]struct {
+		options objects.WatchOptions
+		want    string
+	}{
+		"legacy":  {objects.WatchOptions{}, "[ADDED a ADDED b]"},
+		"zero":    {objects.WatchOptions{ResourceVersion: "0"}, "[ADDED a ADDED b]"},
+		"version": {objects.WatchOptions{ResourceVersion: first.ResourceVersion()}, "[ADDED b]"},
+		"stream": {objects.WatchOptions{SendInitialEvents: &yes, ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, Bookmarks: true},
+			"[ADDED a ADDED b BOOKMARK true]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w, err := s.Watch(admin, target(t, s, "ConfigMap", ""), test.options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 2
+			if name == "version" {
+				n = 1
+			} else if name == "stream" {
+				n = 3
+			}
+			if got := fmt.Sprint(script(t, w, n)); got != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+// Bookmarks come though nothing happens, and tell how far the watch is.
+func TestWatchBookmarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, replica := objectstest.New(t)
+		w, err := s.Watch(admin, target(t, s, "ConfigMap", ""), objects.WatchOptions{ResourceVersion: "1", Bookmarks: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		create(t, s, "Namespace", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "elsewhere"}})
+		began := time.Now()
+		events, err := w.Next(t.Context())
+		if err != nil || len(events) != 1 || events[0].Type != watch.Bookmark || events[0].Revision != replica.Store().View().Revision() {
+			t.Fatalf("events %+v, %v", events, err)
+		}
+		if waited := time.Since(began); waited < 10*time.Second || waited > time.Minute {
+			t.Errorf("bookmark after %v", waited)
+		}
+	})
+}
+
+func TestListPages(t *testing.T) {
+	s, _ := objectstest.New(t)
+	for _, name := range []string{"a", "b", "c", "d", "e"} {
+		create(t, s, "ConfigMap", configMap(name, nil))
+	}
+	to := target(t, s, "ConfigMap", "")
+	var names string
+	var o objects.ListOptions
+	for o.Limit = 2; ; {
+		page, err := s.List(admin, to, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, item := range page.Items {
+			meta, err := item.Meta()
+			if err != nil {
+				t.Fatal(err)
+			}
+			names += meta.Name
+		}
+		if names == "ab" {
+			if page.Remaining == nil || *page.Remaining != 3 {
+				t.Errorf("remaining: %v", page.Remaining)
+			}
+			create(t, s, "ConfigMap", configMap("bb", nil)) // Not at the list's revision.
+		}
+		if o.Continue = page.Continue; o.Continue == "" {
+			break
+		}
+	}
+	if names != "abcde" {
+		t.Errorf("pages hold %q", names)
+	}
+	if _, err := s.List(admin, to, objects.ListOptions{Continue: "nonsense"}); !apierrors.IsBadRequest(err) {
+		t.Errorf("bad token: %v", err)
+	}
+	if _, err := s.List(admin, to, objects.ListOptions{FieldSelector: "spec.nothing=1"}); !apierrors.IsBadRequest(err) {
+		t.Errorf("bad field: %v", err)
+	}
+	if _, err := s.List(admin, to, objects.ListOptions{ResourceVersion: "999999"}); !apierrors.IsTimeout(err) {
+		t.Errorf("future version: %v", err)
+	}
+}
