@@ -3,6 +3,7 @@ package sdk
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/types/known/anypb"
 	corev1 "k8s.io/api/core/v1"
@@ -106,4 +107,48 @@ func (c *Client) Transact(ctx context.Context, ops ...Operation) ([]*anypb.Any, 
 		return nil, fmt.Errorf("transact %d operations (%s …): %w", len(ops), ops[0].what, err)
 	}
 	return resp.GetObjects(), nil
+}
+
+// TransactEach does operations that do not depend on each other in as few
+// transactions as it can: what is refused is taken out and the rest sent again.
+// It returns an error, or nil, for each operation. An answer that was lost is
+// the error of all operations it was about.
+func (c *Client) TransactEach(ctx context.Context, ops ...Operation) []error {
+	out := make([]error, len(ops))
+	at := make([]int, len(ops))
+	for i := range at {
+		at[i] = i
+	}
+	for chunk := range slices.Chunk(at, MaxOperations) {
+		c.transactSome(ctx, ops, chunk, out)
+	}
+	return out
+}
+
+func (c *Client) transactSome(ctx context.Context, ops []Operation, at []int, out []error) {
+	for len(at) > 0 {
+		some := make([]Operation, len(at))
+		for i, j := range at {
+			some[i] = ops[j]
+		}
+		_, err := c.Transact(ctx, some...)
+		if err == nil {
+			return
+		}
+		refused, named := RefusedOperation(err)
+		switch {
+		case named && refused < len(at):
+			out[at[refused]] = err
+			at = slices.Concat(at[:refused], at[refused+1:])
+		case len(at) == 1 || OutcomeUnknown(err) || IsRetryable(err):
+			for _, j := range at {
+				out[j] = err
+			}
+			return
+		default:
+			// Not told which one: halve until it stands alone.
+			c.transactSome(ctx, ops, at[:len(at)/2], out)
+			at = at[len(at)/2:]
+		}
+	}
 }

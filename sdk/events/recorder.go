@@ -4,7 +4,6 @@ package events
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/lru"
@@ -23,7 +21,10 @@ import (
 const (
 	queueLength = 1024
 	remembered  = 4096
-	// writeTimeout bounds one event: none is worth holding up the others.
+	batchLength = 128
+	// lastWords is how long events are written after the end.
+	lastWords = time.Second
+	// writeTimeout bounds one batch: none is worth holding up the others.
 	writeTimeout = 10 * time.Second
 )
 
@@ -46,7 +47,7 @@ type Recorder struct {
 	log     *slog.Logger
 	queue   chan *corev1.Event
 	dropped atomic.Int64
-	counts  *lru.Cache // event name → int32, what this recorder wrote last
+	counts  *lru.Cache // NamespacedName → int32, what this recorder wrote last
 	kinds   *runtime.Scheme
 }
 
@@ -121,68 +122,30 @@ func (r *Recorder) name(ref *corev1.ObjectReference, eventType, reason, message 
 	return fmt.Sprintf("%s.%016x", name, h.Sum64())
 }
 
-// Run writes recorded events until ctx ends, then what is queued for as long as
-// a second.
+// Run writes recorded events until ctx ends; what is queued or on its way then
+// is still written, for as long as a second.
 func (r *Recorder) Run(ctx context.Context) error {
+	writing, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
 	for {
 		select {
 		case ev := <-r.queue:
-			r.write(ctx, ev)
+			r.write(writing, r.gather(ev))
 		case <-ctx.Done():
-			r.drain()
+			r.drain(writing)
 			return nil
 		}
 	}
 }
 
-func (r *Recorder) drain() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
+func (r *Recorder) drain(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
 		case ev := <-r.queue:
-			r.write(ctx, ev)
+			r.write(ctx, r.gather(ev))
 		default:
 			return
 		}
 	}
-}
-
-func (r *Recorder) write(ctx context.Context, ev *corev1.Event) {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
-	defer cancel()
-	if err := r.store(ctx, ev); err != nil && !errors.Is(err, context.Canceled) {
-		r.log.Warn("event not written", "event", ev.Namespace+"/"+ev.Name, "reason", ev.Reason, "error", err)
-	}
-}
-
-func (r *Recorder) store(ctx context.Context, ev *corev1.Event) error {
-	id := ev.Namespace + "/" + ev.Name
-	if n, ok := r.counts.Get(id); ok {
-		err := r.raise(ctx, ev, n.(int32)+1)
-		if !apierrors.IsNotFound(err) {
-			return err
-		}
-	}
-	_, err := sdk.Create(ctx, r.cfg.Client, ev)
-	if apierrors.IsAlreadyExists(err) {
-		have, gerr := sdk.Get[*corev1.Event](ctx, r.cfg.Client, ev.Namespace, ev.Name)
-		if gerr != nil {
-			return gerr
-		}
-		return r.raise(ctx, ev, have.Count+1)
-	}
-	if err == nil {
-		r.counts.Add(id, int32(1))
-	}
-	return err
-}
-
-func (r *Recorder) raise(ctx context.Context, ev *corev1.Event, count int32) error {
-	_, err := sdk.MergePatch[*corev1.Event](ctx, r.cfg.Client, ev.Namespace, ev.Name, "",
-		map[string]any{"count": count, "lastTimestamp": ev.LastTimestamp})
-	if err == nil {
-		r.counts.Add(ev.Namespace+"/"+ev.Name, count)
-	}
-	return err
 }

@@ -80,7 +80,7 @@ func (s *Scheduler) bind(ctx context.Context, items []*queue.Item, results []cor
 	for i, it := range items {
 		ops[i] = sdk.BindOp(it.Pod.Object, results[i].Node.Name)
 	}
-	for i, err := range transactEach(ctx, s.client, ops) {
+	for i, err := range s.client.TransactEach(ctx, ops...) {
 		if err != nil && sdk.OutcomeUnknown(err) {
 			err = s.outcome(ctx, items[i].Pod.Object, results[i].Node.Name, err)
 		}
@@ -114,45 +114,4 @@ func (s *Scheduler) bound(it *queue.Item, node string, err error) {
 		level = slog.LevelDebug
 	}
 	s.log.Log(context.Background(), level, "binding refused", "namespace", pod.Namespace, "pod", pod.Name, "node", node, "error", err)
-}
-
-// transactEach does the operations in as few transactions as it can: what is
-// refused is taken out and the rest sent again. It returns an error, or nil, for
-// each operation.
-func transactEach(ctx context.Context, c *sdk.Client, ops []sdk.Operation) []error {
-	out := make([]error, len(ops))
-	at := make([]int, len(ops))
-	for i := range at {
-		at[i] = i
-	}
-	transactSome(ctx, c, ops, at, out)
-	return out
-}
-
-func transactSome(ctx context.Context, c *sdk.Client, ops []sdk.Operation, at []int, out []error) {
-	for len(at) > 0 {
-		some := make([]sdk.Operation, len(at))
-		for i, j := range at {
-			some[i] = ops[j]
-		}
-		_, err := c.Transact(ctx, some...)
-		if err == nil {
-			return
-		}
-		refused, named := sdk.RefusedOperation(err)
-		switch {
-		case named && refused < len(at):
-			out[at[refused]] = err
-			at = append(append([]int(nil), at[:refused]...), at[refused+1:]...)
-		case len(at) == 1 || sdk.OutcomeUnknown(err) || sdk.IsRetryable(err):
-			for _, j := range at {
-				out[j] = err
-			}
-			return
-		default:
-			// Not told which one: halve until it stands alone.
-			transactSome(ctx, c, ops, at[:len(at)/2], out)
-			at = at[len(at)/2:]
-		}
-	}
 }

@@ -27,7 +27,7 @@ func (s *Scheduler) report(ctx context.Context, pods []*corev1.Pod, results []co
 			of = append(of, pod)
 		}
 	}
-	for i, err := range transactEach(ctx, s.client, ops) {
+	for i, err := range s.client.TransactEach(ctx, ops...) {
 		if err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			s.log.Warn("condition not written", "namespace", of[i].Namespace, "pod", of[i].Name, "error", err)
 		}
