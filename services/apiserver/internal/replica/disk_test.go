@@ -235,8 +235,13 @@ func TestDamagedDirectory(t *testing.T) {
 		return found[len(found)-1]
 	}
 	for name, damage := range map[string]func(t *testing.T, dir string){
-		"snapshot body":    func(t *testing.T, dir string) { flip(t, newest(t, dir, "state.bin"), 100) },
-		"snapshot meta":    func(t *testing.T, dir string) { flip(t, newest(t, dir, "meta.json"), 0) },
+		"snapshot body": func(t *testing.T, dir string) { flip(t, newest(t, dir, "state.bin"), 100) },
+		"snapshot meta": func(t *testing.T, dir string) { flip(t, newest(t, dir, "meta.json"), 0) },
+		"snapshot index": func(t *testing.T, dir string) {
+			meta := newest(t, dir, "meta.json")
+			raw, _ := os.ReadFile(meta)
+			flip(t, meta, bytes.Index(raw, []byte(`"Index":`))+8)
+		},
 		"snapshot is gone": func(t *testing.T, dir string) { _ = os.RemoveAll(filepath.Join(dir, "snapshots")) },
 		"log mark":         func(t *testing.T, dir string) { flip(t, newest(t, dir, "log.mark"), 2) },
 		"log mark is gone": func(t *testing.T, dir string) { _ = os.Remove(newest(t, dir, "log.mark")) },
@@ -259,6 +264,43 @@ func TestDamagedDirectory(t *testing.T) {
 				t.Errorf("%q does not say which file and what to do", err)
 			}
 		})
+	}
+}
+
+// TestDamageWhileRunning hurts the log of a member that runs, and then has it read
+// the log for a new member. The member must stop and say why.
+func TestDamageWhileRunning(t *testing.T) {
+	dir := t.TempDir()
+	m := run(t, onDisk(t, dir))
+	for i := range 20 {
+		m.write(t, put(fmt.Sprint(i), strings.Repeat("v", 100)))
+	}
+	segment, err := os.OpenFile(find(t, dir, "*.wal")[0], os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer segment.Close()
+	if _, err := segment.WriteAt([]byte("damage"), 2000); err != nil {
+		t.Fatal(err)
+	}
+	joiner := onDisk(t, t.TempDir())
+	joiner.ID, joiner.Bootstrap = "m2", false
+	j := run(t, joiner)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	go func() { _ = m.AddVoter(ctx, "m2", joiner.Listener.Addr().String()) }()
+	select {
+	case err := <-m.done:
+		if !errors.Is(err, replica.ErrDamaged) || !strings.Contains(err.Error(), "log entry") {
+			t.Errorf("the member ended with %v", err)
+		}
+	case <-ctx.Done():
+		t.Error("the member goes on with a damaged log")
+		_ = m.halt()
+	}
+	cancel()
+	if err := j.halt(); err != nil {
+		t.Error(err)
 	}
 }
 

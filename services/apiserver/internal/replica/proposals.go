@@ -21,10 +21,11 @@ import (
 // Bounds of group commit.
 const (
 	// transactionMax bounds one transaction, in bytes.
-	transactionMax = 16 << 20
-	// batchCount and batchBytes bound what shares a log entry.
+	transactionMax = 8 << 20
+	// batchCount and batchBytes bound what shares a log entry, but for a
+	// transaction that is larger by itself.
 	batchCount = 512
-	batchBytes = 1 << 20
+	batchBytes = 256 << 10
 	// batchesInFlight is how many log entries of this member may be under way.
 	// While they are, what arrives gathers.
 	batchesInFlight = 4

@@ -109,7 +109,8 @@ func (r *Replica) raftConfig() *raft.Config {
 	rc.ElectionTimeout = t.Election
 	rc.LeaderLeaseTimeout = t.Lease
 	rc.CommitTimeout = t.Commit
-	rc.MaxAppendEntries = 512
+	// An entry holds up to batchBytes: this many must pass within ioTimeout.
+	rc.MaxAppendEntries = 128
 	rc.SnapshotInterval = t.SnapshotInterval
 	rc.SnapshotThreshold = t.SnapshotThreshold
 	rc.TrailingLogs = t.TrailingLogs

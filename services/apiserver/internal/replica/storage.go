@@ -136,13 +136,23 @@ func (s *storage) openSnapshots(dir string, logger hclog.Logger) (uint64, error)
 	return listed[0].Index, s.check(dir, listed[0])
 }
 
+// readable checks what describes a snapshot. It has no checksum, but its
+// directory's name says the same about what the snapshot covers.
 func readable(metaFile string) error {
 	raw, err := os.ReadFile(metaFile)
 	if err != nil {
 		return damaged(metaFile, err)
 	}
-	if err := json.Unmarshal(raw, &raft.SnapshotMeta{}); err != nil {
+	var meta raft.SnapshotMeta
+	if err := json.Unmarshal(raw, &meta); err != nil {
 		return damaged(metaFile, err)
+	}
+	name := filepath.Base(filepath.Dir(metaFile))
+	if meta.ID != name || !strings.HasPrefix(name, fmt.Sprintf("%d-%d-", meta.Term, meta.Index)) {
+		return damaged(metaFile, fmt.Errorf("it describes snapshot %s of term %d and entry %d", meta.ID, meta.Term, meta.Index))
+	}
+	if len(meta.Configuration.Servers) == 0 || meta.ConfigurationIndex > meta.Index {
+		return damaged(metaFile, errors.New("it names no members"))
 	}
 	return nil
 }

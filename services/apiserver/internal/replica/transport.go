@@ -10,7 +10,7 @@ import (
 
 // ioTimeout bounds a Raft call, so that a peer that is cut off is tried anew
 // soon after it is back. Snapshots get more, by their size.
-const ioTimeout = 2 * time.Second
+const ioTimeout = 4 * time.Second
 
 // streams gives hashicorp/raft its share of the port.
 type streams struct {
