@@ -7,9 +7,10 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
-// ensureDevice makes a dummy device that holds the address, in the network
+// ensureDevice makes a device without a link that holds the address, in the network
 // namespace of the calling thread.
 func ensureDevice(name string, address netip.Addr) error {
 	link, err := netlink.LinkByName(name)
@@ -18,11 +19,17 @@ func ensureDevice(name string, address netip.Addr) error {
 		attrs.Name = name
 		link = &netlink.Dummy{LinkAttrs: attrs}
 		err = netlink.LinkAdd(link)
+		if errors.Is(err, unix.EOPNOTSUPP) {
+			// A kernel without dummy devices: a bridge without ports holds an
+			// address as well.
+			link = &netlink.Bridge{LinkAttrs: attrs}
+			err = netlink.LinkAdd(link)
+		}
 	}
 	if err != nil {
 		return err
 	}
-	if link.Type() != "dummy" {
+	if link.Type() != "dummy" && link.Type() != "bridge" {
 		return fmt.Errorf("is a %s already", link.Type())
 	}
 	host := &net.IPNet{IP: address.AsSlice(), Mask: net.CIDRMask(32, 32)}
