@@ -148,11 +148,14 @@ func (p *plan) load(t Target) (*state.Entry, registry.Object, error) {
 // out is not a change.
 func keepServerFields(obj, old registry.Object) {
 	obj.SetUID(old.GetUID())
+	// A client that names no version replaces whatever is there.
+	obj.SetResourceVersion(old.GetResourceVersion())
 	obj.SetCreationTimestamp(old.GetCreationTimestamp())
 	obj.SetDeletionTimestamp(old.GetDeletionTimestamp())
 	obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
 	obj.SetGeneration(old.GetGeneration())
 	obj.SetGenerateName(old.GetGenerateName())
+	obj.SetResourceVersion(old.GetResourceVersion()) // An update without one means whatever is there.
 	obj.SetSelfLink("")
 	obj.SetManagedFields(nil)
 }
