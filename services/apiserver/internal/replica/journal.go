@@ -69,12 +69,20 @@ func (j *journal) StoreLogs(logs []*raft.Log) error {
 // DeleteRange removes entries from one of the ends. The mark goes back before
 // the entries do, and safely, or a crash between would look like damage.
 func (j *journal) DeleteRange(min, max uint64) error {
+	first, err := j.FirstIndex()
+	if err != nil {
+		return err
+	}
 	last, err := j.LastIndex()
 	if err != nil {
 		return err
 	}
 	if max >= last {
-		if err := j.mark.set(min-1, true); err != nil {
+		reached := min - 1
+		if min <= first {
+			reached = 0 // nothing stays, as when a snapshot replaces the log
+		}
+		if err := j.mark.set(reached, true); err != nil {
 			return err
 		}
 	}

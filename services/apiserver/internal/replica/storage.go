@@ -175,17 +175,17 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	for _, needed := range []string{filepath.Join(path, "wal-meta.db"), filepath.Join(dir, markFile)} {
-		// raft-wal would remove segments that its database does not name.
-		if _, err := os.Stat(needed); errors.Is(err, fs.ErrNotExist) && len(segments) > 0 {
-			return damaged(path, fmt.Errorf("there are log segments, but %s is missing", needed))
-		}
+	if _, err := os.Stat(filepath.Join(dir, markFile)); errors.Is(err, fs.ErrNotExist) && (len(segments) > 0 || snapshot > 0) {
+		return damaged(filepath.Join(dir, markFile), err)
 	}
 	mark, reached, err := openMark(filepath.Join(dir, markFile))
 	if err != nil {
 		return damaged(filepath.Join(dir, markFile), err)
 	}
 	s.closers = append(s.closers, closer(mark.close))
+	if err := whole(path, len(segments) > 0, reached, snapshot); err != nil {
+		return damaged(path, err)
+	}
 	log, database, err := openWAL(path, logger)
 	if err != nil {
 		if environmental(err) {
@@ -200,6 +200,17 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 		return damaged(path, err)
 	}
 	return nil
+}
+
+// whole checks that the log's database is there if it ever was. raft-wal would
+// make a new one, without the term and the vote of this member, and remove the
+// segments that it does not name.
+func whole(path string, segments bool, reached, snapshot uint64) error {
+	if !segments && reached == 0 && snapshot == 0 {
+		return nil
+	}
+	_, err := os.Stat(filepath.Join(path, metadb.FileName))
+	return err
 }
 
 // openWAL opens the log, whose database is to be closed by whoever opened it, and
@@ -249,8 +260,8 @@ func verify(j *journal, values raft.StableStore, snapshot, reached uint64) error
 			return fmt.Errorf("%w: entries %d to %d are in neither log nor snapshot", ErrDamaged, snapshot+1, first-1)
 		}
 	}
-	if reached > last && reached > snapshot {
-		return fmt.Errorf("%w: the log ends at entry %d but had reached %d", ErrDamaged, max(last, snapshot), reached)
+	if reached > last {
+		return fmt.Errorf("%w: the log ends at entry %d but had reached %d", ErrDamaged, last, reached)
 	}
 	for _, key := range []string{"CurrentTerm", "LastVoteTerm", "LastVoteCand"} {
 		if _, err := values.Get([]byte(key)); err != nil {
