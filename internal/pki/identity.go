@@ -85,3 +85,11 @@ func ServerAddresses(extra ...string) []string {
 		"localhost", "127.0.0.1", "::1",
 	}, extra...)
 }
+
+// IsAnyNode is a check for PeerTLS: the peer must be an agent, whichever.
+func IsAnyNode(i Identity) error {
+	if i.NodeName() == "" {
+		return fmt.Errorf("peer %q is no agent of this cluster", i.User)
+	}
+	return nil
+}

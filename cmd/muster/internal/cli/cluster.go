@@ -1,0 +1,199 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+
+	"github.com/musterhq/muster/cmd/muster/internal/imageload"
+	"github.com/musterhq/muster/cmd/muster/internal/kubeconfig"
+	"github.com/musterhq/muster/internal/pki"
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+	"github.com/musterhq/muster/sdk"
+)
+
+// accessFlags name the kubeconfig, as kubectl's do.
+type accessFlags struct{ kubeconfig string }
+
+func (f *accessFlags) add(c *cobra.Command) {
+	c.Flags().StringVar(&f.kubeconfig, "kubeconfig", "", "file that says where the cluster is (default $KUBECONFIG, then ~/.kube/config)")
+}
+
+// connect calls the cluster's gRPC port as the kubeconfig's user.
+func (f *accessFlags) connect() (kubeconfig.Access, *sdk.Client, error) {
+	access, err := kubeconfig.Load(f.kubeconfig)
+	if err != nil {
+		return kubeconfig.Access{}, nil, err
+	}
+	client, err := sdk.Dial(sdk.Config{Servers: access.GRPC, TLS: access.KeyPair.PeerTLS(pki.IsServer, "h2"), UserAgent: "muster"})
+	if err != nil {
+		return kubeconfig.Access{}, nil, err
+	}
+	return access, client, nil
+}
+
+// call runs f against ClusterService and words its error.
+func (f *accessFlags) call(ctx context.Context, do func(context.Context, clusterv1.ClusterServiceClient, kubeconfig.Access) error) error {
+	access, client, err := f.connect()
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Minute)
+	defer cancel()
+	return do(ctx, clusterv1.NewClusterServiceClient(client.Conn()), access)
+}
+
+const answerTimeout = 15 * time.Second
+
+// worded drops gRPC's wrapping of a server's message.
+func worded(operation string, err error) error {
+	if s, ok := status.FromError(err); ok {
+		return fmt.Errorf("%s: %s", operation, s.Message())
+	}
+	return fmt.Errorf("%s: %w", operation, err)
+}
+
+func newToken() *cobra.Command {
+	c := &cobra.Command{Use: "token", Short: "Let machines join"}
+	c.AddCommand(newTokenCreate())
+	return c
+}
+
+func newTokenCreate() *cobra.Command {
+	var flags accessFlags
+	var ttl time.Duration
+	var roles []string
+	c := &cobra.Command{
+		Use:   "create",
+		Short: "Print a join token: all that a new machine needs",
+		Example: `  muster token create --ttl 1h --role node
+  muster agent --join TOKEN            on the new machine
+  muster server --join TOKEN           for a further server`,
+		Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			request := &clusterv1.CreateTokenRequest{TtlSeconds: int64(ttl / time.Second)}
+			for _, role := range roles {
+				value, ok := clusterv1.CertificateRole_value["CERTIFICATE_ROLE_"+strings.ToUpper(role)]
+				if !ok || value == 0 {
+					return usageError{fmt.Errorf("role %q: choose node or server", role)}
+				}
+				request.Roles = append(request.Roles, clusterv1.CertificateRole(value))
+			}
+			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, _ kubeconfig.Access) error {
+				ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+				defer cancel()
+				response, err := cluster.CreateToken(ctx, request)
+				if err != nil {
+					return worded("create token", err)
+				}
+				_, _ = fmt.Fprintf(c.ErrOrStderr(), "# expires %s\n", response.GetExpires().AsTime().Local().Format(time.RFC1123))
+				_, err = fmt.Fprintln(c.OutOrStdout(), response.GetToken())
+				return err
+			})
+		},
+	}
+	flags.add(c)
+	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it can be used")
+	c.Flags().StringSliceVar(&roles, "role", nil, "what it lets in: node, server (default both)")
+	return c
+}
+
+func newMembers() *cobra.Command {
+	var flags accessFlags
+	c := &cobra.Command{
+		Use:   "members",
+		Short: "List the servers and who leads",
+		Args:  noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, _ kubeconfig.Access) error {
+				response, err := listMembers(ctx, cluster)
+				if err != nil {
+					return err
+				}
+				w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
+				_, _ = fmt.Fprintln(w, "NAME\tROLE\tRAFT\tGRPC\tKUBERNETES")
+				for _, m := range response.GetMembers() {
+					role := "non-voter"
+					if m.GetVoter() {
+						role = "follower"
+					}
+					if m.GetLeader() {
+						role = "leader"
+					}
+					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.GetId(), role, m.GetRaftAddress(), m.GetApiAddress(), m.GetRestAddress())
+				}
+				return w.Flush()
+			})
+		},
+	}
+	flags.add(c)
+	return c
+}
+
+func listMembers(ctx context.Context, cluster clusterv1.ClusterServiceClient) (*clusterv1.ListMembersResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+	defer cancel()
+	response, err := cluster.ListMembers(ctx, &clusterv1.ListMembersRequest{}, grpc.WaitForReady(true))
+	if err != nil {
+		return nil, worded("list members", err)
+	}
+	return response, nil
+}
+
+func newImage() *cobra.Command {
+	c := &cobra.Command{Use: "image", Short: "Give the cluster images without a registry"}
+	c.AddCommand(newImageLoad())
+	return c
+}
+
+func newImageLoad() *cobra.Command {
+	var flags accessFlags
+	c := &cobra.Command{
+		Use:   "load FILE.tar...",
+		Short: "Put the images of OCI or docker archives into the cluster's own registry",
+		Long: `Put the images of OCI or docker archives into the registry that the cluster
+serves itself. Nodes look there before they ask an image's own registry, so the
+images can be used under their own names, with every pull policy.`,
+		Example: `  docker save -o app.tar app:v1 && muster image load app.tar`,
+		Args:    minArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, access kubeconfig.Access) error {
+				targets, err := imageTargets(ctx, cluster, access)
+				if err != nil {
+					return err
+				}
+				for _, path := range args {
+					if err := imageload.Load(ctx, path, targets, c.OutOrStdout()); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		},
+	}
+	flags.add(c)
+	return c
+}
+
+func imageTargets(ctx context.Context, cluster clusterv1.ClusterServiceClient, access kubeconfig.Access) ([]imageload.Target, error) {
+	members, err := listMembers(ctx, cluster)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: access.KeyPair.PeerTLS(pki.IsServer), ForceAttemptHTTP2: true}}
+	var out []imageload.Target
+	for _, m := range members.GetMembers() {
+		if m.GetRestAddress() != "" {
+			out = append(out, imageload.Target{Name: m.GetId(), URL: "https://" + m.GetRestAddress(), Client: client})
+		}
+	}
+	return out, nil
+}

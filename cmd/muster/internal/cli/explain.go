@@ -1,0 +1,117 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/internal/join"
+	"github.com/musterhq/muster/internal/pki"
+	schedulerv1 "github.com/musterhq/muster/proto/muster/scheduler/v1"
+)
+
+func newExplain() *cobra.Command {
+	c := &cobra.Command{Use: "explain", Short: "Say why the cluster does what it does"}
+	c.AddCommand(newExplainPod())
+	return c
+}
+
+func newExplainPod() *cobra.Command {
+	var flags accessFlags
+	var namespace string
+	c := &cobra.Command{
+		Use:     "pod NAME",
+		Short:   "Say for each node why a pod may or may not run there",
+		Example: `  muster explain pod whoami-5d9c7b-x2x4z -n default`,
+		Args:    exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			response, err := explain(c.Context(), flags, &schedulerv1.ExplainRequest{Namespace: namespace, Name: args[0]})
+			if err != nil {
+				return err
+			}
+			return printExplanation(c.OutOrStdout(), response)
+		},
+	}
+	flags.add(c)
+	c.Flags().StringVarP(&namespace, "namespace", "n", "default", "namespace of the pod")
+	return c
+}
+
+// explain asks the schedulers of all servers: the one that binds knows best, but
+// any of them answers.
+func explain(ctx context.Context, flags accessFlags, request *schedulerv1.ExplainRequest) (*schedulerv1.ExplainResponse, error) {
+	access, client, err := flags.connect()
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	var best *schedulerv1.ExplainResponse
+	var last error
+	for _, address := range access.GRPC {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("address %q: %w", address, err)
+		}
+		conn, err := join.Connect(provision.Address(host, provision.SchedulerPort), access.KeyPair.PeerTLS(pki.IsServer, "h2"), nil)
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+		response, err := schedulerv1.NewSchedulerServiceClient(conn).Explain(ctx, request)
+		cancel()
+		_ = conn.Close()
+		switch {
+		case err == nil && response.GetLeading():
+			return response, nil
+		case err == nil:
+			best = response
+		case status.Code(err) == codes.NotFound && last == nil, status.Code(err) != codes.Unavailable:
+			last = worded("explain", err)
+		case last == nil:
+			last = fmt.Errorf("explain: scheduler at %s: %s", host, status.Convert(err).Message())
+		}
+	}
+	if best != nil {
+		return best, nil
+	}
+	return nil, last
+}
+
+func printExplanation(out io.Writer, r *schedulerv1.ExplainResponse) error {
+	if r.GetNodeName() != "" {
+		_, _ = fmt.Fprintf(out, "The pod runs on %s.\n", r.GetNodeName())
+	}
+	if r.GetMessage() != "" {
+		_, _ = fmt.Fprintln(out, r.GetMessage())
+	}
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	_, _ = fmt.Fprintln(w, "NODE\tFITS\tSCORE\tWHY")
+	for _, n := range r.GetNodes() {
+		fits, score, why := "no", "-", strings.Join(n.GetReasons(), "; ")
+		if n.GetFeasible() {
+			fits, score = "yes", fmt.Sprint(n.GetScore())
+			why = scores(n.GetScores())
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", n.GetNode(), fits, score, why)
+	}
+	return w.Flush()
+}
+
+func scores(by map[string]int64) string {
+	var parts []string
+	for _, name := range slices.Sorted(maps.Keys(by)) {
+		parts = append(parts, fmt.Sprintf("%s %d", name, by[name]))
+	}
+	return strings.Join(parts, ", ")
+}

@@ -1,0 +1,163 @@
+// Package server runs the control-plane roles in one process: the apiserver,
+// and a scheduler and a controller manager that call it as anyone would.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/internal/join"
+	"github.com/musterhq/muster/internal/pki"
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+)
+
+// joinTimeout is how long a server tries to reach those of its token.
+const joinTimeout = 2 * time.Minute
+
+// Identity says who a server is and where it keeps that.
+type Identity struct {
+	DataDir, Name, AdvertiseAddress string
+	ClusterName                     string
+}
+
+// complete fills in what was not given.
+func (i *Identity) complete() error {
+	dir, err := filepath.Abs(i.DataDir)
+	if err != nil {
+		return fmt.Errorf("data directory: %w", err)
+	}
+	i.DataDir = dir
+	if i.Name == "" {
+		if i.Name, err = os.Hostname(); err != nil {
+			return fmt.Errorf("name of this host (give one with --name): %w", err)
+		}
+		i.Name = strings.ToLower(i.Name)
+	}
+	if i.AdvertiseAddress == "" {
+		if i.AdvertiseAddress, err = DefaultAddress(); err != nil {
+			return fmt.Errorf("find this machine's address (give it with --advertise-address): %w", err)
+		}
+	}
+	if _, err := netip.ParseAddr(i.AdvertiseAddress); err != nil {
+		return fmt.Errorf("advertise address: %w", err)
+	}
+	return nil
+}
+
+// DefaultAddress is the address that this machine has towards its default route.
+func DefaultAddress() (string, error) {
+	// Connecting a UDP socket sends nothing; it only chooses a route.
+	conn, err := net.Dial("udp", "192.0.2.1:9")
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close()
+	return conn.LocalAddr().(*net.UDPAddr).IP.String(), nil
+}
+
+// Kubeconfig is where Init writes the administrator's.
+func (i *Identity) Kubeconfig() string { return filepath.Join(i.DataDir, "kubeconfig") }
+
+// Init makes a new cluster whose first server this is.
+func (i *Identity) Init() error {
+	if err := i.complete(); err != nil {
+		return err
+	}
+	if member, err := join.IsMember(i.DataDir); err != nil {
+		return err
+	} else if member {
+		return fmt.Errorf("%s holds a server's identity already: start it with `muster server --data-dir %s`, or choose another directory", i.DataDir, i.DataDir)
+	}
+	cluster, err := provision.NewCluster(i.ClusterName)
+	if err != nil {
+		return err
+	}
+	servers := []string{i.AdvertiseAddress}
+	if err := cluster.WriteAdmin(i.kubeconfigDir(), i.ClusterName, provision.Address(i.AdvertiseAddress, provision.RESTPort), servers); err != nil {
+		return err
+	}
+	return cluster.WriteServer(provision.Server{DataDir: i.DataDir, Name: i.Name, Addresses: servers, Bootstrap: true, Servers: servers})
+}
+
+// kubeconfigDir makes the directory and returns the file's path.
+func (i *Identity) kubeconfigDir() string {
+	_ = os.MkdirAll(i.DataDir, 0o700) // writing the file tells what is wrong
+	return i.Kubeconfig()
+}
+
+// ensure makes the directory a server's: it is one already, or a token lets it
+// join, or it forms a new cluster.
+func (i *Identity) ensure(ctx context.Context, token string) (join.Membership, error) {
+	if err := i.complete(); err != nil {
+		return join.Membership{}, err
+	}
+	member, err := join.IsMember(i.DataDir)
+	if err != nil {
+		return join.Membership{}, err
+	}
+	switch {
+	case member: // a token is of no use any more
+	case token != "":
+		err = i.join(ctx, token)
+	default:
+		err = i.Init()
+	}
+	if err != nil {
+		return join.Membership{}, err
+	}
+	m, err := join.LoadMembership(i.DataDir)
+	if err == nil && m.Name != i.Name {
+		err = fmt.Errorf("%s belongs to server %q, not %q: give --name %s, or choose another directory", i.DataDir, m.Name, i.Name, m.Name)
+	}
+	return m, err
+}
+
+func (i *Identity) join(ctx context.Context, text string) error {
+	token, err := join.ParseToken(text)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
+	defer cancel()
+	granted, err := join.Join(ctx, join.Request{
+		Token: token, Role: clusterv1.CertificateRole_CERTIFICATE_ROLE_SERVER, Name: i.Name,
+		Addresses: pki.ServerAddresses(provision.KubernetesServiceIP, i.Name, i.AdvertiseAddress),
+	})
+	if err != nil {
+		return err
+	}
+	if granted.Authority == nil {
+		return errors.New("join: the cluster did not hand over its CA")
+	}
+	cluster := provision.Cluster{
+		CA: granted.Authority, ID: granted.Membership.ClusterID,
+		GossipKey: granted.Membership.GossipKey, ServiceAccountKeyPEM: granted.ServiceAccountKeyPEM,
+	}
+	servers, err := hosts(granted.Membership.APIAddresses)
+	if err != nil {
+		return err
+	}
+	return cluster.WriteServer(provision.Server{
+		DataDir: i.DataDir, Name: i.Name, Addresses: []string{i.AdvertiseAddress}, Servers: append(servers, i.AdvertiseAddress),
+	})
+}
+
+func hosts(addresses []string) ([]string, error) {
+	var out []string
+	for _, address := range addresses {
+		host, _, err := net.SplitHostPort(address)
+		if err != nil {
+			return nil, fmt.Errorf("address %q of a server: %w", address, err)
+		}
+		out = append(out, host)
+	}
+	return out, nil
+}

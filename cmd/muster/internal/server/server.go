@@ -1,0 +1,179 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/internal/join"
+	"github.com/musterhq/muster/internal/pki"
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+	"github.com/musterhq/muster/services/apiserver"
+)
+
+// podCIDR is the cluster's pod network, of which each node is given a /24.
+var podCIDR = netip.MustParsePrefix("10.244.0.0/16")
+
+// Config says what a server is.
+type Config struct {
+	Identity
+	// Join is the token of a cluster to join; without it, and without an identity
+	// in the data directory, a new cluster is formed.
+	Join   string
+	Logger *slog.Logger
+}
+
+// Run runs the server until ctx ends.
+func Run(ctx context.Context, config Config) error {
+	m, err := config.ensure(ctx, config.Join)
+	if err != nil {
+		return err
+	}
+	s := &controlPlane{config: config, membership: m, logger: config.Logger.With("component", "server")}
+	if err := s.load(); err != nil {
+		return err
+	}
+	return s.run(ctx)
+}
+
+// controlPlane is the roles of one server and their identities.
+type controlPlane struct {
+	config     Config
+	membership join.Membership
+	own        *pki.KeyPair
+	scheduler  *pki.KeyPair
+	manager    *pki.KeyPair
+	apiserver  *apiserver.Server
+	logger     *slog.Logger
+}
+
+func (s *controlPlane) load() error {
+	for name, pair := range map[string]**pki.KeyPair{
+		provision.ServerPair: &s.own, provision.SchedulerPair: &s.scheduler, provision.ControllerManagerPair: &s.manager,
+	} {
+		var err error
+		if *pair, err = join.LoadPair(s.config.DataDir, name); err != nil {
+			return err
+		}
+		if leaf := (*pair).Leaf(); time.Now().After(leaf.NotAfter) {
+			return fmt.Errorf("the %s certificate in %s expired at %s: join again with a new token and an empty data directory", name, join.PKIDir(s.config.DataDir), leaf.NotAfter.Format(time.RFC3339))
+		}
+	}
+	authority, err := pki.LoadCA(join.PKIDir(s.config.DataDir))
+	if err != nil {
+		return err
+	}
+	serviceAccountKey, err := provision.ServiceAccountKey(s.config.DataDir)
+	if err != nil {
+		return err
+	}
+	s.apiserver, err = apiserver.New(apiserver.Config{
+		Name: s.membership.Name, DataDir: s.config.DataDir, AdvertiseAddress: s.config.AdvertiseAddress,
+		Authority: authority, KeyPair: s.own, ServiceAccountKeyPEM: serviceAccountKey,
+		ClusterID: s.membership.ClusterID, Bootstrap: s.membership.Bootstrap,
+		GossipKey: s.membership.GossipKey, GossipSeeds: s.others(s.membership.GossipAddresses),
+		GossipListen: net.JoinHostPort("0.0.0.0", strconv.Itoa(provision.GossipPort)),
+		Logger:       s.config.Logger,
+	})
+	return err
+}
+
+func (s *controlPlane) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return s.apiserver.Run(ctx) })
+	group.Go(func() error {
+		if err := s.enter(ctx); err != nil {
+			return err
+		}
+		s.logger.Info("server is ready", "name", s.membership.Name, "kubernetes", provision.Address(s.config.AdvertiseAddress, provision.RESTPort))
+		return s.runRoles(ctx)
+	})
+	for _, pair := range []*pki.KeyPair{s.own, s.scheduler, s.manager} {
+		group.Go(func() error {
+			return join.KeepFresh(ctx, s.config.Logger, pair, join.Servers{Addresses: s.apiAddresses, KeyPair: pair})
+		})
+	}
+	err := group.Wait()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// apiAddresses are the servers' gRPC addresses, this one's first.
+func (s *controlPlane) apiAddresses() []string {
+	return append([]string{provision.Address(s.config.AdvertiseAddress, provision.GRPCPort)}, s.others(s.membership.APIAddresses)...)
+}
+
+func (s *controlPlane) others(addresses []string) []string {
+	var out []string
+	for _, address := range addresses {
+		if host, _, err := net.SplitHostPort(address); err == nil && host != s.config.AdvertiseAddress {
+			out = append(out, address)
+		}
+	}
+	return out
+}
+
+// enter makes this server a voting member, unless it formed the cluster, and
+// waits until it serves.
+func (s *controlPlane) enter(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	ready, done := context.WithCancel(ctx)
+	group.Go(func() error {
+		defer done()
+		return s.apiserver.WaitReady(ctx)
+	})
+	if !s.membership.Bootstrap {
+		// A member that restarts is one already and soon ready: asking again is
+		// harmless, and right when it was stopped between joining and being added.
+		group.Go(func() error { return s.addUntil(ready) })
+	}
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) && ready.Err() != nil && ctx.Err() == nil {
+		return nil
+	}
+	return err
+}
+
+// addUntil asks the other servers to add this one, until one did or ctx ends.
+func (s *controlPlane) addUntil(ctx context.Context) error {
+	const pause = 100 * time.Millisecond
+	request := &clusterv1.AddServerRequest{
+		Id: s.membership.Name, RaftAddress: provision.Address(s.config.AdvertiseAddress, provision.RaftPort),
+	}
+	for {
+		for _, address := range s.others(s.membership.APIAddresses) {
+			err := s.add(ctx, address, request)
+			if err == nil {
+				return nil
+			}
+			s.logger.Debug("not added yet", "through", address, "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(pause):
+		}
+	}
+}
+
+func (s *controlPlane) add(ctx context.Context, address string, request *clusterv1.AddServerRequest) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	conn, err := join.Connect(address, s.own.PeerTLS(pki.IsServer, "h2"), nil)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = clusterv1.NewClusterServiceClient(conn).AddServer(ctx, request)
+	return err
+}
