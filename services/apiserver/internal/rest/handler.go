@@ -159,7 +159,7 @@ func (h *Handler) serveObjects(w http.ResponseWriter, r *http.Request) error {
 	}
 	verb := h.verbOf(r, target)
 	if verb == nil {
-		return apierrors.NewMethodNotSupported(target.Kind.GroupResource(), strings.ToLower(r.Method))
+		return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, strings.ToLower(r.Method), target.Kind.GroupResource(), "", "", 0, false)
 	}
 	if isWatch(r) || target.Subresource == "log" {
 		return verb(w, r, target)

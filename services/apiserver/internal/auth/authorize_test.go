@@ -1,0 +1,113 @@
+package auth_test
+
+import (
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/pki"
+	"github.com/musterhq/muster/services/apiserver/internal/auth"
+)
+
+// graph holds the one secret that node n1 needs.
+type graph struct{}
+
+func (graph) NodeReads(node, resource, namespace, name string) bool {
+	return node == "n1" && resource == "secrets" && namespace == "default" && name == "needed"
+}
+
+func user(id pki.Identity) access.User { return access.User{Name: id.User, Groups: id.Groups} }
+
+var (
+	node      = user(pki.NodeIdentity("n1"))
+	admin     = user(pki.AdminIdentity())
+	scheduler = access.User{Name: pki.UserScheduler}
+	manager   = access.User{Name: pki.UserControllerManager}
+	nobody    = access.User{Name: "eve"}
+)
+
+func TestAuthorize(t *testing.T) {
+	lease := schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}
+	core := func(resource string) schema.GroupResource { return schema.GroupResource{Resource: resource} }
+	for _, test := range []struct {
+		user     access.User
+		verb     string
+		resource schema.GroupResource
+		sub      string
+		ns, name string
+		fields   string
+		want     bool
+	}{
+		{admin, "delete", core("secrets"), "", "default", "x", "", true},
+		{nobody, "get", core("pods"), "", "default", "x", "", false},
+		{scheduler, "create", core("pods"), "binding", "default", "x", "", true},
+		{scheduler, "create", core("pods"), "", "default", "x", "", false},
+		{scheduler, "get", core("secrets"), "", "default", "x", "", false},
+		{scheduler, "update", lease, "", "kube-system", "muster-scheduler", "", true},
+		{manager, "create", core("pods"), "", "default", "", "", true},
+		{manager, "update", core("secrets"), "", "default", "x", "", false},
+		{manager, "create", core("pods"), "binding", "default", "x", "", false},
+		{node, "list", core("pods"), "", "", "", "spec.nodeName=n1", true},
+		{node, "list", core("pods"), "", "", "", "spec.nodeName=n2", false},
+		{node, "list", core("pods"), "", "", "", "", false},
+		{node, "get", core("secrets"), "", "default", "needed", "", true},
+		{node, "get", core("secrets"), "", "default", "other", "", false},
+		{node, "list", core("secrets"), "", "default", "", "", false},
+		{node, "list", core("services"), "", "", "", "", true},
+		{node, "update", core("nodes"), "status", "", "n1", "", true},
+		{node, "update", core("nodes"), "status", "", "n2", "", false},
+		{node, "create", core("pods"), "", "default", "", "", false},
+		{node, "update", lease, "", "kube-node-lease", "n1", "", true},
+		{node, "update", lease, "", "kube-node-lease", "n2", "", false},
+		{node, "update", lease, "", "kube-system", "n1", "", false},
+	} {
+		selector, err := fields.ParseSelector(test.fields)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = auth.Authorize(auth.Request{User: test.user, Verb: test.verb, Resource: test.resource, Subresource: test.sub,
+			Namespace: test.ns, Name: test.name, Fields: selector}, graph{})
+		if (err == nil) != test.want {
+			t.Errorf("%s %s %s/%s %s/%s %q: %v", test.user.Name, test.verb, test.resource, test.sub, test.ns, test.name, test.fields, err)
+		}
+	}
+}
+
+func TestForbiddenText(t *testing.T) {
+	for _, test := range []struct {
+		request auth.Request
+		want    string
+	}{
+		{auth.Request{User: nobody, Verb: "list", Resource: schema.GroupResource{Resource: "pods"}, Namespace: "default"},
+			`pods is forbidden: User "eve" cannot list resource "pods" in API group "" in the namespace "default"`},
+		{auth.Request{User: nobody, Verb: "update", Resource: schema.GroupResource{Group: "apps", Resource: "deployments"}, Subresource: "scale", Namespace: "default", Name: "web"},
+			`deployments.apps "web" is forbidden: User "eve" cannot update resource "deployments/scale" in API group "apps" in the namespace "default"`},
+		{auth.Request{User: nobody, Verb: "get", Resource: schema.GroupResource{Resource: "nodes"}, Name: "n1"},
+			`nodes "n1" is forbidden: User "eve" cannot get resource "nodes" in API group "" at the cluster scope`},
+	} {
+		if err := auth.Authorize(test.request, graph{}); err == nil || err.Error() != test.want {
+			t.Errorf("got  %v\nwant %s", err, test.want)
+		}
+	}
+}
+
+func TestNodeTouchesOnlyItsOwn(t *testing.T) {
+	pod := func(node string) *corev1.Pod {
+		return &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: corev1.PodSpec{NodeName: node}}
+	}
+	request := auth.Request{User: node, Verb: "update", Resource: schema.GroupResource{Resource: "pods"}, Subresource: "status", Namespace: "default", Name: "p"}
+	if err := auth.AuthorizeChange(request, pod("n1"), pod("n1")); err != nil {
+		t.Errorf("own pod: %v", err)
+	}
+	if err := auth.AuthorizeChange(request, pod("n2"), nil); err == nil {
+		t.Error("another node's pod was let through")
+	}
+	create := auth.Request{User: node, Verb: "create", Resource: schema.GroupResource{Resource: "nodes"}}
+	if err := auth.AuthorizeChange(create, nil, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n2"}}); err == nil {
+		t.Error("a node of another name was let through")
+	}
+}
