@@ -131,3 +131,7 @@ func (m *Manager) lead(ctx context.Context) error {
 
 // Leading says whether this instance acts.
 func (m *Manager) Leading() bool { return m.leading.Load() }
+
+// Modified returns the names of cached objects that a controller modified; it
+// needs Config.TrackMutations.
+func (m *Manager) Modified() []string { return m.caches.CheckUnmodified() }

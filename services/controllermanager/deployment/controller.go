@@ -216,8 +216,11 @@ func (c *Controller) refused(ctx context.Context, d *appsv1.Deployment, plan Pla
 	updated := d.DeepCopy()
 	if apierrors.IsAlreadyExists(cause) {
 		existing, err := sdk.Get[*appsv1.ReplicaSet](ctx, c.client, plan.Create.Namespace, plan.Create.Name)
-		if err != nil || !Collides(d, existing) {
+		if err != nil {
 			return cause
+		}
+		if !Collides(d, existing) {
+			return nil // Made a moment ago; the cache will show it and start the next round.
 		}
 		updated.Status.CollisionCount = ptr.To(ptr.Deref(d.Status.CollisionCount, 0) + 1)
 	} else {

@@ -1,0 +1,301 @@
+package controllermanager_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"os"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/grpc/test/bufconn"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
+
+	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
+	"github.com/musterhq/muster/sdk"
+	"github.com/musterhq/muster/sdk/sdktest"
+	"github.com/musterhq/muster/services/controllermanager"
+)
+
+// world is a cluster in virtual time: a server, controller managers, a crude
+// scheduler and crude agents.
+type world struct {
+	t       *testing.T
+	ctx     context.Context
+	cluster *sdktest.Cluster
+	client  *sdk.Client
+	running sync.WaitGroup
+
+	mu     sync.Mutex
+	agents map[string]*agent // by address
+	placed int
+}
+
+// inWorld runs a test in a bubble; everything is stopped at its end.
+func inWorld(t *testing.T, test func(w *world)) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cluster := sdktest.New(t)
+		w := &world{t: t, ctx: ctx, cluster: cluster, client: cluster.Client(t), agents: map[string]*agent{}}
+		w.running.Go(func() { w.live(ctx) })
+		t.Cleanup(func() {
+			cancel()
+			for _, a := range w.agents {
+				a.server.Stop()
+			}
+			w.running.Wait()
+		})
+		test(w)
+	})
+}
+
+// manage runs a controller manager until the returned function is called.
+func (w *world) manage(identity string) (m *controllermanager.Manager, stop func()) {
+	w.t.Helper()
+	cfg := controllermanager.Config{
+		Client: w.client, Identity: identity, PodCIDR: netip.MustParsePrefix("10.244.0.0/16"), RootCA: []byte("a certificate"),
+		ProbeDial: w.dial, TrackMutations: true,
+	}
+	if testing.Verbose() {
+		cfg.Logger = slog.New(slog.NewTextHandler(os.Stderr, nil))
+	}
+	m, err := controllermanager.New(cfg)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(w.ctx)
+	done := make(chan struct{})
+	w.running.Go(func() {
+		defer close(done)
+		if err := m.Run(ctx); err != nil {
+			w.t.Errorf("manager %s: %v", identity, err)
+		}
+		if bad := m.Modified(); len(bad) > 0 {
+			w.t.Errorf("cached objects were modified: %v", bad)
+		}
+	})
+	return m, func() { cancel(); <-done }
+}
+
+// mode is how an agent answers.
+type mode int
+
+const (
+	answering mode = iota
+	silent
+	refusing
+)
+
+// agent plays a node: it answers probes, and runs pods while it lives.
+type agent struct {
+	agentv1.UnimplementedAgentServiceServer
+	name   string
+	server *grpc.Server
+	lis    *bufconn.Listener
+
+	mu   sync.Mutex
+	mode mode
+}
+
+func (a *agent) state() mode { a.mu.Lock(); defer a.mu.Unlock(); return a.mode }
+
+func (a *agent) become(m mode) { a.mu.Lock(); defer a.mu.Unlock(); a.mode = m }
+
+// Ping implements AgentService.
+func (a *agent) Ping(ctx context.Context, _ *agentv1.PingRequest) (*agentv1.PingResponse, error) {
+	switch a.state() {
+	case silent:
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case refusing:
+		return nil, status.Error(codes.Unavailable, "going down")
+	}
+	return &agentv1.PingResponse{Node: a.name, Ready: true}, nil
+}
+
+func (w *world) dial(ctx context.Context, address string) (net.Conn, error) {
+	w.mu.Lock()
+	a := w.agents[address]
+	w.mu.Unlock()
+	switch {
+	case a == nil || a.state() == silent:
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case a.state() == refusing:
+		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	}
+	return a.lis.DialContext(ctx)
+}
+
+// node registers a node whose agent answers.
+func (w *world) node(n int) *agent {
+	w.t.Helper()
+	ip := fmt.Sprintf("192.0.2.%d", n)
+	a := &agent{name: fmt.Sprintf("n%d", n), server: grpc.NewServer(), lis: bufconn.Listen(1 << 16)}
+	agentv1.RegisterAgentServiceServer(a.server, a)
+	w.running.Go(func() { _ = a.server.Serve(a.lis) })
+	w.mu.Lock()
+	w.agents[net.JoinHostPort(ip, "10250")] = a
+	w.mu.Unlock()
+	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: a.name}}
+	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}}
+	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "Starting"}}
+	create(w, node)
+	return a
+}
+
+// live plays the scheduler and the agents.
+func (w *world) live(ctx context.Context) {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		pods, err := sdk.List[*corev1.Pod](ctx, w.client, sdk.ListOptions{})
+		if err != nil {
+			continue
+		}
+		nodes, err := sdk.List[*corev1.Node](ctx, w.client, sdk.ListOptions{})
+		if err != nil {
+			continue
+		}
+		for _, pod := range pods.Items {
+			w.handle(ctx, pod, nodes.Items)
+		}
+	}
+}
+
+func (w *world) handle(ctx context.Context, pod *corev1.Pod, nodes []*corev1.Node) {
+	if pod.Spec.NodeName == "" {
+		w.schedule(ctx, pod, nodes)
+		return
+	}
+	a := w.agent(pod.Spec.NodeName)
+	if a == nil || a.state() != answering || strings.HasPrefix(pod.Spec.Containers[0].Image, "bad") {
+		return
+	}
+	if pod.DeletionTimestamp != nil {
+		_ = sdk.Delete[*corev1.Pod](ctx, w.client, pod.Namespace, pod.Name, sdk.DeleteOptions{GracePeriodSeconds: ptr.To(int64(0))})
+		return
+	}
+	for _, c := range pod.Status.Conditions {
+		if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+			return
+		}
+	}
+	w.mu.Lock()
+	w.placed++
+	ip := fmt.Sprintf("10.244.%d.%d", w.placed/250, w.placed%250+1)
+	w.mu.Unlock()
+	if pod.Status.PodIP != "" {
+		ip = pod.Status.PodIP
+	}
+	pod.Status = corev1.PodStatus{Phase: corev1.PodRunning, PodIP: ip, PodIPs: []corev1.PodIP{{IP: ip}}, Conditions: []corev1.PodCondition{
+		{Type: corev1.PodReady, Status: corev1.ConditionTrue, LastTransitionTime: metav1.Now()},
+	}}
+	_, _ = sdk.UpdateStatus(ctx, w.client, pod)
+}
+
+func (w *world) agent(name string) *agent {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, a := range w.agents {
+		if a.name == name {
+			return a
+		}
+	}
+	return nil
+}
+
+func (w *world) schedule(ctx context.Context, pod *corev1.Pod, nodes []*corev1.Node) {
+	var fit []string
+	for _, n := range nodes {
+		if len(n.Spec.Taints) == 0 && !n.Spec.Unschedulable {
+			fit = append(fit, n.Name)
+		}
+	}
+	if len(fit) == 0 {
+		return
+	}
+	w.mu.Lock()
+	w.placed++
+	node := fit[w.placed%len(fit)]
+	w.mu.Unlock()
+	_, _ = w.client.Transact(ctx, sdk.BindOp(pod, node))
+}
+
+// create stores an object; the test ends when it cannot.
+func create[T sdk.Object](w *world, obj T) T {
+	w.t.Helper()
+	out, err := sdk.Create(w.ctx, w.client, obj)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+// get reads an object; the test ends when it cannot.
+func get[T sdk.Object](w *world, name string) T {
+	w.t.Helper()
+	var obj T
+	namespace := "default"
+	if _, node := any(obj).(*corev1.Node); node {
+		namespace = ""
+	}
+	out, err := sdk.Get[T](w.ctx, w.client, namespace, name)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return out
+}
+
+// change edits an object until nobody else was quicker.
+func change[T sdk.Object](w *world, name string, edit func(T)) {
+	w.t.Helper()
+	for {
+		obj := get[T](w, name)
+		edit(obj)
+		_, err := sdk.Update(w.ctx, w.client, obj)
+		if err == nil {
+			return
+		}
+	}
+}
+
+// list reads all objects of a type.
+func list[T sdk.Object](w *world) []T {
+	w.t.Helper()
+	page, err := sdk.List[T](w.ctx, w.client, sdk.ListOptions{})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return page.Items
+}
+
+// within waits until ok holds, and fails when it does not in time. It returns
+// how long that took.
+func (w *world) within(d time.Duration, what string, ok func() bool) time.Duration {
+	w.t.Helper()
+	begin := time.Now()
+	for !ok() {
+		if time.Since(begin) > d {
+			w.t.Fatalf("not within %v: %s", d, what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return time.Since(begin)
+}
