@@ -14,9 +14,27 @@ func NewAPI(client *sdk.Client) API { return clusterAPI{client} }
 
 type clusterAPI struct{ client *sdk.Client }
 
-func (a clusterAPI) UpdateStatus(ctx context.Context, pod *corev1.Pod) error {
-	_, err := sdk.UpdateStatus(ctx, a.client, pod)
-	return err
+// UpdateStatus writes over what others changed meanwhile: the fields are the
+// node's, and conditions of others are taken from the version it collides with.
+func (a clusterAPI) UpdateStatus(ctx context.Context, pod *corev1.Pod) (resourceVersion string, err error) {
+	stored, err := sdk.UpdateStatus(ctx, a.client, pod)
+	for apierrors.IsConflict(err) {
+		now, getErr := sdk.Get[*corev1.Pod](ctx, a.client, pod.Namespace, pod.Name)
+		if getErr != nil {
+			return "", getErr
+		}
+		if now.UID != pod.UID {
+			return "", apierrors.NewNotFound(corev1.Resource("pods"), pod.Name)
+		}
+		again := pod.DeepCopy()
+		again.ResourceVersion = now.ResourceVersion
+		again.Status = mergeForeign(again.Status, now.Status)
+		stored, err = sdk.UpdateStatus(ctx, a.client, again)
+	}
+	if err != nil {
+		return "", err
+	}
+	return stored.ResourceVersion, nil
 }
 
 func (a clusterAPI) Delete(ctx context.Context, pod *corev1.Pod) error {

@@ -30,7 +30,9 @@ type Network interface {
 // API is what pods need of the cluster. Errors about missing objects are those
 // of the Kubernetes API.
 type API interface {
-	UpdateStatus(ctx context.Context, pod *corev1.Pod) error
+	// UpdateStatus writes a pod's status, also when others changed the pod since
+	// its resourceVersion, and returns the new one.
+	UpdateStatus(ctx context.Context, pod *corev1.Pod) (resourceVersion string, err error)
 	// Delete removes a pod that has ended; only the one with this uid.
 	Delete(ctx context.Context, pod *corev1.Pod) error
 	ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)

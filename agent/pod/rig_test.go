@@ -159,23 +159,23 @@ func (c *cluster) remove(name string, grace int64) {
 	c.put(p)
 }
 
-func (c *cluster) UpdateStatus(_ context.Context, p *corev1.Pod) error {
+func (c *cluster) UpdateStatus(_ context.Context, p *corev1.Pod) (string, error) {
 	c.mu.Lock()
 	if c.down {
 		c.mu.Unlock()
-		return fmt.Errorf("the cluster is away")
+		return "", fmt.Errorf("the cluster is away")
 	}
 	stored, ok := c.pods[p.Name]
 	if !ok {
 		c.mu.Unlock()
-		return apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, p.Name)
+		return "", apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, p.Name)
 	}
 	stored.Status = *p.Status.DeepCopy()
 	c.writes++
 	now := stored.DeepCopy()
 	c.mu.Unlock()
 	c.manager.Set(now)
-	return nil
+	return "", nil
 }
 
 func (c *cluster) Delete(_ context.Context, p *corev1.Pod) error {

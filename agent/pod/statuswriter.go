@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 	"log/slog"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,6 +22,7 @@ type statusWriter struct {
 	mu      sync.Mutex
 	pending *corev1.Pod
 	latest  *corev1.PodStatus // handed in last
+	version string            // of the pod as this writer left it
 	idle    chan struct{}     // closed while nothing is pending or being written
 }
 
@@ -44,7 +46,6 @@ func (s *statusWriter) write(pod *corev1.Pod, status corev1.PodStatus) {
 	s.latest = &status
 	p := pod.DeepCopy()
 	p.Status = *status.DeepCopy()
-	p.ResourceVersion = "" // Only this node writes these fields.
 	s.pending = p
 	select {
 	case <-s.idle:
@@ -100,12 +101,15 @@ func (s *statusWriter) run(ctx context.Context) {
 func (s *statusWriter) writePending(ctx context.Context) bool {
 	s.mu.Lock()
 	pod := s.pending
+	if pod != nil {
+		pod.ResourceVersion = newer(pod.ResourceVersion, s.version)
+	}
 	s.mu.Unlock()
 	if pod == nil {
 		return true
 	}
-	err := s.api.UpdateStatus(ctx, pod)
-	if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	version, err := s.api.UpdateStatus(ctx, pod)
+	if err != nil && !apierrors.IsNotFound(err) {
 		if ctx.Err() == nil {
 			s.log.Warn("write pod status", "pod", pod.Namespace+"/"+pod.Name, "error", err)
 		}
@@ -113,12 +117,23 @@ func (s *statusWriter) writePending(ctx context.Context) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.version = newer(s.version, version)
 	if s.pending != pod {
 		return false // A newer one came meanwhile.
 	}
 	s.pending = nil
 	close(s.idle)
 	return true
+}
+
+// newer is the later of two resourceVersions.
+func newer(a, b string) string {
+	na, errA := strconv.ParseUint(a, 10, 64)
+	nb, errB := strconv.ParseUint(b, 10, 64)
+	if errA != nil || (errB == nil && nb > na) {
+		return b
+	}
+	return a
 }
 
 // mergeForeign takes from the cluster's version the conditions that others write.
