@@ -20,6 +20,8 @@ const (
 	// held against the server.
 	minStall  = time.Second
 	maxStalls = 2
+	// aloneTimeout is the probe's patience with an only server.
+	aloneTimeout = 3 * time.Second
 )
 
 // maxProbeTimeout bounds how patient the probe becomes on a starved machine.
@@ -122,7 +124,12 @@ func (p *probe) run(ctx context.Context) {
 		if quiet++; quiet < quietTicks && p.waiting.Load() == 0 {
 			continue
 		}
-		if why := p.ask(ctx, timeout); why != "" && ctx.Err() == nil {
+		patience := timeout
+		if p.links.count() < 2 {
+			// There is nowhere to go: a new connection helps only if this one is dead.
+			patience = max(patience, aloneTimeout)
+		}
+		if why := p.ask(ctx, patience); why != "" && ctx.Err() == nil {
 			p.log.Warn("leaving server", "server", k.address, "reason", why)
 			p.links.leave(k.address)
 			// A machine too busy to answer in time is not helped by haste.
