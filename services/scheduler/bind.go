@@ -23,10 +23,11 @@ const (
 	bindTimeout = 10 * time.Second
 )
 
-// wake has the resting pods tried again that would fit on the node now.
+// wake has the resting pods tried again that would fit on the node now, and
+// those that a change there may let run elsewhere.
 func (s *Scheduler) wake(node string) {
 	if node != "" {
-		s.queue.Wake(func(p *core.Pod) bool { return s.cache.Fits(p, node) })
+		s.queue.Wake(func(p *core.Pod) bool { return p.Relates() || s.cache.Fits(p, node) })
 	}
 }
 

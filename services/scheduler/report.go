@@ -21,8 +21,9 @@ func (s *Scheduler) report(ctx context.Context, pods []*corev1.Pod, results []co
 	var of []*corev1.Pod
 	for i, pod := range pods {
 		message := results[i].Message()
-		s.recorder.Event(pod, corev1.EventTypeWarning, "FailedScheduling", "%s", message)
+		// Told once for each new reason: a pod that waits for others is tried often.
 		if patch := unschedulable(pod, message); patch != nil {
+			s.recorder.Event(pod, corev1.EventTypeWarning, "FailedScheduling", "%s", message)
 			ops = append(ops, sdk.PatchOp[*corev1.Pod](pod.Namespace, pod.Name, "status", types.StrategicMergePatchType, patch))
 			of = append(of, pod)
 		}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -131,6 +132,9 @@ func (s *Scheduler) podChanged(old, pod *corev1.Pod) {
 		return
 	}
 	s.cache.SetPod(pod)
+	if pod.Spec.NodeName != "" && (old == nil || old.Spec.NodeName == "" || !maps.Equal(old.Labels, pod.Labels)) {
+		s.queue.WakeRelating()
+	}
 	switch {
 	case !mine(pod):
 		s.queue.Delete(pod.UID)

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func node(name, cpu string) *corev1.Node {
 	return &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: name},
+		ObjectMeta: metav1.ObjectMeta{Name: name, Labels: map[string]string{"name": name}},
 		Status: corev1.NodeStatus{
 			Allocatable: corev1.ResourceList{"cpu": resource.MustParse(cpu), "memory": resource.MustParse("64Gi"), "pods": resource.MustParse("110")},
 			Conditions:  []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue}},
@@ -270,6 +270,28 @@ func TestNotReadyNodeIsAvoidedUntilItIs(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		if f.pod("p").Spec.NodeName != "n" {
 			t.Error("not bound when the node became ready")
+		}
+	})
+}
+
+func TestPodThatWantsAnotherFollowsIt(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		t := f.T
+		create(f, node("n", "8"), node("m", "8"))
+		f.start("a")
+		follower := pod("follower", "1")
+		follower.Labels = nil
+		follower.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+			TopologyKey: "name", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}}}}}
+		create(f, follower)
+		time.Sleep(time.Second)
+		if got, want := condition(f.pod("follower")), "False Unschedulable: 0/2 nodes are available: 2 node(s) didn't match pod affinity rules."; got != want {
+			t.Fatalf("condition %q, want %q", got, want)
+		}
+		create(f, pod("first", "1"))
+		time.Sleep(time.Second)
+		if first := f.pod("first").Spec.NodeName; first == "" || f.pod("follower").Spec.NodeName != first {
+			t.Errorf("first on %q, follower on %q", first, f.pod("follower").Spec.NodeName)
 		}
 	})
 }

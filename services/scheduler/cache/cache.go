@@ -122,7 +122,7 @@ func (c *Cache) Fits(p *core.Pod, node string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	n, ok := c.nodes[node]
-	return ok && core.Fits(p, n)
+	return ok && core.Fits(p, n, c.sorted)
 }
 
 // Explain judges every node for the pod, as if it were not placed yet.

@@ -164,7 +164,7 @@ func TestFilters(t *testing.T) {
 			if v := verdicts[0]; v.Feasible != (len(tc.want) == 0) || !slices.Equal(v.Reasons, tc.want) {
 				t.Errorf("feasible %v, reasons %q; want %q", v.Feasible, v.Reasons, tc.want)
 			}
-			if core.Fits(tc.pod, tc.node) != (len(tc.want) == 0) {
+			if core.Fits(tc.pod, tc.node, []*core.Node{tc.node}) != (len(tc.want) == 0) {
 				t.Error("Fits disagrees")
 			}
 		})
@@ -174,12 +174,12 @@ func TestFilters(t *testing.T) {
 func TestDefaultPodLimit(t *testing.T) {
 	n := node("n", allocatable("cpu", "4", "memory", "8Gi"))
 	for i := range 110 {
-		if !core.Fits(pod("p"), n) {
+		if !core.Fits(pod("p"), n, []*core.Node{n}) {
 			t.Fatalf("full after %d pods", i)
 		}
 		n.Add(pod(fmt.Sprint(i)))
 	}
-	if core.Fits(pod("p"), n) {
+	if core.Fits(pod("p"), n, []*core.Node{n}) {
 		t.Error("takes 111 pods")
 	}
 }
@@ -188,7 +188,7 @@ func TestRemoveGivesBack(t *testing.T) {
 	n, p := node("n"), pod("q", requests("cpu", "4", "example.com/gpu", "1"), hostPort("", 80), app("a"))
 	n.Add(p)
 	n.Remove(p)
-	if !n.Empty() || !core.Fits(pod("p", requests("cpu", "4"), hostPort("", 80)), n) {
+	if !n.Empty() || !core.Fits(pod("p", requests("cpu", "4"), hostPort("", 80)), n, []*core.Node{n}) {
 		t.Error("something of a removed pod stayed")
 	}
 }
@@ -228,6 +228,79 @@ func TestChoice(t *testing.T) {
 			for _, v := range verdicts {
 				if v.Score < 0 || v.Score > 100 {
 					t.Errorf("score %d of %s is out of range", v.Score, v.Node)
+				}
+			}
+		})
+	}
+}
+
+func zoned(pods ...*core.Pod) []*core.Node {
+	nodes := []*core.Node{node("a1", label("zone", "a")), node("a2", label("zone", "a")), node("b1", label("zone", "b")), node("x")}
+	return append([]*core.Node{with(nodes[0], pods...)}, nodes[1:]...)
+}
+
+func apart(key string) podOption {
+	return func(p *corev1.Pod) {
+		p.Spec.Affinity = &corev1.Affinity{PodAntiAffinity: &corev1.PodAntiAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+			TopologyKey: key, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "w"}}}}}}
+	}
+}
+
+func together(key string) podOption {
+	return func(p *corev1.Pod) {
+		p.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+			TopologyKey: key, LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "w"}}}}}}
+	}
+}
+
+func even(key string, skew int32) podOption {
+	return func(p *corev1.Pod) {
+		p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: skew, TopologyKey: key, WhenUnsatisfiable: corev1.DoNotSchedule,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "w"}}}}
+	}
+}
+
+// TestRelations has pods on a1; nodes a1 and a2 are in zone a, b1 in b, x in none.
+func TestRelations(t *testing.T) {
+	elsewhere := func(p *corev1.Pod) { p.Namespace = "other" }
+	for _, tc := range []struct {
+		name     string
+		pod      *core.Pod
+		there    []*core.Pod
+		feasible []string
+		reason   string // of a node that is not
+	}{
+		{"apart by node", pod("p", app("w"), apart("kubernetes.io/hostname")), []*core.Pod{pod("q", app("w"))}, []string{"a2", "b1", "x"}, "node(s) didn't match pod anti-affinity rules"},
+		{"apart by zone", pod("p", app("w"), apart("zone")), []*core.Pod{pod("q", app("w"))}, []string{"b1", "x"}, "node(s) didn't match pod anti-affinity rules"},
+		{"apart from others only", pod("p", app("w"), apart("zone")), []*core.Pod{pod("q", app("v"))}, []string{"a1", "a2", "b1", "x"}, ""},
+		{"apart in its namespace", pod("p", app("w"), apart("zone")), []*core.Pod{pod("q", app("w"), elsewhere)}, []string{"a1", "a2", "b1", "x"}, ""},
+		{"kept away", pod("p", app("w")), []*core.Pod{pod("q", app("v"), apart("zone"))}, []string{"b1", "x"}, "node(s) didn't satisfy existing pods anti-affinity rules"},
+		{"together by zone", pod("p", together("zone")), []*core.Pod{pod("q", app("w"))}, []string{"a1", "a2"}, "node(s) didn't match pod affinity rules"},
+		{"together with nobody", pod("p", app("v"), together("zone")), nil, nil, "node(s) didn't match pod affinity rules"},
+		{"the first of its kind", pod("p", app("w"), together("zone")), nil, []string{"a1", "a2", "b1"}, "node(s) didn't match pod affinity rules"},
+		{"evenly by zone", pod("p", app("w"), even("zone", 1)), []*core.Pod{pod("q", app("w"))}, []string{"b1"}, "node(s) didn't match pod topology spread constraints"},
+		{"loosely by zone", pod("p", app("w"), even("zone", 2)), []*core.Pod{pod("q", app("w"))}, []string{"a1", "a2", "b1"}, "node(s) didn't match pod topology spread constraints (missing required label)"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			nodes := zoned(tc.there...)
+			verdicts, _ := core.NewPlacer().Explain(tc.pod, nodes)
+			var feasible []string
+			reasons := map[string]bool{}
+			for _, v := range verdicts {
+				if v.Feasible {
+					feasible = append(feasible, v.Node)
+				}
+				for _, r := range v.Reasons {
+					reasons[r] = true
+				}
+			}
+			slices.Sort(feasible)
+			if !slices.Equal(feasible, tc.feasible) || (tc.reason != "") != reasons[tc.reason] {
+				t.Errorf("feasible %v for %v, want %v for %q", feasible, reasons, tc.feasible, tc.reason)
+			}
+			for _, n := range nodes {
+				if core.Fits(tc.pod, n, nodes) != slices.Contains(tc.feasible, n.Name) {
+					t.Errorf("Fits disagrees about %s", n.Name)
 				}
 			}
 		})

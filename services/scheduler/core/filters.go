@@ -126,17 +126,20 @@ func resourcesFit(p *Pod, n *Node) []string {
 	return out
 }
 
-// refusals asks the filters.
-func refusals(table []filter, p *Pod, n *Node) []string {
+// refusals asks the filters, and last, for it costs most, the surroundings.
+func refusals(table []filter, around *surroundings, p *Pod, n *Node) []string {
 	for _, f := range table {
 		if reasons := f.check(p, n); len(reasons) > 0 {
 			return reasons
 		}
 	}
-	return nil
+	return around.refuse(n)
 }
 
-// Fits says whether a pod could run on a node now.
-func Fits(p *Pod, n *Node) bool {
-	return n.Object != nil && len(refusals(filters(), p, n)) == 0
+// Fits says whether a pod could run on a node now; nodes are all there are.
+func Fits(p *Pod, n *Node, nodes []*Node) bool {
+	if n.Object == nil || len(refusals(filters(), nil, p, n)) > 0 {
+		return false
+	}
+	return len(look(p, nodes).refuse(n)) == 0
 }

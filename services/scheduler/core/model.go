@@ -7,6 +7,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
 )
 
@@ -23,6 +24,7 @@ type Pod struct {
 	affinity          *nodeaffinity.RequiredNodeAffinity
 	preferred         *nodeaffinity.PreferredSchedulingTerms
 	preferredError    error
+	relations         relations
 }
 
 type hostPort struct {
@@ -33,7 +35,7 @@ type hostPort struct {
 
 // NewPod works out a pod.
 func NewPod(pod *corev1.Pod) *Pod {
-	p := &Pod{Object: pod, Group: groupOf(pod), ports: hostPorts(pod)}
+	p := &Pod{Object: pod, Group: groupOf(pod), ports: hostPorts(pod), relations: relationsOf(pod)}
 	p.requests, p.counted = requestsOf(pod)
 	a := pod.Spec.Affinity
 	if len(pod.Spec.NodeSelector) > 0 || (a != nil && a.NodeAffinity != nil) {
@@ -45,6 +47,10 @@ func NewPod(pod *corev1.Pod) *Pod {
 	}
 	return p
 }
+
+// Relates says whether the pod demands something of the pods around it, so that
+// a change on one node may let it run on another.
+func (p *Pod) Relates() bool { return !p.relations.none() }
 
 func groupOf(pod *corev1.Pod) string {
 	if owner := metav1.GetControllerOf(pod); owner != nil {
@@ -94,11 +100,13 @@ type Node struct {
 	allocatable, requested, count Resources
 	groups                        map[string]int
 	ports                         map[hostPort]int
+	pods                          map[types.UID]*Pod
+	anti                          int // pods that keep others away
 }
 
 // NewNode returns a node of which nothing is known yet.
 func NewNode(name string) *Node {
-	return &Node{Name: name, groups: map[string]int{}, ports: map[hostPort]int{}}
+	return &Node{Name: name, groups: map[string]int{}, ports: map[hostPort]int{}, pods: map[types.UID]*Pod{}}
 }
 
 // Set takes in what the node says of itself; nil forgets it.
@@ -140,6 +148,14 @@ func (n *Node) Empty() bool { return n.requested.Pods == 0 }
 func (n *Node) account(p *Pod, sign int64) {
 	n.requested.add(p.requests, sign)
 	n.count.add(p.counted, sign)
+	if sign > 0 {
+		n.pods[p.Object.UID] = p
+	} else {
+		delete(n.pods, p.Object.UID)
+	}
+	if len(p.relations.anti) > 0 {
+		n.anti += int(sign)
+	}
 	if p.Group != "" {
 		if n.groups[p.Group] += int(sign); n.groups[p.Group] == 0 {
 			delete(n.groups, p.Group)

@@ -21,6 +21,7 @@ type Result struct {
 type Placer struct {
 	filters  []filter
 	scorers  []scorer
+	around   *surroundings
 	feasible []*Node
 	part     []int64
 	sum      []int64
@@ -35,8 +36,9 @@ func NewPlacer() *Placer { return &Placer{filters: filters(), scorers: scorers()
 func (pl *Placer) Place(p *Pod, nodes []*Node) Result {
 	res := Result{Total: len(nodes)}
 	pl.feasible = pl.feasible[:0]
+	pl.around = look(p, nodes)
 	for _, n := range nodes {
-		reasons := refusals(pl.filters, p, n)
+		reasons := refusals(pl.filters, pl.around, p, n)
 		if len(reasons) == 0 {
 			pl.feasible = append(pl.feasible, n)
 			continue
@@ -134,7 +136,7 @@ func (pl *Placer) Explain(p *Pod, nodes []*Node) ([]Verdict, Result) {
 	for _, n := range nodes {
 		i, ok := at[n]
 		if !ok {
-			out = append(out, Verdict{Node: n.Name, Reasons: refusals(pl.filters, p, n)})
+			out = append(out, Verdict{Node: n.Name, Reasons: refusals(pl.filters, pl.around, p, n)})
 			continue
 		}
 		out = append(out, Verdict{Node: n.Name, Feasible: true, Score: pl.sum[i] / weights, Scores: scores[i],

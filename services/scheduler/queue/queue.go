@@ -46,12 +46,13 @@ type Item struct {
 
 // Queue holds the pods. Its methods may be called from any goroutine.
 type Queue struct {
-	mu      sync.Mutex
-	items   map[types.UID]*Item
-	active  pile
-	waiting pile
-	wakes   uint64
-	notify  chan struct{}
+	mu       sync.Mutex
+	items    map[types.UID]*Item
+	active   pile
+	waiting  pile
+	wakes    uint64
+	relating int // items whose pods demand something of others
+	notify   chan struct{}
 }
 
 // New returns an empty queue.
@@ -83,6 +84,9 @@ func (q *Queue) Add(pod *corev1.Pod) {
 	defer q.mu.Unlock()
 	it := &Item{Pod: core.NewPod(pod), Since: time.Now()}
 	q.items[pod.UID] = it
+	if it.Pod.Relates() {
+		q.relating++
+	}
 	q.activate(it)
 }
 
@@ -118,6 +122,9 @@ func (q *Queue) Delete(uid types.UID) {
 		q.lift(it)
 		it.gone = true
 		delete(q.items, uid)
+		if it.Pod.Relates() {
+			q.relating--
+		}
 	}
 }
 
@@ -209,6 +216,20 @@ func (q *Queue) Retry(it *Item) {
 func (q *Queue) Wake(helps func(*core.Pod) bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.wake(helps)
+}
+
+// WakeRelating makes the resting pods active that demand something of the pods
+// around them; these have changed somewhere.
+func (q *Queue) WakeRelating() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.relating > 0 {
+		q.wake((*core.Pod).Relates)
+	}
+}
+
+func (q *Queue) wake(helps func(*core.Pod) bool) {
 	q.wakes++
 	var woken []*Item
 	for _, it := range q.waiting.items {
