@@ -55,6 +55,10 @@ func (n *network) dialer(from string) func(context.Context, string) (net.Conn, e
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
+		if n.cut[from] || n.cut[to] {
+			_ = conn.Close()
+			return nil, fmt.Errorf("the way from %s to %s was cut", from, to)
+		}
 		n.conns[conn] = [2]string{from, to}
 		return conn, nil
 	}

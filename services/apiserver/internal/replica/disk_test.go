@@ -2,6 +2,7 @@ package replica_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -164,6 +165,12 @@ func copyDir(t testing.TB, from string) string {
 	return to
 }
 
+// entryOf returns the log entry that a snapshot's file reaches, or 0.
+func entryOf(path string) (index int) {
+	_, _ = fmt.Sscanf(filepath.Base(filepath.Dir(path)), "%d-%d-", new(int), &index)
+	return index
+}
+
 func flip(t testing.TB, path string, at int) {
 	t.Helper()
 	b, err := os.ReadFile(path)
@@ -230,9 +237,7 @@ func TestDamagedDirectory(t *testing.T) {
 	dir := t.TempDir()
 	fill(t, dir, 50, replica.Timing{SnapshotInterval: 20 * time.Millisecond, SnapshotThreshold: 8, TrailingLogs: 4})
 	newest := func(t testing.TB, dir, file string) string {
-		found := find(t, dir, file)
-		slices.Sort(found)
-		return found[len(found)-1]
+		return slices.MaxFunc(find(t, dir, file), func(a, b string) int { return cmp.Compare(entryOf(a), entryOf(b)) })
 	}
 	for name, damage := range map[string]func(t *testing.T, dir string){
 		"snapshot body": func(t *testing.T, dir string) { flip(t, newest(t, dir, "state.bin"), 100) },

@@ -184,6 +184,16 @@ func TestMinorityNeitherWritesNorReads(t *testing.T) {
 		defer c.stop()
 		leader := c.leader(c.members...)
 		c.network.setCut(leader.id, true)
+		synctest.Wait() // answers that were on their way arrive
+		// It takes itself for the leader still, and must not answer for that.
+		if !leader.IsLeader() {
+			t.Fatal("the leader gave up before its lease")
+		}
+		soon, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		defer cancel()
+		if _, err := leader.Read(soon); err == nil {
+			t.Error("a leader that is cut off answered a read")
+		}
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		if _, err := leader.Apply(ctx, put("x", "lost")); !errors.Is(err, replica.ErrNoLeader) {
