@@ -295,7 +295,8 @@ func (w *world) within(d time.Duration, what string, ok func() bool) time.Durati
 		if time.Since(begin) > d {
 			w.t.Fatalf("not within %v: %s", d, what)
 		}
-		time.Sleep(10 * time.Millisecond)
+		// Finer at first: what takes long need not be seen to the hundredth.
+		time.Sleep(max(10*time.Millisecond, time.Since(begin)/50))
 	}
 	return time.Since(begin)
 }
