@@ -299,14 +299,14 @@ const flushTimeout = 5 * time.Second
 // terminate ends a pod and removes every trace of it, the cluster's last.
 func (w *worker) terminate(ctx context.Context, pod *corev1.Pod, gone bool) (done bool, err error) {
 	clear(w.waits)
-	grace := time.Second
-	if pod != nil {
+	grace := time.Second // Forgotten by the cluster: forced, as kubelet treats it.
+	if !gone {
 		grace = gracePeriod(pod)
 	}
 	if err := w.stopAll(ctx, pod, grace); err != nil {
 		return false, err
 	}
-	if pod != nil && !gone {
+	if !gone {
 		if err := w.refresh(ctx); err != nil {
 			return false, err
 		}
@@ -322,7 +322,7 @@ func (w *worker) terminate(ctx context.Context, pod *corev1.Pod, gone bool) (don
 	if err := w.cleanUp(ctx); err != nil {
 		return false, err
 	}
-	if pod != nil && !gone {
+	if !gone {
 		if err := w.cfg.API.Delete(ctx, pod); err != nil {
 			return false, err
 		}

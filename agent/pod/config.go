@@ -18,7 +18,7 @@ import (
 // containerConfig translates a container's spec; an error is a mistake in it, or
 // something it refers to that is not there.
 func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, c *corev1.Container, attempt int, img runtime.Image) (runtime.ContainerConfig, error) {
-	if err := unsupported(c); err != nil {
+	if err := unsupported(pod, c); err != nil {
 		return runtime.ContainerConfig{}, err
 	}
 	env, values, err := w.environment(ctx, pod, c)
@@ -45,17 +45,6 @@ func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, c *corev1
 	hostname, _ := w.hostname(pod)
 	cfg.Env = append([]string{"HOSTNAME=" + hostname}, cfg.Env...)
 	return cfg, w.secure(pod, c, img, &cfg)
-}
-
-// unsupported refuses what would be dropped silently otherwise.
-func unsupported(c *corev1.Container) error {
-	if len(c.VolumeDevices) > 0 {
-		return errors.New("volumeDevices are not supported")
-	}
-	if l := c.Lifecycle; l != nil && (l.PostStart != nil || l.PreStop != nil) {
-		return errors.New("lifecycle hooks are not supported")
-	}
-	return nil
 }
 
 // mounts are the pod's volumes, the files every container has, and the one for

@@ -91,11 +91,12 @@ func hastens(old, new *corev1.Pod) bool {
 	return old.DeletionTimestamp == nil || gracePeriod(old) != gracePeriod(new)
 }
 
+// vanish notes that the cluster has forgotten the pod, which hastens its end.
 func (w *worker) vanish() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.gone = true
-	if w.interrupt != nil && (w.spec == nil || w.spec.DeletionTimestamp == nil) {
+	if w.interrupt != nil {
 		w.interrupt()
 	}
 	w.poke()
