@@ -29,11 +29,7 @@ func (t *Table) add(set *nftables.Set, e Elements) error {
 		}
 		out = append(out, element)
 	}
-	return t.addChunked(set, out)
-}
-
-func (t *Table) addChunked(set *nftables.Set, e []nftables.SetElement) error {
-	for part := range slices.Chunk(e, chunk) {
+	for part := range slices.Chunk(out, chunk) {
 		if err := t.conn.SetAddElements(set, part); err != nil {
 			return fmt.Errorf("add elements to %s: %w", set.Name, err)
 		}
@@ -54,13 +50,10 @@ func (t *Table) remove(set *nftables.Set, keys []string) error {
 	return nil
 }
 
-// intact compares the table with what we wrote last: every element of the sets
-// that the kernel does not fill, and the number of rules of every chain.
+// intact compares the table with what we wrote last: every element, and the
+// number of rules of every chain.
 func (t *Table) intact() bool {
 	for _, s := range t.sets {
-		if s.Dynamic {
-			continue
-		}
 		want := t.have.Elements[s.Name]
 		got, err := t.conn.GetSetElements(s)
 		if err != nil || len(got) != len(want) {

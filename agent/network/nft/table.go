@@ -28,9 +28,6 @@ type Content struct {
 	Key      string
 	Chains   map[string]Chain
 	Elements map[string]Elements // by set
-	// Keep, if set, gives elements that the kernel collected and that a table
-	// written anew shall have too.
-	Keep func() map[string][]nftables.SetElement
 }
 
 // Table keeps one IPv4 table of the calling thread's network namespace as
@@ -123,10 +120,6 @@ func (t *Table) change(want Content) (changed bool, err error) {
 
 // replace writes the whole table, whatever was there.
 func (t *Table) replace(want Content) error {
-	var keep map[string][]nftables.SetElement
-	if want.Keep != nil {
-		keep = want.Keep()
-	}
 	t.conn.AddTable(t.Table) // so that the next line never fails
 	t.conn.DelTable(t.Table)
 	t.conn.AddTable(t.Table)
@@ -138,9 +131,6 @@ func (t *Table) replace(want Content) error {
 	t.addChains(want.Chains, nil)
 	for _, s := range t.sets {
 		if err := t.add(s, want.Elements[s.Name]); err != nil {
-			return err
-		}
-		if err := t.addChunked(s, keep[s.Name]); err != nil {
 			return err
 		}
 	}
@@ -209,13 +199,4 @@ func (t *Table) Delete() error {
 		return fmt.Errorf("delete table %s: %w", t.Name, err)
 	}
 	return nil
-}
-
-// Present reads a set's elements from the kernel; none if there is no such set.
-func (t *Table) Present(set string) []nftables.SetElement {
-	present, err := t.conn.GetSetElements(t.byName[set])
-	if err != nil {
-		return nil
-	}
-	return present
 }

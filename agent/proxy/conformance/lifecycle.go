@@ -103,11 +103,16 @@ func testAffinity(r *rig) {
 	if again := stays(r.client, "tcp4", vip); again != first {
 		r.t.Errorf("%s answered after a restart, want %s", again, first)
 	}
+	// It stays when another endpoint goes, and moves when its own does.
 	var others []int
 	for i, s := range r.servers {
 		if s.Name != first {
 			others = append(others, i)
 		}
+	}
+	r.sync(sticky(r.rules(slices.DeleteFunc([]int{0, 1, 2}, func(i int) bool { return i == others[0] })...)))
+	if again := stays(r.client, "tcp4", vip); again != first {
+		r.t.Errorf("%s answered after another endpoint was removed, want %s", again, first)
 	}
 	r.sync(sticky(r.rules(others...)))
 	if got := stays(r.client, "tcp4", vip); got == first {

@@ -17,7 +17,7 @@ const (
 	setAddresses = "addresses"  // the node's own
 	setHairpin   = "hairpin"    // address . address of every endpoint
 
-	chainReject = "reject"
+	chainReject = "refuse"
 )
 
 func sets() []*nftables.Set {

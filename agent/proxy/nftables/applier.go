@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 
 	"github.com/google/nftables"
 	"github.com/musterhq/muster/agent/network/nft"
@@ -53,9 +52,6 @@ func (a *Applier) Sync(ctx context.Context, rules proxy.Rules) error {
 		Key:      rules.ClusterCIDR.String() + " " + rules.ServiceCIDR.String(),
 		Chains:   baseChains(a.table, rules),
 		Elements: want.sets,
-		Keep: func() map[string][]nftables.SetElement {
-			return map[string][]nftables.SetElement{setAffinity: a.remembered(want)}
-		},
 	}
 	for name, c := range want.chains {
 		content.Chains[name] = nft.Chain{Chain: &nftables.Chain{Name: name}, Rules: c.rules(a.table, rules.ClusterCIDR)}
@@ -68,18 +64,6 @@ func (a *Applier) Sync(ctx context.Context, rules proxy.Rules) error {
 	}
 	a.last = rules
 	return nil
-}
-
-// remembered reads the clients that an existing table remembers and that may
-// stay with their endpoints.
-func (a *Applier) remembered(want state) []nftables.SetElement {
-	return slices.DeleteFunc(a.table.Present(setAffinity), func(e nftables.SetElement) bool {
-		if len(e.Key) != 16 || e.Expires <= 0 {
-			return true
-		}
-		_, ok := want.sets[setTargets][string(e.Key[4:])+string(e.Val)]
-		return !ok
-	})
 }
 
 // Cleanup implements proxy.Applier.

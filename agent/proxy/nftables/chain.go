@@ -3,18 +3,17 @@ package nftables
 import (
 	"fmt"
 	"net/netip"
-	"time"
 
 	"github.com/google/nftables/expr"
 	"github.com/musterhq/muster/agent/network/nft"
 	"golang.org/x/sys/unix"
 )
 
-// endpointChain chooses among a number of endpoints. All services with that
-// many endpoints (and the same affinity) share it.
+// endpointChain chooses among a number of endpoints, or of slots of a service
+// with affinity. All services with that many share it.
 type endpointChain struct {
-	endpoints      int
-	affinity       time.Duration
+	choices        int
+	byClient       bool // by the client's address, else at random
 	nodePort       bool
 	preserveSource bool
 }
@@ -27,54 +26,45 @@ func (c endpointChain) name() string {
 	case c.nodePort:
 		kind = "node"
 	}
-	if c.affinity > 0 {
-		return fmt.Sprintf("%s-%d-sticky-%d", kind, c.endpoints, int(c.affinity.Seconds()))
+	if c.byClient {
+		kind += "-by-client"
 	}
-	return fmt.Sprintf("%s-%d", kind, c.endpoints)
+	return fmt.Sprintf("%s-%d", kind, c.choices)
 }
 
-// Registers: 0 the client, 1 to 3 what was asked for (address, protocol, port),
-// 4 the index and then the endpoint's address, 5 its port. The keys of all
-// three maps are consecutive registers of these.
+// Registers: 0 the client; 1 to 3 what was asked for (address, protocol, port)
+// and 4 the choice, which together are the key of the endpoint that then
+// replaces the choice.
 var (
 	regClient = nft.Reg(0)
 	regFront  = nft.Reg(1)
-	regTarget = nft.Reg(4)
+	regChoice = nft.Reg(4)
 )
 
-// dynsetDelete is NFT_DYNSET_OP_DELETE of linux/netfilter/nf_tables.h.
-const dynsetDelete = 2
+// hashSeed is the same on all nodes, and so is a client's endpoint.
+const hashSeed = 0x6d757374
 
-// rules of the chain: mark what needs masquerade, follow affinity, choose at
-// random. The last rule takes the first endpoint: while the kernel swaps in a
-// new generation of the maps, a packet may be in the chain for three endpoints
-// and no longer find the third.
+// rules of the chain: mark what needs masquerade, choose, translate. The last
+// rule takes the first endpoint: while the kernel swaps in a new generation of
+// the maps, a packet may be in the chain for three endpoints and no longer find
+// the third.
 func (c endpointChain) rules(t *nft.Table, clusterCIDR netip.Prefix) [][]expr.Any {
-	front := nft.Exprs(nft.SourceAddr(regClient), nft.DestAddr(regFront), nft.Protocol(regFront+1), nft.DestPort(regFront+2))
+	front := nft.Exprs(nft.DestAddr(regFront), nft.Protocol(regFront+1), nft.DestPort(regFront+2))
 	if c.nodePort {
-		front = append(front, &expr.Immediate{Register: regFront, Data: anyAddress.AsSlice()})
+		front[0] = &expr.Immediate{Register: regFront, Data: anyAddress.AsSlice()}
 	}
-	endpoints, affinity, targets := t.Set(setEndpoints), t.Set(setAffinity), t.Set(setTargets)
-	random := []expr.Any{&expr.Numgen{Register: regTarget, Modulus: uint32(c.endpoints), Type: unix.NFT_NG_RANDOM}}
-	translate := []expr.Any{&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regTarget, RegProtoMin: regTarget + 1}}
-	remember := []expr.Any{&expr.Dynset{SrcRegKey: regClient, SrcRegData: regTarget, SetName: affinity.Name, SetID: affinity.ID,
-		Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: c.affinity}}
-	forget := []expr.Any{&expr.Dynset{SrcRegKey: regClient, SrcRegData: regTarget, SetName: affinity.Name, SetID: affinity.ID,
-		Operation: dynsetDelete}}
+	choice := []expr.Any{&expr.Numgen{Register: regChoice, Modulus: uint32(c.choices), Type: unix.NFT_NG_RANDOM}}
+	if c.byClient {
+		choice = nft.Exprs(nft.SourceAddr(regClient), []expr.Any{&expr.Hash{SourceRegister: regClient, DestRegister: regChoice,
+			Length: 4, Modulus: uint32(c.choices), Seed: hashSeed, Type: expr.HashTypeJenkins}})
+	}
+	first := []expr.Any{&expr.Immediate{Register: regChoice, Data: make([]byte, 4)}}
+	translate := nft.Exprs(nft.Find(regFront, regChoice, t.Set(setEndpoints)), []expr.Any{
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regChoice, RegProtoMin: regChoice + 1}})
 
 	var out [][]expr.Any
 	if !c.preserveSource {
 		out = append(out, nft.Exprs(nft.SourceAddr(regClient), nft.NotIn(regClient, clusterCIDR), nft.SetMark(regClient)))
 	}
-	if c.affinity > 0 {
-		out = append(out,
-			nft.Exprs(front, nft.Find(regClient, regTarget, affinity), nft.Member(regFront, targets), remember, translate),
-			// The endpoint is gone. An update would refresh it: it keeps the datum.
-			nft.Exprs(front, nft.Find(regClient, regTarget, affinity), forget),
-			nft.Exprs(front, random, nft.Find(regFront, regTarget, endpoints), remember, translate))
-	}
-	first := []expr.Any{&expr.Immediate{Register: regTarget, Data: make([]byte, 4)}}
-	return append(out,
-		nft.Exprs(front, random, nft.Find(regFront, regTarget, endpoints), translate),
-		nft.Exprs(front, first, nft.Find(regFront, regTarget, endpoints), translate))
+	return append(out, nft.Exprs(front, choice, translate), nft.Exprs(front, first, translate))
 }

@@ -7,27 +7,19 @@ import (
 	"github.com/musterhq/muster/agent/proxy"
 )
 
-// affinitySize bounds the clients that are remembered. When it is full, new
-// clients get any endpoint, as without affinity.
-const affinitySize = 1 << 17
-
 const (
 	chainServices = "services"
-	chainReject   = "reject"
+	chainReject   = "refuse"
 )
 
 // sets of the table.
 func sets() []*nftables.Set {
 	addr, proto, port := nftables.TypeIPAddr, nftables.TypeInetProto, nftables.TypeInetService
 	concat := nftables.MustConcatSetType
-	target := concat(addr, port)
 	return []*nftables.Set{
 		{Name: setServices, IsMap: true, KeyType: concat(addr, proto, port), DataType: nftables.TypeVerdict},
 		{Name: setNodePorts, IsMap: true, KeyType: concat(proto, port), DataType: nftables.TypeVerdict},
-		{Name: setEndpoints, IsMap: true, KeyType: concat(addr, proto, port, nftables.TypeMark), DataType: target},
-		{Name: setAffinity, IsMap: true, KeyType: concat(addr, addr, proto, port), DataType: target,
-			Dynamic: true, HasTimeout: true, Size: affinitySize},
-		{Name: setTargets, KeyType: concat(addr, proto, port, addr, port)},
+		{Name: setEndpoints, IsMap: true, KeyType: concat(addr, proto, port, nftables.TypeMark), DataType: concat(addr, port)},
 		{Name: setHairpin, KeyType: concat(addr, addr)},
 		{Name: setAddresses, KeyType: addr},
 		{Name: setRefused, KeyType: concat(proto, port)},

@@ -13,9 +13,7 @@ import (
 const (
 	setServices  = "services"   // address . protocol . port : chain
 	setNodePorts = "node-ports" // protocol . port : chain
-	setEndpoints = "endpoints"  // address . protocol . port . index : address . port
-	setAffinity  = "affinity"   // client . address . protocol . port : address . port, filled by the kernel
-	setTargets   = "targets"    // address . protocol . port . address . port of services with affinity
+	setEndpoints = "endpoints"  // address . protocol . port . choice : address . port
 	setHairpin   = "hairpin"    // address . address of every endpoint
 	setAddresses = "addresses"  // the node's own
 	setRefused   = "refused"    // protocol . port of node ports without an endpoint
@@ -31,7 +29,7 @@ type state struct {
 // more for each endpoint, whatever their number: no chain is made for it.
 func desired(rules proxy.Rules) state {
 	s := state{sets: map[string]nft.Elements{}, chains: map[string]endpointChain{}}
-	for _, name := range []string{setServices, setNodePorts, setEndpoints, setTargets, setHairpin, setAddresses, setRefused} {
+	for _, name := range []string{setServices, setNodePorts, setEndpoints, setHairpin, setAddresses, setRefused} {
 		s.sets[name] = nft.Elements{}
 	}
 	for _, a := range rules.NodeAddresses {
@@ -44,38 +42,38 @@ func desired(rules proxy.Rules) state {
 }
 
 func (s *state) addService(service *proxy.Service) {
-	if service.ClusterIP.IsValid() && len(service.Endpoints) > 0 {
-		chain := endpointChain{endpoints: len(service.Endpoints), affinity: service.Affinity}
+	choices := service.Endpoints
+	if service.Affinity > 0 {
+		choices = slots(service.Endpoints)
+	}
+	chain := endpointChain{choices: len(choices), byClient: service.Affinity > 0}
+	if service.ClusterIP.IsValid() && len(choices) > 0 {
 		s.chains[chain.name()] = chain
 		s.sets[setServices][frontKey(service.ClusterIP, service.Protocol, service.Port)] = chain.name()
-		s.addEndpoints(service.ClusterIP, service.Port, service)
+		s.addChoices(service.ClusterIP, service.Protocol, service.Port, choices)
 	}
 	if service.NodePort == 0 {
 		return
 	}
 	key := portKey(service.Protocol, service.NodePort)
-	if len(service.Endpoints) == 0 {
+	if len(choices) == 0 {
 		s.sets[setRefused][key] = ""
 		return
 	}
-	chain := endpointChain{endpoints: len(service.Endpoints), affinity: service.Affinity, nodePort: true, preserveSource: service.PreserveSource}
+	chain.nodePort, chain.preserveSource = true, service.PreserveSource
 	s.chains[chain.name()] = chain
 	s.sets[setNodePorts][key] = chain.name()
-	s.addEndpoints(anyAddress, service.NodePort, service)
+	s.addChoices(anyAddress, service.Protocol, service.NodePort, choices)
 }
 
 // anyAddress stands for every address of the node in the keys of node ports.
 var anyAddress = netip.IPv4Unspecified()
 
-func (s *state) addEndpoints(front netip.Addr, port uint16, service *proxy.Service) {
-	key := frontKey(front, service.Protocol, port)
-	for i, e := range service.Endpoints {
-		target := nft.AddrKey(e.Addr()) + nft.PortKey(e.Port())
-		s.sets[setEndpoints][key+string(binary.NativeEndian.AppendUint32(nil, uint32(i)))] = target
+func (s *state) addChoices(front netip.Addr, protocol proxy.Protocol, port uint16, choices []netip.AddrPort) {
+	key := frontKey(front, protocol, port)
+	for i, e := range choices {
+		s.sets[setEndpoints][key+string(binary.NativeEndian.AppendUint32(nil, uint32(i)))] = nft.AddrKey(e.Addr()) + nft.PortKey(e.Port())
 		s.sets[setHairpin][nft.AddrKey(e.Addr())+nft.AddrKey(e.Addr())] = ""
-		if service.Affinity > 0 {
-			s.sets[setTargets][key+target] = ""
-		}
 	}
 }
 
