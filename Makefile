@@ -1,2 +1,76 @@
-build:
-	@mkdir -p bin; CGO_ENABLED=0 go build -o bin/muster ./cmd/muster
+# Everything a newcomer needs is `make up` and `make test`. `make help` lists the rest.
+SHELL      := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+NAME       ?= dev
+DATA_DIR   ?= /var/lib/muster-dev/$(NAME)
+VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo v0.0.0-dev)
+COMMIT     ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+STAMP      := github.com/musterhq/muster/internal/version
+LDFLAGS    := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Commit=$(COMMIT)
+GO_BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+TOOL       := go tool -modfile=scripts/tools.mod
+PACKAGES   := ./... ./proto/... ./sdk/... ./integration/...
+# Packages whose tests need root, containerd or the kernel; those with the build tag.
+ROOT_TESTS  = $(shell grep -rlE --include='*_test.go' '^//go:build root' agent cmd internal services sdk integration | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
+export KUBECONFIG := $(DATA_DIR)/kubeconfig
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build images up down check test-root test-vm test race bench lint proto check-generated debian-kubectl
+
+help: ## List the targets
+	@echo 'make up and make test are all that is needed to begin. The targets:'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Install the Debian packages that are missing, and nothing else
+	@scripts/setup
+
+build: ## Build bin/muster (static, version stamped) and bin/kubectl
+	@mkdir -p bin
+	$(GO_BUILD) -o bin/muster ./cmd/muster
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/kubectl ./integration/kubectl
+
+images: build ## Build the images of deploy/examples into build/images
+	@scripts/images
+
+up: setup build images ## Start a cluster (3 servers, 2 nodes), run the examples, ask the Service
+	@scripts/up $(NAME) $(DATA_DIR)
+
+down: ## Remove that cluster and all of it
+	@bin/muster dev down --name $(NAME) --data-dir $(DATA_DIR)
+
+check: ## Unit tests and clusters in virtual time; no root needed
+	go test -timeout 5m $(PACKAGES)
+
+test-root: build images debian-kubectl ## Tests with real processes, containerd and the kernel; needs root
+	go test -tags root -p 1 -count 1 -timeout 15m $(ROOT_TESTS)
+
+test-vm: build images ## IPVS and the main job on Debian's kernel, under QEMU
+	scripts/test-vm
+
+test: ## All tests; what this machine cannot run is named (with CI=true that is a failure)
+	@scripts/test
+
+race: ## Unit tests with the race detector
+	go test -race -timeout 15m $(PACKAGES)
+
+bench: build images ## Measure the main job; prints a table, writes build/bench/*.json
+	go run ./integration/cmd/bench
+
+lint: ## Vet, golangci-lint and buf lint
+	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'lint: gofmt these:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
+	$(TOOL) golangci-lint run $(PACKAGES)
+	$(TOOL) golangci-lint run --build-tags root $(ROOT_TESTS)
+	$(TOOL) buf lint
+
+proto: ## Generate Go from the protos
+	$(TOOL) buf generate
+
+check-generated: ## Fail when what is generated is not what the sources say
+	@before=$$(find proto -name '*.pb.go' | sort | xargs sha256sum); \
+	$(TOOL) buf generate; \
+	[ "$$before" = "$$(find proto -name '*.pb.go' | sort | xargs sha256sum)" ] || \
+	{ echo 'check-generated: the protos changed; commit what `make proto` makes'; git diff --stat -- proto; exit 1; }
+	@echo 'check-generated: up to date'
+
+debian-kubectl:
+	@scripts/debian-kubectl

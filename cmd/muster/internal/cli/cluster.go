@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
-	"github.com/musterhq/muster/cmd/muster/internal/imageload"
 	"github.com/musterhq/muster/cmd/muster/internal/kubeconfig"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
@@ -148,52 +146,3 @@ func listMembers(ctx context.Context, cluster clusterv1.ClusterServiceClient) (*
 	return response, nil
 }
 
-func newImage() *cobra.Command {
-	c := &cobra.Command{Use: "image", Short: "Give the cluster images without a registry"}
-	c.AddCommand(newImageLoad())
-	return c
-}
-
-func newImageLoad() *cobra.Command {
-	var flags accessFlags
-	c := &cobra.Command{
-		Use:   "load FILE.tar...",
-		Short: "Put the images of OCI or docker archives into the cluster's own registry",
-		Long: `Put the images of OCI or docker archives into the registry that the cluster
-serves itself. Nodes look there before they ask an image's own registry, so the
-images can be used under their own names, with every pull policy.`,
-		Example: `  docker save -o app.tar app:v1 && muster image load app.tar`,
-		Args:    minArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, access kubeconfig.Access) error {
-				targets, err := imageTargets(ctx, cluster, access)
-				if err != nil {
-					return err
-				}
-				for _, path := range args {
-					if err := imageload.Load(ctx, path, targets, c.OutOrStdout()); err != nil {
-						return err
-					}
-				}
-				return nil
-			})
-		},
-	}
-	flags.add(c)
-	return c
-}
-
-func imageTargets(ctx context.Context, cluster clusterv1.ClusterServiceClient, access kubeconfig.Access) ([]imageload.Target, error) {
-	members, err := listMembers(ctx, cluster)
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: access.KeyPair.PeerTLS(pki.IsServer), ForceAttemptHTTP2: true}}
-	var out []imageload.Target
-	for _, m := range members.GetMembers() {
-		if m.GetRestAddress() != "" {
-			out = append(out, imageload.Target{Name: m.GetId(), URL: "https://" + m.GetRestAddress(), Client: client})
-		}
-	}
-	return out, nil
-}
