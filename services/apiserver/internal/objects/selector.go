@@ -18,9 +18,11 @@ type selector struct {
 	kind   *registry.Kind
 	labels labels.Selector
 	fields fields.Selector
-	// specific says that a field beside name and namespace is named, so that
-	// the whole object must be decoded.
+	// specific says that a field is named that the key and the index do not
+	// tell, so that the whole object must be decoded.
 	specific bool
+	// indexed is the field that the index tells, and its value; "" is none.
+	indexed, value string
 }
 
 func parseSelector(k *registry.Kind, labelText, fieldText string) (*selector, error) {
@@ -39,13 +41,24 @@ func parseSelector(k *registry.Kind, labelText, fieldText string) (*selector, er
 			known[name] = true
 		}
 	}
+	s.useIndex()
 	for _, r := range f.Requirements() {
 		if !known[r.Field] {
 			return nil, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", r.Field))
 		}
-		s.specific = s.specific || (r.Field != "metadata.name" && r.Field != "metadata.namespace")
+		s.specific = s.specific || (r.Field != "metadata.name" && r.Field != "metadata.namespace" && r.Field != s.indexed)
 	}
 	return s, nil
+}
+
+// useIndex finds a field that must have one value and is kept as an index.
+func (s *selector) useIndex() {
+	for _, name := range s.kind.Indexed {
+		if value, ok := s.fields.RequiresExactMatch(name); ok {
+			s.indexed, s.value = name, value
+			return
+		}
+	}
 }
 
 func (s *selector) everything() bool { return s.labels.Empty() && s.fields.Empty() }
@@ -55,7 +68,10 @@ func (s *selector) matches(e *state.Entry) (bool, error) {
 	if s.everything() {
 		return true, nil
 	}
-	if !s.specific && !s.fields.Matches(keyFields(e.Key)) {
+	if s.indexed != "" && !slices.Contains(e.Index, s.index()) {
+		return false, nil
+	}
+	if !s.specific && !s.fields.Matches(s.cheapFields(e.Key)) {
 		return false, nil
 	}
 	if !s.labels.Empty() {
@@ -83,15 +99,22 @@ func keyFields(k state.Key) fields.Set {
 	return fields.Set{"metadata.name": k.Name, "metadata.namespace": k.Namespace}
 }
 
+// cheapFields are the fields that are known of an entry in the index.
+func (s *selector) cheapFields(k state.Key) fields.Set {
+	set := keyFields(k)
+	if s.indexed != "" {
+		set[s.indexed] = s.value
+	}
+	return set
+}
+
 // index returns the index value that selects a superset of what the selector
 // does, "" when there is none.
 func (s *selector) index() string {
-	for _, name := range s.kind.Indexed {
-		if value, ok := s.fields.RequiresExactMatch(name); ok {
-			return indexValue(name, value)
-		}
+	if s.indexed == "" {
+		return ""
 	}
-	return ""
+	return indexValue(s.indexed, s.value)
 }
 
 func indexValue(field, value string) string { return field + "=" + value }

@@ -17,6 +17,7 @@ import (
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -140,6 +141,9 @@ func unavailable(err error) error {
 	}
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	if errors.Is(err, replica.ErrInvalid) {
+		return apierrors.NewRequestEntityTooLargeError(err.Error())
 	}
 	return apierrors.NewServiceUnavailable(err.Error())
 }

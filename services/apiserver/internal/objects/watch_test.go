@@ -3,6 +3,7 @@ package objects_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,5 +173,64 @@ func TestListPages(t *testing.T) {
 	}
 	if _, err := s.List(admin, to, objects.ListOptions{ResourceVersion: "999999"}); !apierrors.IsTimeout(err) {
 		t.Errorf("future version: %v", err)
+	}
+}
+
+// What is no longer remembered is Expired, and nothing else.
+func TestExpired(t *testing.T) {
+	replica := objectstest.NewReplica()
+	replica.Forget()
+	s, _ := objectstest.NewOver(t, replica)
+	for i := range 8 {
+		create(t, s, "ConfigMap", configMap(fmt.Sprint("early-", i), nil))
+	}
+	to := target(t, s, "ConfigMap", "")
+	page, err := s.List(admin, to, objects.ListOptions{Limit: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 {
+		create(t, s, "ConfigMap", configMap(fmt.Sprint("late-", i), nil))
+	}
+	_, err = s.List(admin, to, objects.ListOptions{Limit: 1, Continue: page.Continue})
+	if !apierrors.IsResourceExpired(err) || !strings.Contains(err.Error(), "The provided continue parameter is too old") {
+		t.Errorf("continued list: %v", err)
+	}
+	w, err := s.Watch(admin, to, objects.WatchOptions{ResourceVersion: "1"})
+	if err == nil {
+		_, err = w.Next(t.Context())
+	}
+	if !apierrors.IsResourceExpired(err) {
+		t.Errorf("watch: %v", err)
+	}
+}
+
+// A list by an indexed field finds just what it should.
+func TestListByIndex(t *testing.T) {
+	s, _ := objectstest.New(t)
+	for name, node := range map[string]string{"a": "n1", "b": "n2", "c": ""} {
+		create(t, s, "Pod", &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"},
+			Spec: corev1.PodSpec{NodeName: node, Containers: []corev1.Container{{Name: "main", Image: "busybox"}}}})
+	}
+	for selector, want := range map[string]string{
+		"spec.nodeName=n1": "a", "spec.nodeName=": "c", "spec.nodeName!=n1": "bc",
+		"spec.nodeName=n1,metadata.name=a": "a", "spec.nodeName=n1,metadata.name=b": "", "spec.nodeName=n1,status.phase=Pending": "a",
+		"spec.nodeName=n1,spec.nodeName=n2": "",
+	} {
+		page, err := s.List(admin, target(t, s, "Pod", ""), objects.ListOptions{FieldSelector: selector})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		for _, item := range page.Items {
+			meta, err := item.Meta()
+			if err != nil {
+				t.Fatal(err)
+			}
+			got += meta.Name
+		}
+		if got != want {
+			t.Errorf("%s: got %q, want %q", selector, got, want)
+		}
 	}
 }

@@ -50,7 +50,12 @@ type door struct {
 
 func open(t *testing.T) *door {
 	t.Helper()
-	service, _ := objectstest.New(t)
+	return openOver(t, objectstest.NewReplica())
+}
+
+func openOver(t *testing.T, replica *objectstest.Replica) *door {
+	t.Helper()
+	service, _ := objectstest.NewOver(t, replica)
 	logs := &agent{}
 	handler, err := rest.New(rest.Config{
 		Objects: service, Authenticator: byHeader{}, Logs: logs, Version: "v1.2.3", Commit: "abc", Logger: slog.New(slog.DiscardHandler),

@@ -96,6 +96,9 @@ func (h *Handler) agentAddress(ctx context.Context, node string) (string, error)
 }
 
 func logRequest(q url.Values, pod *corev1.Pod) (*agentv1.LogsRequest, error) {
+	if stream := q.Get("stream"); stream != "" && stream != corev1.LogStreamAll {
+		return nil, podLogInvalid("stream", strconv.Quote(stream), "only "+corev1.LogStreamAll+" is supported")
+	}
 	container, err := containerOf(q.Get("container"), pod)
 	if err != nil {
 		return nil, err

@@ -3,11 +3,14 @@ package rest_test
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 )
 
 // stream opens a watch and returns a function that reads its next event.
@@ -72,5 +75,19 @@ func TestWatchBadSelector(t *testing.T) {
 	response, body := d.call(t, "GET", "/api/v1/configmaps?watch=true&fieldSelector=spec.x=1", "")
 	if response.StatusCode != 400 || !strings.Contains(body, "field label not supported: spec.x") {
 		t.Errorf("%d %s", response.StatusCode, body)
+	}
+}
+
+// A version that is too old is told in the stream, as clients expect it.
+func TestWatchExpired(t *testing.T) {
+	replica := objectstest.NewReplica()
+	replica.Forget()
+	d := openOver(t, replica)
+	for i := range 8 {
+		d.call(t, "POST", "/api/v1/namespaces/default/configmaps", strings.Replace(cm, `"a"`, fmt.Sprintf(`"a%d"`, i), 1))
+	}
+	e := d.stream(t, "/api/v1/configmaps?watch=true&resourceVersion=1")()
+	if e.Type != "ERROR" || !strings.Contains(string(e.Object.Raw), `"code":410`) || !strings.Contains(string(e.Object.Raw), `"reason":"Expired"`) {
+		t.Errorf("event: %s %s", e.Type, e.Object.Raw)
 	}
 }

@@ -32,6 +32,12 @@ type Replica struct {
 // NewReplica returns an empty Replica.
 func NewReplica() *Replica { return &Replica{store: state.New()} }
 
+// Forget makes the replica remember little of its past from now on: it is to be
+// called before anything is stored.
+func (r *Replica) Forget() {
+	r.store = state.NewWithLimits(state.Limits{Events: 4, Bytes: 1 << 20, Views: 2})
+}
+
 // Apply applies a transaction at once.
 func (r *Replica) Apply(_ context.Context, tx *storev1.Transaction) (*storev1.Result, error) {
 	if err := state.Check(tx); err != nil {
@@ -56,7 +62,12 @@ func (r *Replica) Store() *state.Store { return r.store }
 // New returns a service over an empty cluster with the namespace "default".
 func New(t testing.TB) (*objects.Service, *Replica) {
 	t.Helper()
-	r := NewReplica()
+	return NewOver(t, NewReplica())
+}
+
+// NewOver is New over a replica.
+func NewOver(t testing.TB, r *Replica) (*objects.Service, *Replica) {
+	t.Helper()
 	s, err := objects.New(objects.Config{Kinds: registry.New(registry.Options{}), Replica: r})
 	if err != nil {
 		t.Fatal(err)
