@@ -54,7 +54,29 @@ func Decide(svc *corev1.Service, backends []backend.Backend, existing []*discove
 	for _, key := range slices.Sorted(maps.Keys(groups)) {
 		groups[key].place(svc, held[key], names, &plan)
 	}
+	plan.recycle()
 	return plan
+}
+
+// recycle turns a slice that would be deleted into one that would be created:
+// one write instead of two, and whoever watches sees no moment without either.
+func (p *Plan) recycle() {
+	var created []*discoveryv1.EndpointSlice
+	for _, c := range p.Create {
+		i := slices.IndexFunc(p.Delete, func(d *discoveryv1.EndpointSlice) bool {
+			return d.AddressType == c.AddressType && d.DeletionTimestamp == nil
+		})
+		if i < 0 {
+			created = append(created, c)
+			continue
+		}
+		again := p.Delete[i].DeepCopy()
+		again.Labels, again.OwnerReferences = c.Labels, c.OwnerReferences
+		again.Ports, again.Endpoints = c.Ports, c.Endpoints
+		p.Update = append(p.Update, again)
+		p.Delete = slices.Delete(p.Delete, i, i+1)
+	}
+	p.Create = created
 }
 
 // endpointGroup holds the endpoints of one address family that have the same ports.

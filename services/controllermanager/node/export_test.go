@@ -1,0 +1,4 @@
+package node
+
+// Hint lets tests play gossip.
+func (m *Monitor) Hint(name string) { m.hint(name) }
