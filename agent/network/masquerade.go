@@ -2,6 +2,7 @@ package network
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/google/nftables"
@@ -29,6 +30,29 @@ func (n *Network) ensureMasquerade() error {
 		nft.DestAddr(reg), nft.NotIn(reg, n.cfg.ClusterCIDR),
 		nft.OutNot(reg, n.cfg.Bridge), nft.Masquerade())})
 	return conn.Flush()
+}
+
+// warnOfDrops tells of other programs' chains that drop forwarded packets unless
+// told otherwise, such as docker's: what one table drops no other can save, and
+// it is not ours to change.
+func (n *Network) warnOfDrops() error {
+	conn, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	for _, family := range []nftables.TableFamily{nftables.TableFamilyIPv4, nftables.TableFamilyINet} {
+		chains, err := conn.ListChainsOfTableFamily(family)
+		if err != nil {
+			return fmt.Errorf("list chains: %w", err)
+		}
+		for _, c := range chains {
+			if c.Hooknum != nil && *c.Hooknum == *nftables.ChainHookForward && c.Policy != nil && *c.Policy == nftables.ChainPolicyDrop {
+				n.logger.Warn("a chain drops forwarded packets by default: pods reach others only as far as it accepts them; accept those that come from or go to the bridge",
+					"table", c.Table.Name, "chain", c.Name, "bridge", n.cfg.Bridge)
+			}
+		}
+	}
+	return nil
 }
 
 func removeMasquerade() error {

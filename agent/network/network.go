@@ -145,7 +145,7 @@ func (n *Network) Setup(ctx context.Context) error {
 	if err := n.ensureMasquerade(); err != nil {
 		return fmt.Errorf("set up masquerade: %w", err)
 	}
-	return nil
+	return n.warnOfDrops()
 }
 
 // underlay is the device that has the node's address.

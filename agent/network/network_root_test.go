@@ -3,12 +3,14 @@
 package network_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -207,6 +209,31 @@ func TestCleanup(t *testing.T) {
 			}
 			a.start(t) // and again from nothing
 		})
+	}
+}
+
+func TestWarnsOfChainsThatDrop(t *testing.T) {
+	a, _, _, _ := cluster(t, network.OverlayVXLAN)
+	var logged bytes.Buffer
+	a.cfg.Logger = slog.New(slog.NewTextHandler(&logged, nil))
+	a.start(t)
+	if logged.Len() > 0 {
+		t.Errorf("warned without reason: %s", &logged)
+	}
+	a.Do(t, func() error {
+		conn, err := nftables.New()
+		if err != nil {
+			return err
+		}
+		drop := nftables.ChainPolicyDrop
+		table := conn.AddTable(&nftables.Table{Name: "filter", Family: nftables.TableFamilyIPv4})
+		conn.AddChain(&nftables.Chain{Name: "FORWARD", Table: table, Type: nftables.ChainTypeFilter,
+			Hooknum: nftables.ChainHookForward, Priority: nftables.ChainPriorityFilter, Policy: &drop})
+		return conn.Flush()
+	})
+	a.start(t)
+	if !strings.Contains(logged.String(), "chain=FORWARD") {
+		t.Errorf("no warning of the chain, but %q", &logged)
 	}
 }
 

@@ -161,7 +161,6 @@ func testAdopt(r *rig) {
 }
 
 func testCleanup(r *rig) {
-	var before []string
 	leftovers := func() (out []string) {
 		r.node.Do(r.t, func() (err error) {
 			out, err = r.suite.Leftovers()
@@ -169,14 +168,19 @@ func testCleanup(r *rig) {
 		})
 		return out
 	}
+	r.node.Do(r.t, r.suite.Foreign)
+	before := leftovers()
+	if len(before) == 0 {
+		r.t.Error("nothing foreign is to be seen, so that nobody would notice its loss")
+	}
 	r.sync(sticky(r.rules(0, 1, 2)))
-	if len(leftovers()) == 0 {
-		r.t.Error("the applier left nothing to be seen, so that this test cannot fail")
+	if len(leftovers()) <= len(before) {
+		r.t.Error("nothing of the applier's is to be seen, so that nobody would notice it later")
 	}
 	for range 2 { // also when there is nothing
 		r.node.Do(r.t, func() error { return r.applier.Cleanup(context.Background()) })
 		if after := leftovers(); !slices.Equal(after, before) {
-			r.t.Errorf("cleanup left %v", after)
+			r.t.Errorf("cleanup left %v, want %v", after, before)
 		}
 	}
 	r.sync(r.rules(0, 1, 2))

@@ -16,7 +16,10 @@ type Suite struct {
 	New func() (proxy.Applier, error)
 	// Sabotage removes the applier's rules behind its back.
 	Sabotage func() error
-	// Leftovers lists what of the applier's is there.
+	// Foreign makes something of the kind that the applier makes, for which
+	// somebody else would be to blame.
+	Foreign func() error
+	// Leftovers lists what there is of that kind, but for the pod network's.
 	Leftovers func() ([]string, error)
 }
 

@@ -5,6 +5,7 @@ package ipvs_test
 import (
 	"fmt"
 	"log/slog"
+	"net"
 	"testing"
 
 	"github.com/google/nftables"
@@ -14,6 +15,7 @@ import (
 	"github.com/musterhq/muster/agent/proxy/ipvs"
 	"github.com/vishvananda/netlink"
 	"go.uber.org/goleak"
+	"golang.org/x/sys/unix"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -24,6 +26,7 @@ func TestConformance(t *testing.T) {
 			return ipvs.New(ipvs.Config{Logger: slog.New(slog.DiscardHandler)})
 		},
 		Sabotage:  sabotage,
+		Foreign:   foreign,
 		Leftovers: leftovers,
 	})
 }
@@ -50,6 +53,16 @@ func sabotage() error {
 		return err
 	}
 	return netlink.LinkDel(link)
+}
+
+func foreign() error {
+	handle, err := kernel.New("")
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	return handle.NewService(&kernel.Service{Address: net.IPv4(203, 0, 113, 1).To4(), Protocol: unix.IPPROTO_TCP, Port: 80,
+		AddressFamily: unix.AF_INET, SchedName: kernel.RoundRobin, Netmask: 0xffffffff})
 }
 
 func leftovers() ([]string, error) {

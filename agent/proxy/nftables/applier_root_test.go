@@ -28,6 +28,14 @@ func TestConformance(t *testing.T) {
 			conn.FlushTable(&kernel.Table{Name: "muster-proxy", Family: kernel.TableFamilyIPv4})
 			return conn.Flush()
 		},
+		Foreign: func() error {
+			conn, err := kernel.New()
+			if err != nil {
+				return err
+			}
+			conn.AddTable(&kernel.Table{Name: "foreign", Family: kernel.TableFamilyIPv4})
+			return conn.Flush()
+		},
 		Leftovers: func() ([]string, error) {
 			conn, err := kernel.New()
 			if err != nil {
