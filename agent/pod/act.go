@@ -299,6 +299,7 @@ const flushTimeout = 5 * time.Second
 // terminate ends a pod and removes every trace of it, the cluster's last.
 func (w *worker) terminate(ctx context.Context, pod *corev1.Pod, gone bool) (done bool, err error) {
 	clear(w.waits)
+	w.stopProbes()
 	grace := time.Second // Forgotten by the cluster: forced, as kubelet treats it.
 	if !gone {
 		grace = gracePeriod(pod)

@@ -32,7 +32,9 @@ type observation struct {
 	runtimeName string
 	// message is what a container left behind when it ended.
 	message func(c *corev1.Container, r runtime.Container) string
-	now     time.Time
+	// probed is what the probes found of a running container.
+	probed func(c *corev1.Container, id string) (started, ready bool)
+	now    time.Time
 }
 
 // status says in Kubernetes' words how the pod is.
@@ -129,7 +131,9 @@ func (o observation) present(c *corev1.Container, l runtime.Container, init bool
 	switch l.State {
 	case runtime.Running:
 		s.State.Running = &corev1.ContainerStateRunning{StartedAt: stamp(l.StartedAt)}
-		s.Ready = !init || sidecar(c)
+		if !init || sidecar(c) {
+			started, s.Ready = o.probed(c, l.ID)
+		}
 	case runtime.Exited:
 		t := o.terminated(c, l)
 		if w, ok := o.waits[c.Name]; ok {

@@ -30,6 +30,8 @@ type worker struct {
 	interrupt context.CancelFunc // of what is being done; nil when nothing is
 
 	// What follows belongs to run.
+	base        context.Context // run's
+	probes      probes
 	status      *statusWriter
 	state       runtime.Pod
 	found       bool
@@ -51,6 +53,7 @@ func newWorker(m *Manager, uid string) *worker {
 	return &worker{
 		m: m, cfg: &m.cfg, uid: uid, log: m.cfg.Logger.With("uid", uid),
 		wake: make(chan struct{}, 1), waits: map[string]waiting{}, told: map[string]string{},
+		probes: probes{running: map[string]*runningProbe{}},
 	}
 }
 
@@ -109,6 +112,9 @@ func (w *worker) run(ctx context.Context) {
 	wg.Go(func() { w.status.run(writerCtx) })
 	defer wg.Wait()
 	defer stop()
+	w.base = writerCtx
+	defer w.probes.wg.Wait()
+	defer w.stopProbes()
 	var timer <-chan time.Time
 	for {
 		select {
@@ -198,6 +204,8 @@ func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration
 		w.publish(pod)
 		return 0, err
 	}
+	w.syncProbes(pod)
+	p.stop = append(p.stop, w.condemned()...)
 	again, err = w.act(ctx, pod, p)
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
@@ -205,6 +213,7 @@ func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration
 	if refreshErr := w.refresh(ctx); refreshErr != nil {
 		return again, errors.Join(err, refreshErr)
 	}
+	w.syncProbes(pod)
 	next := decide(pod, w.state, w.patience)
 	w.initialized = next.initialized
 	w.publish(pod)
@@ -247,6 +256,7 @@ func (w *worker) crashKey(container string) string { return w.uid + "_" + contai
 // their logs until the pod is deleted.
 func (w *worker) finish(ctx context.Context, pod *corev1.Pod) error {
 	clear(w.waits)
+	w.stopProbes()
 	if err := w.stopAll(ctx, pod, gracePeriod(pod)); err != nil {
 		return err
 	}
@@ -266,6 +276,7 @@ func (w *worker) observation(pod *corev1.Pod) observation {
 	return observation{
 		pod: pod, state: w.state, found: w.found, podIP: w.podIP, nodeIP: w.cfg.NodeIPs,
 		waits: w.waits, initialized: w.initialized, runtimeName: w.cfg.RuntimeName,
+		probed:  w.probed,
 		message: func(c *corev1.Container, r runtime.Container) string { return w.terminationMessage(pod, c, r) },
 		now:     time.Now(),
 	}
