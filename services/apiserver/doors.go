@@ -1,10 +1,13 @@
 package apiserver
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/netip"
+	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -20,6 +23,9 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/cluster"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 )
+
+// callTimeout bounds a call that is no stream, as it bounds a REST request.
+const callTimeout = 60 * time.Second
 
 // Methods of gRPC's own services, whose protos do not say who may call them.
 var (
@@ -37,12 +43,20 @@ func (s *Server) wireGRPC(authn *auth.Authenticator) error {
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ANONYMOUS}, healthMethods...)
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ADMIN}, reflectionMethods...)
 	tlsConfig := s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2")
-	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard)
+	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard, grpc.ChainUnaryInterceptor(bounded))
 	apiv1.RegisterObjectServiceServer(s.grpc, rpc.New(s.objects))
 	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)
 	healthv1.RegisterHealthServer(s.grpc, health.NewServer())
 	reflection.Register(s.grpc)
 	return guard.CheckServer(s.grpc)
+}
+
+// bounded ends a call whose caller set no deadline: without a quorum it would
+// wait for as long as there is none.
+func bounded(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return handler(ctx, request)
 }
 
 func (s *Server) gossipAddress() string {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"path/filepath"
@@ -119,6 +120,9 @@ func (s *Server) wireCluster() (err error) {
 
 func (s *Server) wireREST(authn *auth.Authenticator) error {
 	client := &http.Transport{TLSClientConfig: s.config.KeyPair.PeerTLS(pki.IsServer), ForceAttemptHTTP2: true}
+	if dial := s.config.Dial; dial != nil {
+		client.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, address) }
+	}
 	registry, err := images.New(images.Config{
 		Dir: filepath.Join(s.config.DataDir, "images"), Peers: s.cluster.RESTAddresses,
 		Client: &http.Client{Transport: client}, Logger: s.config.Logger,

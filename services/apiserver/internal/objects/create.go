@@ -158,7 +158,7 @@ func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
 		return Outcome{}, err
 	}
 	op, err := p.create(t.key(), value, indexOf(k, obj))
-	return Outcome{Object: storedValue(k, value, 0), kind: k, operation: op}, err
+	return Outcome{Object: storedValue(k, value, 0), operation: op}, err
 }
 
 // requireNamespace checks, now and when the transaction is applied, that the

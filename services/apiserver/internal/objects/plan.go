@@ -29,7 +29,6 @@ type Outcome struct {
 	// Gone says that the object no longer exists.
 	Gone bool
 
-	kind      *registry.Kind
 	operation int // index in the transaction whose revision is the object's, or -1
 }
 

@@ -218,10 +218,10 @@ func (p *plan) store(t Target, e *state.Entry, obj registry.Object) (Outcome, er
 	}
 	if bytes.Equal(value, e.Value) {
 		p.check(e)
-		return Outcome{Object: storedEntry(t.Kind, e), kind: t.Kind, operation: -1}, nil
+		return Outcome{Object: storedEntry(t.Kind, e), operation: -1}, nil
 	}
 	op, err := p.replace(e, value, indexOf(t.Kind, obj))
-	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), kind: t.Kind, operation: op}, err
+	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), operation: op}, err
 }
 
 // planRemove plans that the object goes; value is what it was last.
@@ -230,5 +230,5 @@ func (p *plan) planRemove(t Target, e *state.Entry, obj registry.Object, value [
 		return Outcome{}, err
 	}
 	op, err := p.remove(e)
-	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), Gone: true, kind: t.Kind, operation: op}, err
+	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), Gone: true, operation: op}, err
 }
