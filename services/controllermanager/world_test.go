@@ -155,15 +155,22 @@ func (w *world) node(n int) *agent {
 	return a
 }
 
-// live plays the scheduler and the agents.
+// live plays the scheduler and the agents. They look less often while nothing is
+// written.
 func (w *world) live(ctx context.Context) {
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
+	const often, seldom = 100 * time.Millisecond, time.Second
+	wait, writes := often, 0
 	for {
+		timer := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			timer.Stop()
 			return
-		case <-tick.C:
+		case <-timer.C:
+		}
+		wait = min(2*wait, seldom)
+		if n := w.writes(); n != writes {
+			wait, writes = often, n
 		}
 		pods, err := sdk.List[*corev1.Pod](ctx, w.client, sdk.ListOptions{})
 		if err != nil {
@@ -177,6 +184,14 @@ func (w *world) live(ctx context.Context) {
 			w.handle(ctx, pod, nodes.Items)
 		}
 	}
+}
+
+// writes counts what was asked to be written so far, leases aside.
+func (w *world) writes() (n int) {
+	for _, method := range []string{"Create", "UpdateStatus", "Patch", "Delete", "Transact"} {
+		n += w.cluster.Calls(method)
+	}
+	return n
 }
 
 func (w *world) handle(ctx context.Context, pod *corev1.Pod, nodes []*corev1.Node) {
