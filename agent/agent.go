@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/hashicorp/memberlist"
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/credentials"
 	corev1 "k8s.io/api/core/v1"
@@ -74,7 +75,14 @@ type Config struct {
 	Labels map[string]string
 	// Listener of the AgentService; NodeIP and DefaultPort when nil.
 	Listener net.Listener
-	Logger   *slog.Logger
+	// Dialer opens connections to the servers; nil is TCP.
+	Dialer func(ctx context.Context, address string) (net.Conn, error)
+	// GossipTransport replaces gossip's sockets, where there is no network.
+	GossipTransport memberlist.Transport
+	// Connect replaces this machine's network, proxy and DNS, where pods are not
+	// real either.
+	Connect func(ctx context.Context, podCIDR netip.Prefix) (pod.Network, error)
+	Logger  *slog.Logger
 }
 
 // Agent is one node's agent.
@@ -96,7 +104,8 @@ func New(cfg Config) (*Agent, error) {
 		return nil, fmt.Errorf("new agent: %w", err)
 	}
 	client, err := sdk.Dial(sdk.Config{
-		Servers: cfg.Servers, TLS: cfg.KeyPair.PeerTLS(pki.IsServer, "h2"), UserAgent: "muster-agent", Logger: cfg.Logger,
+		Servers: cfg.Servers, TLS: cfg.KeyPair.PeerTLS(pki.IsServer, "h2"), UserAgent: "muster-agent",
+		Dialer: cfg.Dialer, Logger: cfg.Logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("new agent: %w", err)
@@ -198,10 +207,17 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 	if err != nil {
 		return err
 	}
-	net, err := a.connect(ctx, group, podCIDR)
+	connect := a.connect
+	if a.cfg.Connect != nil {
+		connect = func(ctx context.Context, _ *errgroup.Group, podCIDR netip.Prefix) (pod.Network, error) {
+			return a.cfg.Connect(ctx, podCIDR)
+		}
+	}
+	net, err := connect(ctx, group, podCIDR)
 	if err != nil {
 		return err
 	}
+	close(a.networkReady)
 	return a.runPods(ctx, net, registrar.Capacity())
 }
 
@@ -254,8 +270,9 @@ func (a *Agent) gossip(ctx context.Context) error {
 	pool, err := gossip.New(gossip.Config{
 		Role: gossip.Node, Name: a.cfg.NodeName, Listen: a.cfg.GossipListen, Advertise: a.cfg.NodeIP,
 		AgentAddress: a.cfg.Listener.Addr().String(), Key: a.cfg.GossipKey,
-		Seeds:  func(context.Context) []string { return a.cfg.GossipJoin },
-		Logger: a.cfg.Logger,
+		Transport: a.cfg.GossipTransport,
+		Seeds:     func(context.Context) []string { return a.cfg.GossipJoin },
+		Logger:    a.cfg.Logger,
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 
 	"github.com/musterhq/muster/agent/dns"
 	"github.com/musterhq/muster/agent/network"
+	"github.com/musterhq/muster/agent/pod"
 	"github.com/musterhq/muster/agent/proxy"
 	"github.com/musterhq/muster/agent/proxy/ipvs"
 	"github.com/musterhq/muster/agent/proxy/nftables"
@@ -49,7 +50,7 @@ func (a *Agent) awaitPodCIDR(ctx context.Context) (netip.Prefix, error) {
 
 // connect sets up the network and starts what follows the cluster's nodes,
 // services and endpoints. The node is ready once the first rules are applied.
-func (a *Agent) connect(ctx context.Context, group *errgroup.Group, podCIDR netip.Prefix) (*network.Network, error) {
+func (a *Agent) connect(ctx context.Context, group *errgroup.Group, podCIDR netip.Prefix) (pod.Network, error) {
 	net, err := network.New(network.Config{
 		PodCIDR: podCIDR, ClusterCIDR: a.cfg.ClusterCIDR, ServiceCIDR: a.cfg.ServiceCIDR, NodeIP: a.cfg.NodeIP,
 		Overlay: a.cfg.Overlay, StateDir: filepath.Join(a.cfg.DataDir, "network"), Logger: a.cfg.Logger,
@@ -91,7 +92,6 @@ func (a *Agent) connect(ctx context.Context, group *errgroup.Group, podCIDR neti
 			return nil, ctx.Err()
 		}
 	}
-	close(a.networkReady)
 	return net, nil
 }
 
