@@ -39,6 +39,7 @@ func Main(cfg Config) error {
 	// One of these runs for every container: it should stay small.
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(20)
+	debug.FreeOSMemory() // What the initialisation of unrelated packages left.
 	// The shim sends SIGTERM once the container is gone; what is in the pipes
 	// still has to be written, and their end is what ends this process.
 	signal.Ignore(unix.SIGTERM, unix.SIGINT, unix.SIGHUP)

@@ -8,6 +8,7 @@ import (
 
 	eventsapi "github.com/containerd/containerd/api/events"
 	"github.com/containerd/containerd/v2/core/events"
+	"github.com/containerd/errdefs"
 	"github.com/containerd/typeurl/v2"
 
 	"github.com/musterhq/muster/agent/runtime"
@@ -98,6 +99,9 @@ func (r *Runtime) owner(ctx context.Context, id string) (string, error) {
 		return uid, nil
 	}
 	c, err := r.client.ContainerService().Get(ctx, id)
+	if errdefs.IsNotFound(err) {
+		return "", fmt.Errorf("container %s: %w", id, runtime.ErrNotFound)
+	}
 	if err != nil {
 		return "", err
 	}
