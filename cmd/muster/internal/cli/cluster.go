@@ -145,4 +145,3 @@ func listMembers(ctx context.Context, cluster clusterv1.ClusterServiceClient) (*
 	}
 	return response, nil
 }
-

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -46,7 +47,8 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	_, _ = fmt.Fprintf(stderr, "muster: %v\n", err)
 	var usage usageError
-	if errors.As(err, &usage) {
+	// Cobra has no type for an unknown command.
+	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
 		_, _ = fmt.Fprintf(stderr, "See `%s --help`.\n", command.CommandPath())
 		return exitUsage
 	}

@@ -45,6 +45,7 @@ func (c *Cluster) remove() error {
 	if err := os.RemoveAll(c.dir); err != nil {
 		return fmt.Errorf("remove directory: %w", err)
 	}
+	_ = os.Remove(DefaultRoot) // with the last cluster; it is not empty until then
 	return nil
 }
 

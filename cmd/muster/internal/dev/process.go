@@ -116,12 +116,22 @@ func readStat(pid int) (procStat, error) {
 func (p Process) state() string {
 	stat, err := readStat(p.Pid)
 	switch {
-	case p.Pid == 0, err != nil, stat.startTime != p.StartTime, stat.state == 'Z', stat.state == 'X':
+	case p.Pid == 0, err != nil, stat.startTime != p.StartTime, ended(p.Pid, stat):
 		return "dead"
 	case stat.state == 'T':
 		return "paused"
 	}
 	return "running"
+}
+
+// ended says whether nothing of a process runs any more. Its first thread may
+// be a zombie while another one is becoming a new program.
+func ended(pid int, stat procStat) bool {
+	if stat.state != 'Z' && stat.state != 'X' {
+		return false
+	}
+	threads, err := os.ReadDir("/proc/" + strconv.Itoa(pid) + "/task")
+	return err != nil || len(threads) < 2
 }
 
 // signal sends to the recorded process, never to another of its number.
@@ -174,7 +184,7 @@ func killAll(what string, list func() ([]int, error)) error {
 		}
 		alive := pids[:0]
 		for _, pid := range pids {
-			if stat, err := readStat(pid); err == nil && stat.state != 'Z' && stat.state != 'X' && pid != os.Getpid() {
+			if stat, err := readStat(pid); err == nil && !ended(pid, stat) && pid != os.Getpid() {
 				alive = append(alive, pid)
 			}
 		}

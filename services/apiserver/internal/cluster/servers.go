@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -96,6 +97,7 @@ func (s *Service) ListMembers(context.Context, *clusterv1.ListMembersRequest) (*
 			Id: m.ID, RaftAddress: m.Address, Leader: m.Leader, Voter: m.Voter, ApiAddress: a.API, RestAddress: a.REST,
 		})
 	}
+	slices.SortFunc(out.Members, func(a, b *clusterv1.Member) int { return strings.Compare(a.GetId(), b.GetId()) })
 	return out, nil
 }
 

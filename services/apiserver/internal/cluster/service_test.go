@@ -313,6 +313,7 @@ func TestWatchLiveness(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
 	done := make(chan error, 1)
 	go func() { done <- pool.Run(ctx) }()
 	for _, want := range []clusterv1.LivenessState{clusterv1.LivenessState_LIVENESS_STATE_ALIVE, clusterv1.LivenessState_LIVENESS_STATE_LEFT} {

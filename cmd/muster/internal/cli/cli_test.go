@@ -1,0 +1,79 @@
+package cli_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/musterhq/muster/cmd/muster/internal/cli"
+)
+
+func run(args ...string) (code int, out, errOut string) {
+	var stdout, stderr bytes.Buffer
+	code = cli.Main(args, &stdout, &stderr)
+	return code, stdout.String(), stderr.String()
+}
+
+func TestMistakes(t *testing.T) {
+	t.Setenv("KUBECONFIG", "/none")
+	tests := []struct {
+		args []string
+		code int
+		want string
+	}{
+		{[]string{"dev", "up", "--no-such-flag"}, 2, "See `muster dev up --help`"},
+		{[]string{"dev", "kill"}, 2, "accepts 1 arg"},
+		{[]string{"dev", "kill", "server1", "--name", "none"}, 1, "start one with `muster dev up --name none`"},
+		{[]string{"dev", "up", "--servers", "2"}, 1, "choose 1, 3, 5"},
+		{[]string{"token", "create"}, 1, "--kubeconfig"},
+		{[]string{"token", "create", "--role", "king"}, 2, "choose node or server"},
+		{[]string{"server", "--log-level", "chatty"}, 2, "choose debug, info"},
+		{[]string{"server", "--data-dir", "/none/x", "--advertise-address", "here"}, 1, "advertise address"},
+		{[]string{"no-such-command"}, 2, "unknown command"},
+	}
+	for _, test := range tests {
+		code, _, errOut := run(test.args...)
+		if code != test.code || !strings.Contains(errOut, test.want) {
+			t.Errorf("%v: %d %s, want %d %q", test.args, code, errOut, test.code, test.want)
+		}
+	}
+}
+
+func TestHelpTeaches(t *testing.T) {
+	code, out, _ := run("--help")
+	if code != 0 || !strings.Contains(out, "muster dev up") || !strings.Contains(out, "muster agent --join TOKEN") {
+		t.Errorf("%d %s", code, out)
+	}
+	if strings.Contains(out, "container-log") {
+		t.Error("a command that only containerd calls is shown")
+	}
+	if code, out, _ := run("version"); code != 0 || !strings.HasPrefix(out, "muster v") {
+		t.Errorf("version: %d %s", code, out)
+	}
+}
+
+func TestInit(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "server")
+	args := []string{"init", "--data-dir", dir, "--name", "s1", "--advertise-address", "127.0.0.1"}
+	if code, out, errOut := run(args...); code != 0 || !strings.Contains(out, "export KUBECONFIG="+dir+"/kubeconfig") {
+		t.Fatalf("%d %s %s", code, out, errOut)
+	}
+	for _, name := range []string{"membership.json", "kubeconfig", "pki/ca.key", "pki/server.key", "pki/scheduler.key", "pki/controller-manager.key", "pki/service-account.key"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s: %v, %v", name, info, err)
+		}
+	}
+	before, err := os.ReadFile(filepath.Join(dir, "pki", "ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if code, _, errOut := run(args...); code != 1 || !strings.Contains(errOut, "holds a server's identity already") {
+		t.Errorf("a second time: %d %s", code, errOut)
+	}
+	if after, _ := os.ReadFile(filepath.Join(dir, "pki", "ca.crt")); !bytes.Equal(before, after) {
+		t.Error("the CA was made anew")
+	}
+}

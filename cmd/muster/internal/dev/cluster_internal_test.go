@@ -1,0 +1,112 @@
+package dev
+
+import (
+	"bytes"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+func TestAddressesAndNamesFit(t *testing.T) {
+	c := newCluster("twenty-letters-name1", "/d", 9, 99)
+	c.setIndex(254)
+	seen := map[string]bool{}
+	for _, m := range c.Members {
+		if len(c.veth(m)) >= unix.IFNAMSIZ {
+			t.Errorf("device name %s is too long", c.veth(m))
+		}
+		if !c.gateway().Contains(m.IP) || m.IP == c.gateway().Addr() || seen[m.IP.String()] {
+			t.Errorf("%s has address %s", m.Name, m.IP)
+		}
+		seen[m.IP.String()] = true
+	}
+	if len(c.bridge()) >= unix.IFNAMSIZ {
+		t.Errorf("bridge name %s is too long", c.bridge())
+	}
+}
+
+func TestFind(t *testing.T) {
+	c := newCluster("c", "/d", 1, 1)
+	tests := []struct{ target, member, process, err string }{
+		{"server1", "server1", "", ""},
+		{"node1", "node1", "", ""},
+		{"node1/agent", "node1", "agent", ""},
+		{"server1/server", "server1", "server", ""},
+		{"server1/agent", "", "", `server1 has no process "agent"`},
+		{"node2", "", "", `no member "node2"; it has server1, node1`},
+	}
+	for _, test := range tests {
+		m, process, err := c.find(test.target)
+		switch {
+		case test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)):
+			t.Errorf("%s: %v, want %q", test.target, err, test.err)
+		case test.err == "" && (err != nil || m.Name != test.member || process != test.process):
+			t.Errorf("%s: %v %q %v", test.target, m, process, err)
+		}
+	}
+}
+
+func TestDirOf(t *testing.T) {
+	if dir, err := DirOf("dev", ""); err != nil || dir != "/var/lib/muster-dev/dev" {
+		t.Errorf("default: %s, %v", dir, err)
+	}
+	for _, bad := range [][2]string{{"Dev", ""}, {"a_b", ""}, {"", ""}, {"../x", ""}, {"dev", "/" + strings.Repeat("x", 80)}} {
+		if dir, err := DirOf(bad[0], bad[1]); err == nil {
+			t.Errorf("%v: %s", bad, dir)
+		}
+	}
+}
+
+func TestProcessIsNotAnotherOfItsNumber(t *testing.T) {
+	stat, err := readStat(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := (Process{Pid: os.Getpid(), StartTime: stat.startTime}).state(); got != "running" {
+		t.Errorf("this process is %s", got)
+	}
+	if got := (Process{Pid: os.Getpid(), StartTime: stat.startTime + 1}).state(); got != "dead" {
+		t.Errorf("one that had this number is %s", got)
+	}
+	if got := (Process{}).state(); got != "dead" {
+		t.Errorf("one never started is %s", got)
+	}
+}
+
+func TestUnescape(t *testing.T) {
+	if got := unescape(`/a\040b\134c`); got != `/a b\c` {
+		t.Errorf("unescaped %q", got)
+	}
+}
+
+func TestStateSurvives(t *testing.T) {
+	c := newCluster("c", t.TempDir(), 3, 2)
+	c.setIndex(7)
+	c.Members[0].Processes = []Process{{Name: "server", Pid: 1, StartTime: 2}}
+	if err := c.save(); err != nil {
+		t.Fatal(err)
+	}
+	got, err := load(c.dir)
+	if err != nil || len(got.Members) != 5 || got.Members[4].IP != c.Members[4].IP || got.Members[0].Processes[0].StartTime != 2 {
+		t.Errorf("loaded %+v, %v", got, err)
+	}
+	if _, _, err := Open("none", t.TempDir()+"/none"); err == nil || !strings.Contains(err.Error(), "muster dev up") {
+		t.Errorf("a cluster that is not there: %v", err)
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for _, servers := range []int{0, 2, 4, 11} {
+		if err := (Options{Servers: servers, Nodes: 1}).check(); err == nil || !strings.Contains(err.Error(), "choose") {
+			t.Errorf("%d servers: %v", servers, err)
+		}
+	}
+	var out bytes.Buffer
+	c := newCluster("c", "/d", 1, 1)
+	c.sayNext(&out)
+	if !strings.Contains(out.String(), "export KUBECONFIG=/d/kubeconfig") {
+		t.Errorf("says %s", out.String())
+	}
+}
