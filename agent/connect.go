@@ -107,6 +107,7 @@ func (a *Agent) proxy() (*proxy.Runner, error) {
 	options := proxy.Options{
 		NodeName: a.cfg.NodeName, NodeAddresses: []netip.Addr{a.cfg.NodeIP},
 		ClusterCIDR: a.cfg.ClusterCIDR, ServiceCIDR: a.cfg.ServiceCIDR,
+		SelfServed: []netip.Addr{a.cfg.ClusterDNS},
 	}
 	return proxy.NewRunner(proxy.Config{
 		Applier: applier, Logger: a.cfg.Logger,

@@ -16,6 +16,9 @@ type Options struct {
 	NodeAddresses []netip.Addr
 	ClusterCIDR   netip.Prefix
 	ServiceCIDR   netip.Prefix
+	// SelfServed are addresses of services that the node itself answers, such as
+	// the cluster's DNS: there are no rules for them.
+	SelfServed []netip.Addr
 }
 
 // defaultAffinity is Kubernetes' timeout for ClientIP affinity that names none.
@@ -41,6 +44,9 @@ func Compute(services []*corev1.Service, endpointSlices []*discoveryv1.EndpointS
 		byService[key] = append(byService[key], s)
 	}
 	for _, s := range services {
+		if addr, err := netip.ParseAddr(s.Spec.ClusterIP); err == nil && slices.Contains(node.SelfServed, addr) {
+			continue
+		}
 		rules.Services = append(rules.Services, computeService(s, byService[serviceKey{s.Namespace, s.Name}], node.NodeName)...)
 	}
 	slices.SortFunc(rules.Services, compareServices)

@@ -100,6 +100,7 @@ func TestCompute(t *testing.T) {
 			[]proxy.Service{with(func(s *proxy.Service) { s.Endpoints = targets("10.244.1.2:8000") })}},
 		{"affinity", service(func(s *corev1.Service) { s.Spec.SessionAffinity = corev1.ServiceAffinityClientIP }), nil,
 			[]proxy.Service{with(func(s *proxy.Service) { s.Affinity = 3 * time.Hour })}},
+		{"served by the node", service(func(s *corev1.Service) { s.Spec.ClusterIP = "10.96.0.10" }), nil, nil},
 		{"headless", service(func(s *corev1.Service) { s.Spec.ClusterIP = corev1.ClusterIPNone }), nil, nil},
 		{"external name", service(func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeExternalName; s.Spec.ClusterIP = "" }), nil, nil},
 		{"another port's slice", service(func(s *corev1.Service) { s.Spec.Ports[0].Name = "metrics" }),
@@ -107,7 +108,7 @@ func TestCompute(t *testing.T) {
 			[]proxy.Service{with(func(s *proxy.Service) { s.Name = "default/whoami:metrics" })}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			got := proxy.Compute([]*corev1.Service{test.service}, test.slices, proxy.Options{NodeName: "a"}).Services
+			got := proxy.Compute([]*corev1.Service{test.service}, test.slices, proxy.Options{NodeName: "a", SelfServed: []netip.Addr{netip.MustParseAddr("10.96.0.10")}}).Services
 			if !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got  %+v\nwant %+v", got, test.want)
 			}
