@@ -311,7 +311,7 @@ func (w *worker) terminate(ctx context.Context, pod *corev1.Pod, gone bool) (don
 		if err := w.refresh(ctx); err != nil {
 			return false, err
 		}
-		w.initialized = decide(pod, w.state, w.patience).initialized
+		w.initialized, w.stopped = decide(pod, w.state, w.patience).initialized, true
 		w.publish(pod)
 		flushCtx, cancel := context.WithTimeout(ctx, flushTimeout)
 		err := w.status.flush(flushCtx)

@@ -281,6 +281,8 @@ func TestDeletionLeavesNothing(t *testing.T) {
 	inBubble(t, busybox, func(t *testing.T, r *rig) {
 		r.apply(simple("stubborn", "ignore-term"))
 		r.apply(simple("polite", "serve"))
+		var last corev1.PodStatus
+		r.cluster.onDelete = func(p *corev1.Pod) { last = p.Status }
 		r.cluster.remove("polite", 30)
 		r.cluster.remove("stubborn", 7)
 		r.after(6 * time.Second)
@@ -289,6 +291,9 @@ func TestDeletionLeavesNothing(t *testing.T) {
 		}
 		if r.cluster.get("stubborn") == nil {
 			t.Error("a pod was removed before its grace")
+		}
+		if c := last.ContainerStatuses; last.Phase != corev1.PodFailed || len(c) != 1 || c[0].State.Terminated.ExitCode != 143 {
+			t.Errorf("last status %+v", last)
 		}
 		r.after(2 * time.Second)
 		if r.cluster.get("stubborn") != nil {

@@ -125,6 +125,7 @@ type cluster struct {
 	writes    int
 	events    []string
 	down      bool
+	onDelete  func(p *corev1.Pod)
 }
 
 func (c *cluster) put(p *corev1.Pod) {
@@ -180,6 +181,9 @@ func (c *cluster) UpdateStatus(_ context.Context, p *corev1.Pod) (string, error)
 
 func (c *cluster) Delete(_ context.Context, p *corev1.Pod) error {
 	c.mu.Lock()
+	if c.onDelete != nil && c.pods[p.Name] != nil {
+		c.onDelete(c.pods[p.Name])
+	}
 	delete(c.pods, p.Name)
 	c.mu.Unlock()
 	c.manager.Remove(string(p.UID))

@@ -35,6 +35,8 @@ type observation struct {
 	// probed is what the probes found of a running container.
 	probed func(c *corev1.Container, id string) (started, ready bool)
 	now    time.Time
+	// stopped says that the pod is being deleted and nothing of it runs any more.
+	stopped bool
 }
 
 // status says in Kubernetes' words how the pod is.
@@ -60,6 +62,9 @@ func (o observation) status() corev1.PodStatus {
 	s.InitContainerStatuses = o.containers(o.pod.Spec.InitContainers, s.InitContainerStatuses, latest, true)
 	s.ContainerStatuses = o.containers(o.pod.Spec.Containers, s.ContainerStatuses, latest, false)
 	s.Phase = phase(&o.pod.Spec, s)
+	if o.stopped {
+		s.Phase = outcome(s)
+	}
 	o.conditions(&s)
 	return s
 }
@@ -213,6 +218,18 @@ func phase(spec *corev1.PodSpec, s corev1.PodStatus) corev1.PodPhase {
 		return corev1.PodRunning
 	}
 	return corev1.PodPending
+}
+
+// outcome is the phase of a pod that was stopped for good.
+func outcome(s corev1.PodStatus) corev1.PodPhase {
+	for _, list := range [][]corev1.ContainerStatus{s.InitContainerStatuses, s.ContainerStatuses} {
+		for i := range list {
+			if t := list[i].State.Terminated; t == nil || t.ExitCode != 0 {
+				return corev1.PodFailed
+			}
+		}
+	}
+	return corev1.PodSucceeded
 }
 
 func initCounts(spec *corev1.PodSpec, statuses []corev1.ContainerStatus) (pending, failed int) {

@@ -41,6 +41,7 @@ type worker struct {
 	told        map[string]string // the last back-off event of each container
 	initialized bool
 	killBegan   time.Time
+	stopped     bool
 	volumes     map[string]string
 	volumesAt   time.Time
 	failures    int
@@ -276,7 +277,7 @@ func (w *worker) observation(pod *corev1.Pod) observation {
 	return observation{
 		pod: pod, state: w.state, found: w.found, podIP: w.podIP, nodeIP: w.cfg.NodeIPs,
 		waits: w.waits, initialized: w.initialized, runtimeName: w.cfg.RuntimeName,
-		probed:  w.probed,
+		probed: w.probed, stopped: w.stopped,
 		message: func(c *corev1.Container, r runtime.Container) string { return w.terminationMessage(pod, c, r) },
 		now:     time.Now(),
 	}
