@@ -8,7 +8,8 @@ COMMIT     ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 STAMP      := github.com/musterhq/muster/internal/version
 LDFLAGS    := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Commit=$(COMMIT)
 GO_BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
-TOOL       := go tool -modfile=scripts/tools.mod
+# Tools have versions of their own, so they are built outside of the workspace.
+TOOL       := GOWORK=off go tool -modfile=scripts/tools.mod
 PACKAGES   := ./... ./proto/... ./sdk/... ./integration/...
 # Packages whose tests need root, containerd or the kernel; those with the build tag.
 ROOT_TESTS  = $(shell grep -rlE --include='*_test.go' '^//go:build root' agent cmd internal services sdk integration | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
@@ -58,8 +59,7 @@ bench: build images ## Measure the main job; prints a table, writes build/bench/
 
 lint: ## Vet, golangci-lint and buf lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'lint: gofmt these:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	$(TOOL) golangci-lint run $(PACKAGES)
-	$(TOOL) golangci-lint run --build-tags root $(ROOT_TESTS)
+	golangci=$$($(TOOL) -n golangci-lint); $$golangci run $(PACKAGES); $$golangci run --build-tags root $(ROOT_TESTS)
 	$(TOOL) buf lint
 
 proto: ## Generate Go from the protos

@@ -93,6 +93,9 @@ func (s *controlPlane) run(ctx context.Context) error {
 		if err := s.enter(ctx); err != nil {
 			return err
 		}
+		if err := s.formed(); err != nil {
+			return err
+		}
 		s.logger.Info("server is ready", "name", s.membership.Name, "kubernetes", provision.Address(s.config.AdvertiseAddress, provision.RESTPort))
 		return s.runRoles(ctx)
 	})
@@ -142,6 +145,16 @@ func (s *controlPlane) enter(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// formed notes that the cluster exists: were this server's log lost later, it
+// must not form a second cluster, but be brought up to date by the others.
+func (s *controlPlane) formed() error {
+	if !s.membership.Bootstrap {
+		return nil
+	}
+	s.membership.Bootstrap = false
+	return s.membership.Save(s.config.DataDir)
 }
 
 // addUntil asks the other servers to add this one, until one did or ctx ends.
