@@ -122,9 +122,10 @@ func (s *Server) Run(ctx context.Context) error {
 		{Listener: listener, Handler: s, ReadTimeout: 10 * time.Second, MaxTCPQueries: -1},
 	}
 	for _, server := range servers {
-		started := make(chan struct{})
+		started, ended := make(chan struct{}), make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
 		group.Go(func() error {
+			defer close(ended)
 			if err := server.ActivateAndServe(); err != nil && ctx.Err() == nil {
 				return fmt.Errorf("serve dns: %w", err)
 			}
@@ -132,10 +133,10 @@ func (s *Server) Run(ctx context.Context) error {
 		})
 		group.Go(func() error {
 			<-ctx.Done()
-			// A server that is not started cannot be shut down.
 			select {
-			case <-started:
-			case <-time.After(time.Second):
+			case <-started: // one that is not cannot be shut down
+			case <-ended:
+				return nil
 			}
 			// The deadline is for connections that are idle, not for answers.
 			stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)

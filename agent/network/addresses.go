@@ -59,12 +59,18 @@ func loadAddresses(stateDir string, cidr netip.Prefix) (*addresses, error) {
 	return a, nil
 }
 
-// allocate gives a pod its address: the one it has, or a free one.
+// allocate gives a pod its address: the one it has, or a free one. One from a
+// range that the node had before is of no use: nobody routes it here.
 func (a *addresses) allocate(pod string) (netip.Addr, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if addr, ok := a.byPod[pod]; ok {
-		return addr, nil
+		if a.cidr.Contains(addr) {
+			return addr, nil
+		}
+		if err := a.forget(pod, addr); err != nil {
+			return netip.Addr{}, err
+		}
 	}
 	addr, err := a.free()
 	if err != nil {
@@ -106,10 +112,14 @@ func (a *addresses) write(addr netip.Addr, pod string) error {
 func (a *addresses) release(pod string) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	addr, ok := a.byPod[pod]
-	if !ok {
-		return nil
+	if addr, ok := a.byPod[pod]; ok {
+		return a.forget(pod, addr)
 	}
+	return nil
+}
+
+// forget frees an address. The caller holds the lock.
+func (a *addresses) forget(pod string, addr netip.Addr) error {
 	if err := os.Remove(filepath.Join(a.dir, addr.String())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("release address %s: %w", addr, err)
 	}

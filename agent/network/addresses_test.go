@@ -58,3 +58,20 @@ func TestAddressesSurviveInterruptedWrites(t *testing.T) {
 		t.Errorf("loaded %v, want only the whole record", got)
 	}
 }
+
+func TestAddressesFollowTheRange(t *testing.T) {
+	dir := t.TempDir()
+	for _, cidr := range []string{"10.244.3.0/24", "10.244.7.0/24"} {
+		a, err := loadAddresses(dir, netip.MustParsePrefix(cidr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr, err := a.allocate("pod")
+		if err != nil || !a.cidr.Contains(addr) {
+			t.Errorf("gave %s, %v; want one of %s", addr, err, cidr)
+		}
+		if got := a.all(); len(got) != 1 || got["pod"] != addr {
+			t.Errorf("recorded %v", got)
+		}
+	}
+}

@@ -109,8 +109,8 @@ func (n *Network) configure(pod *netlink.Handle, device netlink.Link, addr netip
 			return fmt.Errorf("set up %s in the pod: %w", link.Attrs().Name, err)
 		}
 	}
-	if err := pod.AddrReplace(device, &netlink.Addr{IPNet: hostNet(netip.PrefixFrom(addr, 32))}); err != nil {
-		return fmt.Errorf("add address %s: %w", addr, err)
+	if err := setOnlyAddress(pod, device, netip.PrefixFrom(addr, 32)); err != nil {
+		return err
 	}
 	index, gateway := device.Attrs().Index, net.IP(n.gateway.AsSlice())
 	toGateway := &netlink.Route{LinkIndex: index, Scope: netlink.SCOPE_LINK, Dst: hostNet(netip.PrefixFrom(n.gateway, 32))}

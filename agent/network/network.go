@@ -190,7 +190,7 @@ func (n *Network) ensureBridge() error {
 			return fmt.Errorf("set hardware address: %w", err)
 		}
 	}
-	if err := setOnlyAddress(link, netip.PrefixFrom(n.gateway, n.cfg.PodCIDR.Bits())); err != nil {
+	if err := setOnlyAddress(&netlink.Handle{}, link, netip.PrefixFrom(n.gateway, n.cfg.PodCIDR.Bits())); err != nil {
 		return err
 	}
 	if err := sysctl.Set("net/ipv4/conf/" + n.cfg.Bridge + "/send_redirects=0"); err != nil {
@@ -208,11 +208,11 @@ func (n *Network) ensureBridge() error {
 }
 
 // setOnlyAddress gives a device one IPv4 address and takes the others away.
-func setOnlyAddress(link netlink.Link, want netip.Prefix) error {
-	if err := netlink.AddrReplace(link, &netlink.Addr{IPNet: hostNet(want)}); err != nil {
+func setOnlyAddress(in *netlink.Handle, link netlink.Link, want netip.Prefix) error {
+	if err := in.AddrReplace(link, &netlink.Addr{IPNet: hostNet(want)}); err != nil {
 		return fmt.Errorf("add address %s: %w", want, err)
 	}
-	present, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	present, err := in.AddrList(link, netlink.FAMILY_V4)
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}
@@ -220,7 +220,7 @@ func setOnlyAddress(link netlink.Link, want netip.Prefix) error {
 		if present[i].IPNet.String() == want.String() {
 			continue
 		}
-		if err := netlink.AddrDel(link, &present[i]); err != nil {
+		if err := in.AddrDel(link, &present[i]); err != nil {
 			return fmt.Errorf("delete address %s: %w", present[i].IPNet, err)
 		}
 	}

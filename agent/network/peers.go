@@ -43,7 +43,7 @@ func (n *Network) ensureVXLAN(underlay netlink.Link) error {
 	}
 	// Masquerade takes the address of the device a packet leaves by: the pod
 	// range's first one, which peers route back here.
-	if err := setOnlyAddress(link, netip.PrefixFrom(n.cfg.PodCIDR.Addr(), 32)); err != nil {
+	if err := setOnlyAddress(&netlink.Handle{}, link, netip.PrefixFrom(n.cfg.PodCIDR.Addr(), 32)); err != nil {
 		return err
 	}
 	return netlink.LinkSetUp(link)
