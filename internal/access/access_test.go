@@ -106,7 +106,7 @@ func dialAs(t *testing.T, user access.User) clusterv1.ClusterServiceClient {
 	lis := bufconn.Listen(1 << 16)
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(lis) }()
-	t.Cleanup(func() { srv.Stop(); <-served })
+	t.Cleanup(func() { srv.Stop(); _ = <-served })
 	conn, err := grpc.NewClient("passthrough:///test", grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return lis.DialContext(ctx) }))
 	if err != nil {

@@ -47,7 +47,12 @@ func start(t *testing.T, role gossip.Role, name, listen string, key []byte, seed
 	ctx, cancel := context.WithCancel(context.Background())
 	m := &member{pool: pool, stop: cancel, done: make(chan error, 1)}
 	go func() { m.done <- pool.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-m.done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-m.done; err != nil {
+			t.Error(err)
+		}
+	})
 	return m
 }
 

@@ -238,7 +238,7 @@ func (t Target) blob(ctx context.Context, repo string, digest v1.Hash, size int6
 	if err != nil {
 		return err
 	}
-	if response.StatusCode == http.StatusOK {
+	if response.status == http.StatusOK {
 		return nil
 	}
 	content, err := open()
@@ -251,7 +251,7 @@ func (t Target) blob(ctx context.Context, repo string, digest v1.Hash, size int6
 	if err != nil {
 		return err
 	}
-	return expect(response, http.StatusCreated)
+	return response.expect(http.StatusCreated)
 }
 
 func (t Target) manifest(ctx context.Context, repo string, image Image) error {
@@ -268,11 +268,24 @@ func (t Target) manifest(ctx context.Context, repo string, image Image) error {
 	if err != nil {
 		return err
 	}
-	return expect(response, http.StatusCreated)
+	return response.expect(http.StatusCreated)
 }
 
-// do sends a request and reads a short answer into memory.
-func (t Target) do(ctx context.Context, method, path string, body io.Reader, size int64, headers map[string]string) (*http.Response, error) {
+// answer is a response whose short body was read.
+type answer struct {
+	request string
+	status  int
+	body    string
+}
+
+func (a *answer) expect(status int) error {
+	if a.status == status {
+		return nil
+	}
+	return fmt.Errorf("%s: %d %s: %s", a.request, a.status, http.StatusText(a.status), strings.TrimSpace(a.body))
+}
+
+func (t Target) do(ctx context.Context, method, path string, body io.Reader, size int64, headers map[string]string) (*answer, error) {
 	request, err := http.NewRequestWithContext(ctx, method, t.URL+path, body)
 	if err != nil {
 		return nil, err
@@ -286,20 +299,11 @@ func (t Target) do(ctx context.Context, method, path string, body io.Reader, siz
 		return nil, err
 	}
 	defer response.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
+	content, err := io.ReadAll(io.LimitReader(response.Body, 64<<10))
 	if err != nil {
 		return nil, err
 	}
-	response.Body = io.NopCloser(bytes.NewReader(answer))
-	return response, nil
-}
-
-func expect(response *http.Response, status int) error {
-	if response.StatusCode == status {
-		return nil
-	}
-	answer, _ := io.ReadAll(response.Body)
-	return fmt.Errorf("%s %s: %s: %s", response.Request.Method, response.Request.URL.Path, response.Status, strings.TrimSpace(string(answer)))
+	return &answer{request: method + " " + request.URL.Path, status: response.StatusCode, body: string(content)}, nil
 }
 
 // Load pushes all images of an archive to all servers and tells what it does. A

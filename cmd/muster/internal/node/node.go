@@ -23,6 +23,7 @@ import (
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+	"github.com/musterhq/muster/sdk"
 )
 
 // joinTimeout is how long an agent tries to reach the servers of its token.
@@ -78,8 +79,16 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
+	client, err := sdk.Dial(sdk.Config{Servers: m.APIAddresses, TLS: pair.PeerTLS(pki.IsServer, "h2"), UserAgent: "muster-agent", ProbeInterval: -1})
+	if err != nil {
+		return err
+	}
+	defer client.Close()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
+	group.Go(func() error {
+		return join.KeepServers(ctx, config.Logger, config.DataDir, m, clusterv1.NewClusterServiceClient(client.Conn()), func([]string) {})
+	})
 	group.Go(func() error {
 		return join.KeepFresh(ctx, config.Logger, pair, join.Servers{Addresses: func() []string { return m.APIAddresses }, KeyPair: pair})
 	})

@@ -330,4 +330,3 @@ func TestWatchLiveness(t *testing.T) {
 		t.Error(err)
 	}
 }
-
