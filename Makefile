@@ -9,6 +9,9 @@ STAMP      := github.com/musterhq/muster/internal/version
 LDFLAGS    := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Commit=$(COMMIT)
 GO_BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 # Tools have versions of their own, so they are built outside of the workspace.
+# kubectl 1.N is module version 0.N.
+KUBERNETES  = $(shell sed -n 's|.*k8s.io/kubectl v0\(\S*\).*|v1\1|p' integration/go.mod)
+KUBECTL     = $(foreach m,component-base/version client-go/pkg/version,-X k8s.io/$m.gitVersion=$(KUBERNETES) -X k8s.io/$m.gitMajor=1 -X k8s.io/$m.gitMinor=$(word 2,$(subst ., ,$(KUBERNETES))))
 TOOL       := GOWORK=off go tool -modfile=scripts/tools.mod
 PACKAGES   := ./... ./proto/... ./sdk/... ./integration/...
 # Packages whose tests need root, containerd or the kernel; those with the build tag.
@@ -28,7 +31,7 @@ setup: ## Install the Debian packages that are missing, and nothing else
 build: ## Build bin/muster (static, version stamped) and bin/kubectl
 	@mkdir -p bin
 	$(GO_BUILD) -o bin/muster ./cmd/muster
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o bin/kubectl ./integration/kubectl
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w $(KUBECTL)' -o bin/kubectl ./integration/kubectl
 
 images: build ## Build the images of deploy/examples into build/images
 	@scripts/images

@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/musterhq/muster/integration/harness"
 )
 
 // writers keep creating ConfigMaps and remember what was acknowledged, and when.
@@ -151,7 +153,7 @@ func waitWrites(t *testing.T, w *writers, n int) {
 // leader returns the name of the server that leads.
 func leader(t *testing.T) string {
 	t.Helper()
-	out, err := cluster.Dev(t.Context(), "status")
+	out, err := harness.Run(t.Context(), "", harness.Muster(), "members", "--kubeconfig", cluster.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)
 	}

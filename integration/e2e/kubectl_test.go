@@ -25,7 +25,7 @@ type step struct {
 // steps of a life of the whoami example, in order.
 var steps = []step{
 	{args: "version", want: `Server Version`},
-	{args: "cluster-info", want: `is running at https://`},
+	{args: "cluster-info", want: `is running at \S*https://127\.0\.0\.1`},
 	{args: "api-resources", want: `deployments\s+deploy\s+apps/v1\s+true\s+Deployment`},
 	{args: "explain deployment.spec.replicas", want: `(?s)replicas.*Number of desired pods`},
 	{args: "get nodes -o wide", want: `(?s)node1\s+Ready.*node2\s+Ready`},

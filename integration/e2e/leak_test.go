@@ -54,7 +54,7 @@ func round(t *testing.T, namespace string) {
 	kubectl(t, "-n", namespace, "rollout", "status", "deployment/whoami-deployment", "--timeout=60s")
 	kubectl(t, "-n", namespace, "set", "env", "deployment/whoami-deployment", "ROUND="+namespace)
 	kubectl(t, "-n", namespace, "rollout", "status", "deployment/whoami-deployment", "--timeout=60s")
-	kubectl(t, "delete", "namespace", namespace, "--timeout=90s")
+	deleteNamespace(t, namespace)
 }
 
 // count counts what could leak: on the machine, in every containerd, in every

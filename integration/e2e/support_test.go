@@ -23,6 +23,20 @@ func kubectl(t *testing.T, args ...string) string {
 	return out
 }
 
+// deleteNamespace deletes a namespace and waits until it is gone. The example
+// pod's shell ignores SIGTERM, so it is not given its 30 seconds.
+func deleteNamespace(t *testing.T, namespace string) {
+	t.Helper()
+	for _, args := range [][]string{
+		{"-n", namespace, "delete", "pod", "myapp-pod", "--grace-period=1", "--ignore-not-found"},
+		{"delete", "namespace", namespace, "--timeout=90s"},
+	} {
+		if _, err := cluster.Kubectl(contextOf(t), harness.OwnKubectl(), "", args...); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // apply applies a manifest and returns what kubectl printed.
 func apply(t *testing.T, manifest string) (string, error) {
 	t.Helper()

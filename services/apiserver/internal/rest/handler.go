@@ -141,6 +141,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if done, err := h.serveDocuments(w, r); done {
 		return err
 	}
+	if done, err := serveNoCustomResources(w, r); done {
+		return err
+	}
 	return h.serveObjects(w, r)
 }
 
