@@ -17,6 +17,10 @@ PACKAGES   := ./... ./proto/... ./sdk/... ./integration/...
 # Packages whose tests need root, containerd or the kernel; those with the build tag.
 ROOT_TESTS  = $(shell grep -rlE --include='*_test.go' '^//go:build root' agent cmd internal services sdk integration | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
 export KUBECONFIG := $(DATA_DIR)/kubeconfig
+# Where make setup puts Go when the machine has none that is new enough.
+export PATH := $(CURDIR)/build/go/bin:$(PATH)
+# The version is stamped above; asking git as well fails in a clone of another user.
+export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build images up down check test-root test-vm test race bench lint proto check-generated debian-kubectl
@@ -25,7 +29,7 @@ help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: ## Install the Debian packages that are missing, and nothing else
+setup: ## Install the Debian packages and the Go that are missing, and nothing else
 	@scripts/setup
 
 build: ## Build bin/muster (static, version stamped) and bin/kubectl
