@@ -7,6 +7,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -53,6 +54,14 @@ func (c *conn) Close() error {
 		c.out.close(io.EOF, false)
 	}
 	return nil
+}
+
+// reset ends the connection without the rest of what was sent.
+func (c *conn) reset() {
+	if !c.dead.Load() {
+		c.out.close(syscall.ECONNRESET, true)
+	}
+	_ = c.Close()
 }
 
 func (c *conn) LocalAddr() net.Addr  { return c.laddr }

@@ -72,7 +72,7 @@ func (g *gossip) WriteTo(b []byte, to string) (time.Time, error) {
 	}
 	g.net.mu.Lock()
 	peer := g.net.gossips[to]
-	lost := g.net.cut[g.host] || g.net.cut[target]
+	lost := g.net.lost(g.host, target) || g.net.down[g.host] || g.net.down[target]
 	g.net.mu.Unlock()
 	if peer == nil || lost {
 		return now, nil

@@ -17,7 +17,8 @@ import (
 type Network struct {
 	mu        sync.Mutex
 	listeners map[string]*listener // by host:port
-	cut       map[string]bool      // by host
+	cut       map[string]bool      // by host: its cable is pulled
+	down      map[string]bool      // by host: its process was killed
 	conns     map[*conn]struct{}
 	gossips   map[string]*gossip // by host:port
 }
@@ -27,6 +28,7 @@ func New() *Network {
 	return &Network{
 		listeners: map[string]*listener{},
 		cut:       map[string]bool{},
+		down:      map[string]bool{},
 		conns:     map[*conn]struct{}{},
 		gossips:   map[string]*gossip{},
 	}
@@ -53,13 +55,18 @@ func (n *Network) DialFrom(ctx context.Context, host, address string) (net.Conn,
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
 	n.mu.Lock()
-	cut, l := n.cut[host] || n.cut[target], n.listeners[address]
+	down, lost, l := n.down[host], n.lost(host, target), n.listeners[address]
 	n.mu.Unlock()
-	if cut {
-		<-ctx.Done()
-		return nil, &net.OpError{Op: "dial", Net: "mem", Addr: addr(address), Err: ctx.Err()}
-	}
 	refused := &net.OpError{Op: "dial", Net: "mem", Addr: addr(address), Err: syscall.ECONNREFUSED}
+	if down {
+		refused.Err = syscall.ENETDOWN
+		return nil, refused
+	}
+	if lost {
+		<-ctx.Done()
+		refused.Err = ctx.Err()
+		return nil, refused
+	}
 	if l == nil {
 		return nil, refused
 	}
@@ -83,13 +90,16 @@ func (n *Network) Dialer(host string) func(context.Context, string) (net.Conn, e
 	}
 }
 
-// Cut pulls the host's cable.
+// lost says whether what one host sends to the other vanishes. The lock is held.
+func (n *Network) lost(from, to string) bool { return from != to && (n.cut[from] || n.cut[to]) }
+
+// Cut pulls the host's cable. It still reaches itself.
 func (n *Network) Cut(host string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.cut[host] = true
 	for c := range n.conns {
-		if c.local == host || c.remote == host {
+		if n.lost(c.local, c.remote) {
 			c.dead.Store(true)
 		}
 	}
@@ -102,10 +112,12 @@ func (n *Network) Heal(host string) {
 	delete(n.cut, host)
 }
 
-// Crash ends a host at once: its listeners vanish and its connections are
-// reset, as by a kill -9 on a machine that stays up.
+// Crash takes the network from a host's process, as kill -9 does: its ports are
+// closed, its connections reset, and nothing that it still does is heard of. Its
+// machine stays up: who dials it is refused, unless its cable is pulled too.
 func (n *Network) Crash(host string) {
 	n.mu.Lock()
+	n.down[host] = true
 	var ls []*listener
 	var cs []*conn
 	for a, l := range n.listeners {
@@ -114,7 +126,7 @@ func (n *Network) Crash(host string) {
 		}
 	}
 	for c := range n.conns {
-		if c.local == host || c.remote == host {
+		if c.local == host {
 			cs = append(cs, c)
 		}
 	}
@@ -123,8 +135,15 @@ func (n *Network) Crash(host string) {
 		_ = l.Close()
 	}
 	for _, c := range cs {
-		_ = c.Close()
+		c.reset()
 	}
+}
+
+// Boot lets the host's next process have the network.
+func (n *Network) Boot(host string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.down, host)
 }
 
 type addr string
