@@ -52,6 +52,7 @@ func fromGRPC(ctx context.Context, err error) error {
 		return err
 	case cause != nil:
 		return &callError{err: err, cause: cause}
+	//nolint:staticcheck // A closed client and a stopping server both answer Canceled; only this tells them apart.
 	case errors.Is(err, grpc.ErrClientConnClosing):
 		return err
 	}

@@ -164,7 +164,8 @@ func (m *Manager) Run(ctx context.Context) error {
 	group.Go(func() error { return m.watchRuntime(ctx) })
 	group.Go(func() error { return m.resync(ctx) })
 	err := group.Wait()
-	m.mu.Lock() // No worker is added after this.
+	m.mu.Lock()
+	m.ctx = nil // No worker is added after this.
 	m.mu.Unlock()
 	m.wg.Wait()
 	if errors.Is(err, context.Canceled) {

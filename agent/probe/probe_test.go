@@ -70,7 +70,7 @@ func TestOnce(t *testing.T) {
 	checks.SetServingStatus("down", healthv1.HealthCheckResponse_NOT_SERVING)
 	rpc := grpc.NewServer()
 	healthv1.RegisterHealthServer(rpc, checks)
-	go rpc.Serve(lis)
+	go func() { _ = rpc.Serve(lis) }()
 	defer rpc.Stop()
 	_, rpcPort := split(t, lis.Addr().String())
 	closed, down := closedPort(t), "down"

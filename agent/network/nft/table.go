@@ -89,14 +89,6 @@ func (t *Table) Apply(want Content) error {
 		t.have = nil
 		return fmt.Errorf("write table %s: %w", t.Name, err)
 	}
-	if t.have != nil {
-		// A chain that is not wanted any more stays and stays known; it is one of few.
-		for name, c := range t.have.Chains {
-			if _, ok := want.Chains[name]; !ok && t.have.Key == want.Key {
-				want.Chains[name] = c
-			}
-		}
-	}
 	// Nobody else's transaction came between if the generation grew by one.
 	if changed {
 		gen++
@@ -149,7 +141,20 @@ func (t *Table) update(want Content) (changed bool, err error) {
 			return false, err
 		}
 	}
-	return changed, t.conn.Flush()
+	return t.removeChains(t.have.Chains, want.Chains) || changed, t.conn.Flush()
+}
+
+// removeChains removes what is not wanted any more, after the elements that
+// went there.
+func (t *Table) removeChains(have, want map[string]Chain) (removed bool) {
+	for name, c := range have {
+		if _, ok := want[name]; !ok {
+			removed = true
+			c.Table = t.Table
+			t.conn.DelChain(c.Chain)
+		}
+	}
+	return removed
 }
 
 // addChains adds the chains that are not there: all of them before any rule,

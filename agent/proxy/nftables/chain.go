@@ -2,6 +2,7 @@ package nftables
 
 import (
 	"fmt"
+	"hash/fnv"
 	"net/netip"
 
 	"github.com/google/nftables/expr"
@@ -9,11 +10,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// counters is how many chains share the services with as many endpoints. Each
+// has a counter that deals out endpoints in turn. One for all would let two
+// services fall into step: a client that calls one and then the other would
+// meet the same endpoints always.
+const counters = 64
+
 // endpointChain chooses among a number of endpoints, or of slots of a service
-// with affinity. All services with that many share it.
+// with affinity. The services with that many and the same counter share it.
 type endpointChain struct {
 	choices        int
-	byClient       bool // by the client's address, else at random
+	counter        int  // of counters; 0 with byClient
+	byClient       bool // by the client's address, else in turn
 	nodePort       bool
 	preserveSource bool
 }
@@ -27,9 +35,16 @@ func (c endpointChain) name() string {
 		kind = "node"
 	}
 	if c.byClient {
-		kind += "-by-client"
+		return fmt.Sprintf("%s-by-client-%d", kind, c.choices)
 	}
-	return fmt.Sprintf("%s-%d", kind, c.choices)
+	return fmt.Sprintf("%s-%d-%d", kind, c.choices, c.counter)
+}
+
+// counterOf spreads services over the counters.
+func counterOf(front string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(front))
+	return int(h.Sum32() % counters)
 }
 
 // Registers: 0 the client; 1 to 3 what was asked for (address, protocol, port)
@@ -53,7 +68,7 @@ func (c endpointChain) rules(t *nft.Table, clusterCIDR netip.Prefix) [][]expr.An
 	if c.nodePort {
 		front[0] = &expr.Immediate{Register: regFront, Data: anyAddress.AsSlice()}
 	}
-	choice := []expr.Any{&expr.Numgen{Register: regChoice, Modulus: uint32(c.choices), Type: unix.NFT_NG_RANDOM}}
+	choice := []expr.Any{&expr.Numgen{Register: regChoice, Modulus: uint32(c.choices), Type: unix.NFT_NG_INCREMENTAL}}
 	if c.byClient {
 		choice = nft.Exprs(nft.SourceAddr(regClient), []expr.Any{&expr.Hash{SourceRegister: regClient, DestRegister: regChoice,
 			Length: 4, Modulus: uint32(c.choices), Seed: hashSeed, Type: expr.HashTypeJenkins}})

@@ -48,8 +48,12 @@ func (s *state) addService(service *proxy.Service) {
 	}
 	chain := endpointChain{choices: len(choices), byClient: service.Affinity > 0}
 	if service.ClusterIP.IsValid() && len(choices) > 0 {
+		front := frontKey(service.ClusterIP, service.Protocol, service.Port)
+		if !chain.byClient {
+			chain.counter = counterOf(front)
+		}
 		s.chains[chain.name()] = chain
-		s.sets[setServices][frontKey(service.ClusterIP, service.Protocol, service.Port)] = chain.name()
+		s.sets[setServices][front] = chain.name()
 		s.addChoices(service.ClusterIP, service.Protocol, service.Port, choices)
 	}
 	if service.NodePort == 0 {
@@ -61,6 +65,9 @@ func (s *state) addService(service *proxy.Service) {
 		return
 	}
 	chain.nodePort, chain.preserveSource = true, service.PreserveSource
+	if !chain.byClient {
+		chain.counter = counterOf(key)
+	}
 	s.chains[chain.name()] = chain
 	s.sets[setNodePorts][key] = chain.name()
 	s.addChoices(anyAddress, service.Protocol, service.NodePort, choices)

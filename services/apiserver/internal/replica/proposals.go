@@ -107,7 +107,7 @@ func (q *proposals) run(ctx context.Context) error {
 	var held *proposal // did not fit into the batch before
 	for {
 		first := held
-		if held = nil; first == nil {
+		if first == nil {
 			select {
 			case first = <-q.queue:
 			case <-ctx.Done():
