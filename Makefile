@@ -44,6 +44,7 @@ up: setup build images ## Start a cluster (3 servers, 2 nodes), run the examples
 	@scripts/up $(NAME) $(DATA_DIR)
 
 down: ## Remove that cluster and all of it
+	@[ -x bin/muster ] || $(MAKE) --no-print-directory build
 	@bin/muster dev down --name $(NAME) --data-dir $(DATA_DIR)
 
 check: ## Unit tests and clusters in virtual time; no root needed
