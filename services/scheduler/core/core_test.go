@@ -307,6 +307,55 @@ func TestRelations(t *testing.T) {
 	}
 }
 
+// likes prefers, or with a negative weight avoids, places where pods of w are.
+func likes(key string, weight int32) podOption {
+	return func(p *corev1.Pod) {
+		t := corev1.WeightedPodAffinityTerm{Weight: max(weight, -weight), PodAffinityTerm: corev1.PodAffinityTerm{TopologyKey: key,
+			LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "w"}}}}
+		p.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{}, PodAntiAffinity: &corev1.PodAntiAffinity{}}
+		if weight > 0 {
+			p.Spec.Affinity.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.WeightedPodAffinityTerm{t}
+		} else {
+			p.Spec.Affinity.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution = []corev1.WeightedPodAffinityTerm{t}
+		}
+	}
+}
+
+func ratherEven(p *corev1.Pod) {
+	even("zone", 1)(p)
+	p.Spec.TopologySpreadConstraints[0].WhenUnsatisfiable = corev1.ScheduleAnyway
+}
+
+// TestWishes has pods on a1; nodes a1 and a2 are in zone a, b1 in b, x in none.
+func TestWishes(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		pod    *core.Pod
+		there  []*core.Pod
+		scorer string
+		want   map[string]int64
+		first  string
+	}{
+		{"near by zone", pod("p", likes("zone", 5)), []*core.Pod{pod("q", app("w"))}, "PodAffinity", map[string]int64{"a1": 100, "a2": 100, "b1": 0, "x": 0}, "a2"},
+		{"near its own kind", pod("p", app("w"), likes("kubernetes.io/hostname", 5)), []*core.Pod{pod("q", app("w"))}, "PodAffinity", map[string]int64{"a1": 100, "a2": 0, "b1": 0, "x": 0}, "a1"},
+		{"far by zone", pod("p", likes("zone", -5)), []*core.Pod{pod("q", app("w"))}, "PodAffinity", map[string]int64{"a1": 0, "a2": 0, "b1": 100, "x": 100}, "b1"},
+		{"nobody there", pod("p", likes("zone", 5)), nil, "PodAffinity", map[string]int64{"a1": 0, "a2": 0, "b1": 0, "x": 0}, "a1"},
+		{"even by zone", pod("p", app("v"), ratherEven), []*core.Pod{pod("q", app("w"))}, "TopologySpread", map[string]int64{"a1": 0, "a2": 0, "b1": 100, "x": 0}, "b1"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			verdicts, res := core.NewPlacer().Explain(tc.pod, zoned(tc.there...))
+			for _, v := range verdicts {
+				if !v.Feasible || v.Scores[tc.scorer] != tc.want[v.Node] {
+					t.Errorf("%s: feasible %v, score %d, want %d", v.Node, v.Feasible, v.Scores[tc.scorer], tc.want[v.Node])
+				}
+			}
+			if res.Node.Name != tc.first {
+				t.Errorf("placed on %s, want %s", res.Node.Name, tc.first)
+			}
+		})
+	}
+}
+
 func TestMessage(t *testing.T) {
 	taint1 := taint("k", "v", corev1.TaintEffectNoSchedule)
 	for _, tc := range []struct {

@@ -28,7 +28,12 @@ type Placer struct {
 }
 
 // NewPlacer makes one.
-func NewPlacer() *Placer { return &Placer{filters: filters(), scorers: scorers()} }
+func NewPlacer() *Placer {
+	pl := &Placer{filters: filters(), scorers: scorers()}
+	// What the pod asks for outweighs the spreading that nobody asked for.
+	pl.scorers = append(pl.scorers, scorer{"PodAffinity", 4, pl.preferCompany}, scorer{"TopologySpread", 4, pl.preferEvenly})
+	return pl
+}
 
 // Place chooses among nodes, which are ordered by name. Equal scores go to the
 // node with fewer pods, then to the first by name, so that the same state always

@@ -38,8 +38,12 @@ type spreadRule struct {
 type relations struct {
 	affinity, anti []term
 	spread         []spreadRule
+	// What it would like, see wishes.go.
+	wishes []wish
+	evenly []term
 }
 
+// none says that nothing is demanded, whatever is wished for.
 func (r *relations) none() bool { return len(r.affinity)+len(r.anti)+len(r.spread) == 0 }
 
 // selector reads a label selector; one that does not parse selects nothing, so
@@ -95,17 +99,21 @@ func relationsOf(pod *corev1.Pod) relations {
 	if a := pod.Spec.Affinity; a != nil {
 		if a.PodAffinity != nil {
 			r.affinity = termsOf(pod, a.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+			r.wishes = append(r.wishes, wishesOf(pod, a.PodAffinity.PreferredDuringSchedulingIgnoredDuringExecution, 1)...)
 		}
 		if a.PodAntiAffinity != nil {
 			r.anti = termsOf(pod, a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+			r.wishes = append(r.wishes, wishesOf(pod, a.PodAntiAffinity.PreferredDuringSchedulingIgnoredDuringExecution, -1)...)
 		}
 	}
 	for _, c := range pod.Spec.TopologySpreadConstraints {
+		t := term{key: c.TopologyKey, selector: withOwn(pod, c.LabelSelector, c.MatchLabelKeys, nil),
+			namespaces: map[string]bool{pod.Namespace: true}}
 		if c.WhenUnsatisfiable != corev1.DoNotSchedule {
+			r.evenly = append(r.evenly, t)
 			continue
 		}
-		rule := spreadRule{maxSkew: int(c.MaxSkew), term: term{key: c.TopologyKey,
-			selector: withOwn(pod, c.LabelSelector, c.MatchLabelKeys, nil), namespaces: map[string]bool{pod.Namespace: true}}}
+		rule := spreadRule{maxSkew: int(c.MaxSkew), term: t}
 		if c.MinDomains != nil {
 			rule.minDomains = int(*c.MinDomains)
 		}
@@ -120,14 +128,16 @@ type surroundings struct {
 	affinity  []map[string]int // by term, then by place
 	anti      []map[string]int
 	spread    []map[string]int
+	wishes    []map[string]int
+	evenly    []map[string]int
 	least     []int              // by spread rule
 	forbidden map[[2]string]bool // places (label and value) that others keep the pod from
 	alone     bool               // no pod anywhere matches every affinity term
 }
 
-// look counts; nil when neither the pod nor another has demands.
+// look counts; nil when neither the pod nor another has demands or wishes.
 func look(p *Pod, nodes []*Node) *surroundings {
-	demands := !p.relations.none()
+	demands := !p.relations.none() || len(p.relations.wishes)+len(p.relations.evenly) > 0
 	for i := 0; !demands && i < len(nodes); i++ {
 		demands = nodes[i].anti > 0
 	}
@@ -135,7 +145,8 @@ func look(p *Pod, nodes []*Node) *surroundings {
 		return nil
 	}
 	s := &surroundings{pod: p, forbidden: map[[2]string]bool{}, alone: true,
-		affinity: counters(len(p.relations.affinity)), anti: counters(len(p.relations.anti)), spread: counters(len(p.relations.spread))}
+		affinity: counters(len(p.relations.affinity)), anti: counters(len(p.relations.anti)), spread: counters(len(p.relations.spread)),
+		wishes: counters(len(p.relations.wishes)), evenly: counters(len(p.relations.evenly))}
 	for _, n := range nodes {
 		s.count(n)
 	}
@@ -180,6 +191,14 @@ func (s *surroundings) count(n *Node) {
 		s.alone = s.alone && !all
 		for i, t := range r.anti {
 			tally(s.anti[i], t, n, other)
+		}
+		for i, w := range r.wishes {
+			tally(s.wishes[i], w.term, n, other)
+		}
+		for i, t := range r.evenly {
+			if other.Object.DeletionTimestamp == nil {
+				tally(s.evenly[i], t, n, other)
+			}
 		}
 		for i, rule := range r.spread {
 			if eligible && other.Object.DeletionTimestamp == nil {
