@@ -104,7 +104,11 @@ func (w *worker) act(ctx context.Context, pod *corev1.Pod, p plan) (again time.D
 	}
 	for _, s := range p.stop {
 		w.event(pod, corev1.EventTypeNormal, "Killing", "%s", s.message)
-		err = errors.Join(err, w.cfg.Runtime.Stop(ctx, w.uid, s.id, gracePeriod(pod)))
+		grace := s.grace
+		if grace == 0 {
+			grace = gracePeriod(pod)
+		}
+		err = errors.Join(err, w.cfg.Runtime.Stop(ctx, w.uid, s.id, grace))
 	}
 	for _, s := range p.start {
 		if ctx.Err() != nil {
@@ -311,7 +315,7 @@ func (w *worker) terminate(ctx context.Context, pod *corev1.Pod, gone bool) (don
 		if err := w.refresh(ctx); err != nil {
 			return false, err
 		}
-		w.initialized, w.stopped = decide(pod, w.state, w.patience).initialized, true
+		w.initialized, w.stopped = decide(pod, w.state, w.patience, w.up).initialized, true
 		w.publish(pod)
 		flushCtx, cancel := context.WithTimeout(ctx, flushTimeout)
 		err := w.status.flush(flushCtx)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/agent/runtime"
 )
@@ -15,8 +16,8 @@ import (
 type plan struct {
 	// stop lists containers to stop, with the event's message.
 	stop []stopping
-	// start lists containers in order; an init container is alone in it, but for
-	// sidecars before it.
+	// start lists containers in order; an init container that has not begun is
+	// alone in it.
 	start []starting
 	// waiting names the containers that a back-off keeps from starting.
 	waiting map[string]backingOff
@@ -32,6 +33,8 @@ type plan struct {
 
 type stopping struct {
 	id, name, message string
+	// grace is the pod's where it is 0.
+	grace time.Duration
 }
 
 type starting struct {
@@ -48,8 +51,11 @@ type backingOff struct {
 // patience says how long a container that ended at since has still to wait.
 type patience func(name string, since time.Time) (left, delay time.Duration)
 
+// started says whether a running container has passed its startup probe.
+type started func(c *corev1.Container, id string) bool
+
 // decide compares a pod that shall run with what is there. It is pure.
-func decide(pod *corev1.Pod, state runtime.Pod, wait patience) plan {
+func decide(pod *corev1.Pod, state runtime.Pod, wait patience, up started) plan {
 	p := plan{waiting: map[string]backingOff{}, initialized: true}
 	latest := latestOf(state.Containers)
 	p.remove = superseded(state.Containers, latest)
@@ -57,12 +63,12 @@ func decide(pod *corev1.Pod, state runtime.Pod, wait patience) plan {
 		p.finished = true
 		for _, c := range state.Containers {
 			if c.State == runtime.Running {
-				p.stop = append(p.stop, stopping{c.ID, c.Name, "Stopping container " + c.Name})
+				p.stop = append(p.stop, stopping{id: c.ID, name: c.Name, message: "Stopping container " + c.Name})
 			}
 		}
 		return p
 	}
-	if !p.decideInit(pod, latest, wait) {
+	if !p.decideInit(pod, latest, wait, up) {
 		return p
 	}
 	for i := range pod.Spec.Containers {
@@ -71,8 +77,9 @@ func decide(pod *corev1.Pod, state runtime.Pod, wait patience) plan {
 	return p
 }
 
-// decideInit walks the init containers in order; false while one is not done.
-func (p *plan) decideInit(pod *corev1.Pod, latest map[string]runtime.Container, wait patience) bool {
+// decideInit walks the init containers in order; false while one is not done. A
+// sidecar has done its part when it has started; later it runs beside the others.
+func (p *plan) decideInit(pod *corev1.Pod, latest map[string]runtime.Container, wait patience, up started) bool {
 	begun := false
 	for i := range pod.Spec.Containers {
 		_, ok := latest[pod.Spec.Containers[i].Name]
@@ -88,6 +95,12 @@ func (p *plan) decideInit(pod *corev1.Pod, latest map[string]runtime.Container, 
 				p.start = append(p.start, starting{container: c})
 			case l.State == runtime.Exited:
 				p.restart(c, l, wait)
+			case up(c, l.ID):
+				continue
+			}
+			if !begun {
+				p.initialized = false
+				return false
 			}
 		case begun:
 		case !ok:
@@ -117,8 +130,8 @@ func (p *plan) decideMain(pod *corev1.Pod, c *corev1.Container, latest map[strin
 			p.restart(c, l, wait)
 		}
 	case l.Hash != specHash(c):
-		p.stop = append(p.stop, stopping{l.ID, l.Name,
-			fmt.Sprintf("Container %s definition changed, will be restarted", c.Name)})
+		p.stop = append(p.stop, stopping{id: l.ID, name: l.Name,
+			message: fmt.Sprintf("Container %s definition changed, will be restarted", c.Name)})
 	}
 }
 
@@ -131,6 +144,14 @@ func (p *plan) restart(c *corev1.Container, l runtime.Container, wait patience) 
 		return
 	}
 	p.start = append(p.start, starting{container: c, attempt: l.Attempt + 1, since: l.FinishedAt})
+}
+
+// remaining is how long a pod may still be active; false when it has no deadline.
+func remaining(pod *corev1.Pod, since *metav1.Time, now time.Time) (time.Duration, bool) {
+	if pod.Spec.ActiveDeadlineSeconds == nil || since == nil {
+		return 0, false
+	}
+	return time.Duration(*pod.Spec.ActiveDeadlineSeconds)*time.Second - now.Sub(since.Time), true
 }
 
 // terminal says whether the pod has ended for good. A sidecar does not hold it up.

@@ -44,6 +44,7 @@ func TestDecide(t *testing.T) {
 		pod         *corev1.Pod
 		there       []runtime.Container
 		held        bool
+		starting    bool // nothing has passed its startup probe
 		start       []string // name and attempt
 		stop        []string
 		waiting     []string
@@ -66,7 +67,12 @@ func TestDecide(t *testing.T) {
 		"init failed for good":            {pod: podOf(never, []string{"i"}, []string{"a"}), there: []runtime.Container{one("i", 0, end, 1)}, initialized: true, finished: true},
 		"init done":                       {pod: podOf(always, []string{"i"}, []string{"a"}), there: []runtime.Container{one("i", 0, end, 0)}, start: []string{"a0"}, initialized: true},
 		"begun pods need no init":         {pod: podOf(always, []string{"i"}, []string{"a"}), there: []runtime.Container{one("a", 0, end, 1)}, start: []string{"a1"}, initialized: true},
-		"sidecar first, then the next":    {pod: podOf(always, []string{"side", "i"}, []string{"a"}), start: []string{"side0", "i0"}},
+		"sidecar first":                   {pod: podOf(always, []string{"side", "i"}, []string{"a"}), start: []string{"side0"}},
+		"sidecar has not started yet":     {pod: podOf(always, []string{"side", "i"}, []string{"a"}), there: []runtime.Container{one("side", 0, run, 0)}, starting: true},
+		"then the next":                   {pod: podOf(always, []string{"side", "i"}, []string{"a"}), there: []runtime.Container{one("side", 0, run, 0)}, start: []string{"i0"}},
+		"or the containers":               {pod: podOf(always, []string{"side"}, []string{"a"}), there: []runtime.Container{one("side", 0, run, 0)}, start: []string{"a0"}, initialized: true},
+		"sidecar died early":              {pod: podOf(always, []string{"side", "i"}, []string{"a"}), there: []runtime.Container{one("side", 0, end, 1)}, start: []string{"side1"}},
+		"sidecar that starts again":       {pod: podOf(always, []string{"side"}, []string{"a"}), there: []runtime.Container{one("side", 1, run, 0), one("a", 0, end, 1)}, starting: true, start: []string{"a1"}, initialized: true},
 		"dead sidecar beside the running": {pod: podOf(always, []string{"side"}, []string{"a"}), there: []runtime.Container{one("side", 0, end, 0), one("a", 0, run, 0)}, start: []string{"side1"}, initialized: true},
 		"sidecar stops when all is done":  {pod: podOf(never, []string{"side"}, []string{"a"}), there: []runtime.Container{one("side", 0, run, 0), one("a", 0, end, 0)}, stop: []string{"side"}, initialized: true, finished: true},
 		"only the last two are kept":      {pod: podOf(always, nil, []string{"a"}), there: []runtime.Container{one("a", 0, end, 1), one("a", 1, end, 1), one("a", 2, run, 0)}, remove: []string{"a0"}, initialized: true},
@@ -78,7 +84,7 @@ func TestDecide(t *testing.T) {
 					return 7 * time.Second, 10 * time.Second
 				}
 				return 0, 0
-			})
+			}, func(*corev1.Container, string) bool { return !tc.starting })
 			var start, stop, waits []string
 			for _, s := range p.start {
 				start = append(start, s.container.Name+string(rune('0'+s.attempt)))

@@ -277,6 +277,30 @@ func TestInitContainers(t *testing.T) {
 	})
 }
 
+func TestDeadline(t *testing.T) {
+	inBubble(t, busybox, func(t *testing.T, r *rig) {
+		p := simple("short", "serve")
+		seconds := int64(60)
+		p.Spec.ActiveDeadlineSeconds = &seconds
+		r.apply(p)
+		r.after(58 * time.Second)
+		if p := r.pod("short"); p.Status.Phase != corev1.PodRunning {
+			t.Fatalf("before its deadline: %+v", p.Status)
+		}
+		r.after(2 * time.Minute)
+		s := r.pod("short").Status
+		if s.Phase != corev1.PodFailed || s.Reason != "DeadlineExceeded" || s.Message != "Pod was active on the node longer than the specified deadline" {
+			t.Errorf("after its deadline: %s %s: %s", s.Phase, s.Reason, s.Message)
+		}
+		if s.ContainerStatuses[0].State.Terminated == nil {
+			t.Errorf("its container: %+v", s.ContainerStatuses[0].State)
+		}
+		if n := r.cluster.said("DeadlineExceeded: Pod was active on the node longer than the specified deadline"); n != 1 {
+			t.Errorf("said %d times: %q", n, r.cluster.events)
+		}
+	})
+}
+
 func TestDeletionLeavesNothing(t *testing.T) {
 	inBubble(t, busybox, func(t *testing.T, r *rig) {
 		r.apply(simple("stubborn", "ignore-term"))

@@ -73,8 +73,8 @@ func (w *worker) condemned() []stopping {
 		if !ok || r.State != runtime.Running || p.Condemned() == "" {
 			continue
 		}
-		out = append(out, stopping{r.ID, r.Name,
-			fmt.Sprintf("Container %s failed %s probe, will be restarted", r.Name, strings.ToLower(p.Condemned()))})
+		out = append(out, stopping{id: r.ID, name: r.Name, grace: p.Grace(),
+			message: fmt.Sprintf("Container %s failed %s probe, will be restarted", r.Name, strings.ToLower(p.Condemned()))})
 	}
 	return out
 }
@@ -85,6 +85,12 @@ func (w *worker) probed(c *corev1.Container, id string) (started, ready bool) {
 		return p.Started(), p.Ready()
 	}
 	return c.StartupProbe == nil, c.StartupProbe == nil && c.ReadinessProbe == nil
+}
+
+// up says whether a running container has started.
+func (w *worker) up(c *corev1.Container, id string) bool {
+	started, _ := w.probed(c, id)
+	return started
 }
 
 func specOf(pod *corev1.Pod, name string) *corev1.Container {

@@ -37,7 +37,15 @@ type observation struct {
 	now    time.Time
 	// stopped says that the pod is being deleted and nothing of it runs any more.
 	stopped bool
+	// expired says that the pod was active for longer than it may.
+	expired bool
 }
+
+// What a pod that was active for too long is told, as kubelet words it.
+const (
+	deadlineExceeded = "DeadlineExceeded"
+	deadlineMessage  = "Pod was active on the node longer than the specified deadline"
+)
 
 // status says in Kubernetes' words how the pod is.
 func (o observation) status() corev1.PodStatus {
@@ -64,6 +72,9 @@ func (o observation) status() corev1.PodStatus {
 	s.Phase = phase(&o.pod.Spec, s)
 	if o.stopped {
 		s.Phase = outcome(s)
+	}
+	if o.expired {
+		s.Phase, s.Reason, s.Message = corev1.PodFailed, deadlineExceeded, deadlineMessage
 	}
 	o.conditions(&s)
 	return s

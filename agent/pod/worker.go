@@ -11,6 +11,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/agent/runtime"
 )
@@ -42,6 +43,7 @@ type worker struct {
 	initialized bool
 	killBegan   time.Time
 	stopped     bool
+	expired     bool // active for longer than it may
 	volumes     map[string]string
 	volumesAt   time.Time
 	failures    int
@@ -192,9 +194,17 @@ func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration
 	if ended(pod.Status.Phase) {
 		return 0, w.finish(ctx, pod)
 	}
-	p := decide(pod, w.state, w.patience)
+	p := decide(pod, w.state, w.patience, w.up)
 	w.initialized = p.initialized
 	if p.finished {
+		return 0, w.finish(ctx, pod)
+	}
+	left, limited := remaining(pod, w.startTime(pod), time.Now())
+	if limited && left <= 0 {
+		if !w.expired {
+			w.event(pod, corev1.EventTypeNormal, deadlineExceeded, deadlineMessage)
+		}
+		w.expired = true
 		return 0, w.finish(ctx, pod)
 	}
 	w.noteBackOffs(pod, p)
@@ -215,7 +225,7 @@ func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration
 		return again, errors.Join(err, refreshErr)
 	}
 	w.syncProbes(pod)
-	next := decide(pod, w.state, w.patience)
+	next := decide(pod, w.state, w.patience, w.up)
 	w.initialized = next.initialized
 	w.publish(pod)
 	if len(p.start) > 0 || len(p.stop) > 0 {
@@ -224,7 +234,20 @@ func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration
 			w.poke()
 		}
 	}
-	return soonest(again, p.again, next.again, w.volumesDue(pod)), err
+	left, limited = remaining(pod, w.startTime(pod), time.Now())
+	if limited {
+		left = max(left, time.Millisecond)
+	}
+	return soonest(again, p.again, next.again, w.volumesDue(pod), left), err
+}
+
+// startTime is when the node took the pod on; what was written last may be newer
+// than what the cluster told last.
+func (w *worker) startTime(pod *corev1.Pod) *metav1.Time {
+	if last, ok := w.status.last(); ok && last.StartTime != nil {
+		return last.StartTime
+	}
+	return pod.Status.StartTime
 }
 
 // allWaiting says whether all that could be started failed just now.
@@ -277,7 +300,7 @@ func (w *worker) observation(pod *corev1.Pod) observation {
 	return observation{
 		pod: pod, state: w.state, found: w.found, podIP: w.podIP, nodeIP: w.cfg.NodeIPs,
 		waits: w.waits, initialized: w.initialized, runtimeName: w.cfg.RuntimeName,
-		probed: w.probed, stopped: w.stopped,
+		probed: w.probed, stopped: w.stopped, expired: w.expired,
 		message: func(c *corev1.Container, r runtime.Container) string { return w.terminationMessage(pod, c, r) },
 		now:     time.Now(),
 	}

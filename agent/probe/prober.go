@@ -65,6 +65,19 @@ func (p *Prober) Condemned() string {
 	return p.dead
 }
 
+// Grace is how long the condemned container may take to end; 0 for as long as
+// its pod says.
+func (p *Prober) Grace() time.Duration {
+	c := p.container.LivenessProbe
+	if p.Condemned() == Startup {
+		c = p.container.StartupProbe
+	}
+	if c == nil || c.TerminationGracePeriodSeconds == nil {
+		return 0
+	}
+	return time.Duration(*c.TerminationGracePeriodSeconds) * time.Second
+}
+
 // Run asks until ctx ends or the container is condemned.
 func (p *Prober) Run(ctx context.Context) {
 	if c := p.container.StartupProbe; c != nil && !p.Started() {
