@@ -21,11 +21,13 @@ func validateContainers(spec *corev1.PodSpec, volumes map[string]bool, path *fie
 	for i := range spec.Containers {
 		p := path.Child("containers").Index(i)
 		errs = append(errs, validateContainer(&spec.Containers[i], names, volumes, p)...)
+		errs = append(errs, validateBidirectional(&spec.Containers[i], p)...)
 		errs = append(errs, validateHostPorts(spec.Containers[i].Ports, spec.HostNetwork, hostPorts, p.Child("ports"))...)
 	}
 	for i := range spec.InitContainers {
 		p := path.Child("initContainers").Index(i)
 		errs = append(errs, validateContainer(&spec.InitContainers[i], names, volumes, p)...)
+		errs = append(errs, validateInit(&spec.InitContainers[i], p)...)
 		// Init containers run one after the other, so they may share a port.
 		errs = append(errs, validateHostPorts(spec.InitContainers[i].Ports, spec.HostNetwork, map[string]bool{}, p.Child("ports"))...)
 	}
@@ -49,7 +51,31 @@ func validateContainer(c *corev1.Container, names, volumes map[string]bool, path
 	errs = append(errs, validateEnvFrom(c.EnvFrom, path.Child("envFrom"))...)
 	errs = append(errs, validateVolumeMounts(c.VolumeMounts, volumes, path.Child("volumeMounts"))...)
 	errs = append(errs, validateResources(&c.Resources, path.Child("resources"))...)
+	errs = append(errs, validateProbes(c, path)...)
 	return append(errs, validateSecurityContext(c.SecurityContext, path.Child("securityContext"))...)
+}
+
+// validateInit checks what holds for init containers alone: only a sidecar runs
+// on, so only a sidecar can be probed.
+func validateInit(c *corev1.Container, path *field.Path) field.ErrorList {
+	if c.RestartPolicy != nil {
+		return oneOf(path.Child("restartPolicy"), *c.RestartPolicy, corev1.ContainerRestartPolicyAlways)
+	}
+	const only = "may not be set for init containers without restartPolicy=Always"
+	var errs field.ErrorList
+	if c.Lifecycle != nil {
+		errs = append(errs, field.Forbidden(path.Child("lifecycle"), only))
+	}
+	if c.LivenessProbe != nil {
+		errs = append(errs, field.Forbidden(path.Child("livenessProbe"), only))
+	}
+	if c.ReadinessProbe != nil {
+		errs = append(errs, field.Forbidden(path.Child("readinessProbe"), only))
+	}
+	if c.StartupProbe != nil {
+		errs = append(errs, field.Forbidden(path.Child("startupProbe"), only))
+	}
+	return errs
 }
 
 func validateContainerPorts(ports []corev1.ContainerPort, path *field.Path) field.ErrorList {
@@ -121,6 +147,40 @@ func validateVolumeMounts(mounts []corev1.VolumeMount, volumes map[string]bool, 
 			errs = append(errs, field.Invalid(p.Child("mountPath"), m.MountPath, "must be unique"))
 		}
 		paths[m.MountPath] = true
+		errs = append(errs, validateSubPath(&m, p)...)
+	}
+	return errs
+}
+
+// validateBidirectional: only a container that may mount can pass mounts on.
+func validateBidirectional(c *corev1.Container, path *field.Path) field.ErrorList {
+	if c.SecurityContext != nil && ptr.Deref(c.SecurityContext.Privileged, false) {
+		return nil
+	}
+	var errs field.ErrorList
+	for i, m := range c.VolumeMounts {
+		if m.MountPropagation != nil && *m.MountPropagation == corev1.MountPropagationBidirectional {
+			errs = append(errs, field.Forbidden(path.Child("volumeMounts").Index(i).Child("mountPropagation"),
+				"Bidirectional mount propagation is available only to privileged containers"))
+		}
+	}
+	return errs
+}
+
+func validateSubPath(m *corev1.VolumeMount, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, sub := range [][2]string{{"subPath", m.SubPath}, {"subPathExpr", m.SubPathExpr}} {
+		if strings.HasPrefix(sub[1], "/") {
+			errs = append(errs, field.Invalid(path.Child(sub[0]), sub[1], "must be a relative path"))
+		}
+		errs = append(errs, validateNoBacksteps(sub[1], path.Child(sub[0]))...)
+	}
+	if m.SubPath != "" && m.SubPathExpr != "" {
+		errs = append(errs, field.Invalid(path.Child("subPathExpr"), m.SubPathExpr, "subPathExpr and subPath are mutually exclusive"))
+	}
+	if m.MountPropagation != nil {
+		errs = append(errs, oneOf(path.Child("mountPropagation"), *m.MountPropagation,
+			corev1.MountPropagationBidirectional, corev1.MountPropagationHostToContainer, corev1.MountPropagationNone)...)
 	}
 	return errs
 }
@@ -167,6 +227,10 @@ func validateSecurityContext(sc *corev1.SecurityContext, path *field.Path) field
 		return nil
 	}
 	errs := validateIDs(sc.RunAsUser, sc.RunAsGroup, path)
+	errs = append(errs, validateSeccomp(sc.SeccompProfile, path.Child("seccompProfile"))...)
+	if sc.ProcMount != nil && *sc.ProcMount != corev1.DefaultProcMount {
+		errs = append(errs, field.Forbidden(path.Child("procMount"), notSupported))
+	}
 	if ptr.Deref(sc.AllowPrivilegeEscalation, true) {
 		return errs
 	}

@@ -52,7 +52,7 @@ func validateEnvSource(e corev1.EnvVar, path *field.Path) field.ErrorList {
 	sources := 0
 	if from.FieldRef != nil {
 		sources++
-		errs = append(errs, validateFieldRef(from.FieldRef, path.Child("fieldRef"))...)
+		errs = append(errs, validateFieldRef(from.FieldRef, envFieldPaths, path.Child("fieldRef"))...)
 	}
 	if from.ResourceFieldRef != nil {
 		sources++
@@ -80,7 +80,7 @@ func validateEnvSource(e corev1.EnvVar, path *field.Path) field.ErrorList {
 	return errs
 }
 
-func validateFieldRef(ref *corev1.ObjectFieldSelector, path *field.Path) field.ErrorList {
+func validateFieldRef(ref *corev1.ObjectFieldSelector, allowed []string, path *field.Path) field.ErrorList {
 	p := path.Child("fieldPath")
 	if ref.APIVersion == "" {
 		return field.ErrorList{field.Required(path.Child("apiVersion"), "")}
@@ -98,11 +98,12 @@ func validateFieldRef(ref *corev1.ObjectFieldSelector, path *field.Path) field.E
 		}
 		return field.ErrorList{field.Invalid(p, ref.FieldPath, fmt.Sprintf("%s does not support subscript", name))}
 	}
-	if slices.Contains(envFieldPaths, ref.FieldPath) {
+	if slices.Contains(allowed, ref.FieldPath) {
 		return nil
 	}
-	if known := []string{"metadata.labels", "metadata.annotations", "spec.restartPolicy", "spec.schedulerName", "status.phase"}; slices.Contains(known, ref.FieldPath) {
-		return field.ErrorList{field.NotSupported(p, ref.FieldPath, envFieldPaths)}
+	others := []string{"metadata.labels", "metadata.annotations", "spec.restartPolicy", "spec.schedulerName", "status.phase"}
+	if slices.Contains(others, ref.FieldPath) || slices.Contains(envFieldPaths, ref.FieldPath) {
+		return field.ErrorList{field.NotSupported(p, ref.FieldPath, allowed)}
 	}
 	return field.ErrorList{field.Invalid(p, ref.FieldPath, fmt.Sprintf("error converting fieldPath: field label not supported: %s", ref.FieldPath))}
 }

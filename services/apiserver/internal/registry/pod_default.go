@@ -89,8 +89,32 @@ func defaultContainer(c *corev1.Container) {
 			from.FieldRef.APIVersion = "v1"
 		}
 	}
+	for _, p := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
+		if p != nil {
+			defaultProbe(p)
+		}
+	}
 	roundQuantities(c.Resources.Limits)
 	roundQuantities(c.Resources.Requests)
+}
+
+func defaultProbe(p *corev1.Probe) {
+	for value, otherwise := range map[*int32]int32{
+		&p.TimeoutSeconds: 1, &p.PeriodSeconds: 10, &p.SuccessThreshold: 1, &p.FailureThreshold: 3,
+	} {
+		if *value == 0 {
+			*value = otherwise
+		}
+	}
+	if h := p.HTTPGet; h != nil && h.Path == "" {
+		h.Path = "/"
+	}
+	if h := p.HTTPGet; h != nil && h.Scheme == "" {
+		h.Scheme = corev1.URISchemeHTTP
+	}
+	if p.GRPC != nil && p.GRPC.Service == nil {
+		p.GRPC.Service = ptr.To("")
+	}
 }
 
 // imageTag returns the tag of an image reference: "latest" when it has neither
@@ -145,8 +169,28 @@ func defaultVolume(v *corev1.Volume) {
 	if v.Secret != nil {
 		mode(&v.Secret.DefaultMode)
 	}
+	if v.DownwardAPI != nil {
+		mode(&v.DownwardAPI.DefaultMode)
+		defaultDownward(v.DownwardAPI.Items)
+	}
+	if v.Projected != nil {
+		mode(&v.Projected.DefaultMode)
+		for _, s := range v.Projected.Sources {
+			if s.DownwardAPI != nil {
+				defaultDownward(s.DownwardAPI.Items)
+			}
+		}
+	}
 	if v.HostPath != nil && v.HostPath.Type == nil {
 		v.HostPath.Type = ptr.To(corev1.HostPathUnset)
+	}
+}
+
+func defaultDownward(items []corev1.DownwardAPIVolumeFile) {
+	for i := range items {
+		if ref := items[i].FieldRef; ref != nil && ref.APIVersion == "" {
+			ref.APIVersion = "v1"
+		}
 	}
 }
 

@@ -180,20 +180,39 @@ func TestPodValidation(t *testing.T) {
 		{"hostname", `{hostname: A_b, containers: [{name: a, image: a}]}`, `spec.hostname: Invalid value: "A_b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`},
 		{"privileged without escalation", `{containers: [{name: a, image: a, securityContext: {runAsUser: -1}}]}`, `spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive`},
 
-		{"probe", `{containers: [{name: a, image: a, readinessProbe: {exec: {command: [a]}}}]}`, "spec.containers[0].readinessProbe" + forbidden},
-		{"lifecycle", `{containers: [{name: a, image: a, lifecycle: {preStop: {exec: {command: [a]}}}}]}`, "spec.containers[0].lifecycle" + forbidden},
-		{"sidecar", `{initContainers: [{name: i, image: a, restartPolicy: Always}], containers: [{name: a, image: a}]}`, "spec.initContainers[0].restartPolicy" + forbidden},
+		{"exec probe", `{containers: [{name: a, image: a, readinessProbe: {exec: {command: [a]}}}]}`, "spec.containers[0].readinessProbe.exec" + forbidden},
+		{"probe without handler", `{containers: [{name: a, image: a, readinessProbe: {}}]}`, `spec.containers[0].readinessProbe: Required value: must specify a handler type`},
+		{"two handlers", `{containers: [{name: a, image: a, livenessProbe: {httpGet: {port: 80}, tcpSocket: {port: 80}}}]}`, `spec.containers[0].livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type`},
+		{"probe of port 0", `{containers: [{name: a, image: a, livenessProbe: {tcpSocket: {port: 0}}}]}`, `spec.containers[0].livenessProbe.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive`},
+		{"probe by scheme", `{containers: [{name: a, image: a, startupProbe: {httpGet: {port: http, scheme: FTP}}}]}`, `spec.containers[0].startupProbe.httpGet.scheme: Unsupported value: "FTP": supported values: "HTTP", "HTTPS"`},
+		{"liveness twice", `{containers: [{name: a, image: a, livenessProbe: {grpc: {port: 1}, successThreshold: 2}}]}`, `spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1`},
+		{"readiness does not kill", `{containers: [{name: a, image: a, readinessProbe: {grpc: {port: 1}, terminationGracePeriodSeconds: 2}}]}`, `spec.containers[0].readinessProbe.terminationGracePeriodSeconds: Invalid value: 2: must not be set for readinessProbes`},
+		{"probe period", `{containers: [{name: a, image: a, readinessProbe: {grpc: {port: 1}, periodSeconds: -2}}]}`, `spec.containers[0].readinessProbe.periodSeconds: Invalid value: -2: must be greater than or equal to 0`},
+		{"probe of init", `{initContainers: [{name: i, image: a, readinessProbe: {grpc: {port: 1}}}], containers: [{name: a, image: a}]}`, `spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always`},
+		{"lifecycle", `{containers: [{name: a, image: a, lifecycle: {preStop: {exec: {command: [a]}}}}]}`, "spec.containers[0].lifecycle.preStop" + forbidden},
+		{"stop signal", `{containers: [{name: a, image: a, lifecycle: {stopSignal: SIGUSR1}}]}`, "spec.containers[0].lifecycle.stopSignal: Forbidden: may not be set for containers with empty `spec.os.name`"},
+		{"sidecar policy", `{initContainers: [{name: i, image: a, restartPolicy: Never}], containers: [{name: a, image: a}]}`, `spec.initContainers[0].restartPolicy: Unsupported value: "Never": supported values: "Always"`},
+		{"restart of one", `{containers: [{name: a, image: a, restartPolicy: Always}]}`, "spec.containers[0].restartPolicy" + forbidden},
 		{"host port", `{containers: [{name: a, image: a, ports: [{containerPort: 80, hostPort: 80}]}]}`, "spec.containers[0].ports[0].hostPort" + forbidden},
 		{"host network", `{hostNetwork: true, containers: [{name: a, image: a, ports: [{containerPort: 80}]}]}`, ``},
-		{"subPath", `{volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v, subPath: s}]}]}`, "spec.containers[0].volumeMounts[0].subPath" + forbidden},
+		{"subPath", `{volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v, subPath: ../s}]}]}`, `spec.containers[0].volumeMounts[0].subPath: Invalid value: "../s": must not contain '..'`},
+		{"mounts passed on", `{volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v, mountPropagation: Bidirectional}]}]}`, `spec.containers[0].volumeMounts[0].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers`},
 		{"claim", `{volumes: [{name: v, persistentVolumeClaim: {claimName: c}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].persistentVolumeClaim" + forbidden},
-		{"downward API", `{volumes: [{name: v, downwardAPI: {items: [{path: p, fieldRef: {fieldPath: metadata.name}}]}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].downwardAPI" + forbidden},
-		{"affinity", `{affinity: {}, containers: [{name: a, image: a}]}`, "spec.affinity" + forbidden},
-		{"priority", `{priority: 0, containers: [{name: a, image: a}]}`, "spec.priority" + forbidden},
+		{"downward API", `{volumes: [{name: v, downwardAPI: {items: [{path: p, fieldRef: {fieldPath: status.podIP}}]}}], containers: [{name: a, image: a}]}`, `spec.volumes[0].downwardAPI.items[0].fieldRef.fieldPath: Unsupported value: "status.podIP": supported values: "metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"`},
+		{"token", `{volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].projected.sources[0].serviceAccountToken" + forbidden},
+		{"empty affinity", `{affinity: {}, containers: [{name: a, image: a}]}`, ``},
+		{"no terms", `{affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: []}}}, containers: [{name: a, image: a}]}`, `spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms: Required value: must have at least one node selector term`},
+		{"node operator", `{affinity: {nodeAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{weight: 0, preference: {matchExpressions: [{key: a, operator: In}]}}]}}, containers: [{name: a, image: a}]}`, "spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: Invalid value: 0: must be in the range 1-100\nspec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference.matchExpressions[0].values: Required value: must be specified when `operator` is 'In' or 'NotIn'"},
+		{"no place", `{affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{labelSelector: {matchLabels: {a: b}}}]}}, containers: [{name: a, image: a}]}`, `spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: Required value: can not be empty`},
+		{"some namespaces", `{affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: a, namespaceSelector: {matchLabels: {a: b}}}]}}, containers: [{name: a, image: a}]}`, "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaceSelector" + forbidden + ", but for {}"},
+		{"skew", `{topologySpreadConstraints: [{maxSkew: 0, topologyKey: a, whenUnsatisfiable: Never}], containers: [{name: a, image: a}]}`, "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero\nspec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: \"Never\": supported values: \"DoNotSchedule\", \"ScheduleAnyway\""},
+		{"deadline", `{activeDeadlineSeconds: 0, containers: [{name: a, image: a}]}`, `spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive`},
+		{"sysctl", `{securityContext: {sysctls: [{name: vm.swappiness, value: "1"}]}, containers: [{name: a, image: a}]}`, `spec.securityContext.sysctls[0].name: Forbidden: forbidden sysctl: "vm.swappiness" not allowlisted`},
+		{"seccomp", `{securityContext: {seccompProfile: {type: Localhost, localhostProfile: a}}, containers: [{name: a, image: a}]}`, "spec.securityContext.seccompProfile.localhostProfile" + forbidden + "\nspec.securityContext.seccompProfile.type" + forbidden},
+		{"priority", `{priority: 5, containers: [{name: a, image: a}]}`, "spec.priority" + forbidden},
 		{"owner of files", `{volumes: [{name: v, configMap: {name: c, defaultUser: 1}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].configMap.defaultUser" + forbidden},
-		{"size of a directory", `{volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].emptyDir.sizeLimit" + forbidden},
+		{"size of a directory", `{volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].emptyDir.sizeLimit" + forbidden + ", but for medium Memory"},
 		{"all that is honoured", everything, ""},
-		{"group of files", `{securityContext: {fsGroup: 1}, containers: [{name: a, image: a}]}`, "spec.securityContext.fsGroup" + forbidden},
 	}
 	k := kind(t, "pods")
 	for _, tt := range tests {
@@ -225,14 +244,37 @@ const everything = `
   serviceAccountName: sa
   automountServiceAccountToken: false
   imagePullSecrets: [{name: p}]
-  securityContext: {runAsUser: 1, runAsGroup: 1, runAsNonRoot: true, supplementalGroups: [2]}
+  priority: 0
+  preemptionPolicy: Never
+  activeDeadlineSeconds: 60
+  os: {name: linux}
+  setHostnameAsFQDN: true
+  hostPID: true
+  hostIPC: true
+  hostUsers: true
+  shareProcessNamespace: false
+  readinessGates: [{conditionType: example.com/gate}]
+  topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2, labelSelector: {matchLabels: {a: b}}, matchLabelKeys: [c], nodeAffinityPolicy: Honor, nodeTaintsPolicy: Ignore}]
+  affinity:
+    nodeAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: In, values: [b]}]}]}
+      preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, preference: {matchFields: [{key: metadata.name, operator: In, values: [n1]}]}}]
+    podAffinity:
+      requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: zone, labelSelector: {matchLabels: {a: b}}, namespaces: [default], matchLabelKeys: [c], mismatchLabelKeys: [d]}]
+    podAntiAffinity:
+      preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {a: b}}, namespaceSelector: {}}}]
+  securityContext:
+    {runAsUser: 1, runAsGroup: 1, runAsNonRoot: true, supplementalGroups: [2], supplementalGroupsPolicy: Merge, fsGroup: 3, fsGroupChangePolicy: Always, sysctls: [{name: net.ipv4.tcp_syncookies, value: "1"}], seccompProfile: {type: Unconfined}}
   volumes:
-  - {name: e, emptyDir: {medium: Memory}}
+  - {name: e, emptyDir: {medium: Memory, sizeLimit: 1Mi}}
+  - {name: d, downwardAPI: {defaultMode: 0o400, items: [{path: l, fieldRef: {fieldPath: metadata.labels}}, {path: m, mode: 0o400, resourceFieldRef: {containerName: a, resource: limits.memory, divisor: 1Mi}}]}}
+  - {name: p, projected: {defaultMode: 0o400, sources: [{configMap: {name: c, items: [{key: k, path: p}]}}, {secret: {name: s, optional: true}}, {downwardAPI: {items: [{path: name, fieldRef: {fieldPath: metadata.name}}]}}]}}
   - {name: c, configMap: {name: c, optional: true, defaultMode: 0o400, items: [{key: k, path: p, mode: 0o400}]}}
   - {name: s, secret: {secretName: s, optional: true, defaultMode: 0o400, items: [{key: k, path: p, mode: 0o400}]}}
   - {name: h, hostPath: {path: /etc, type: Directory}}
   initContainers:
   - {name: i, image: a}
+  - {name: side, image: a, restartPolicy: Always, startupProbe: {tcpSocket: {port: 1}}}
   containers:
   - name: a
     image: a
@@ -249,13 +291,19 @@ const everything = `
     envFrom: [{prefix: P_, configMapRef: {name: c, optional: true}}, {secretRef: {name: s, optional: true}}]
     ports: [{name: http, containerPort: 80, protocol: TCP}]
     resources: {limits: {cpu: 1, memory: 1Mi}, requests: {cpu: 1, memory: 1Mi}}
-    volumeMounts: [{name: e, mountPath: /e, readOnly: true}]
+    volumeMounts:
+    - {name: e, mountPath: /e, readOnly: true, subPath: s, mountPropagation: HostToContainer}
+    - {name: d, mountPath: /d, subPathExpr: "$(A)"}
+    readinessProbe: {httpGet: {path: /, port: http, host: h, scheme: HTTPS, httpHeaders: [{name: a, value: b}]}, initialDelaySeconds: 1, timeoutSeconds: 1, periodSeconds: 1, successThreshold: 2, failureThreshold: 1}
+    livenessProbe: {tcpSocket: {port: 80, host: h}, terminationGracePeriodSeconds: 1}
+    startupProbe: {grpc: {port: 80, service: s}}
+    lifecycle: {stopSignal: SIGUSR1}
     terminationMessagePath: /dev/log
     terminationMessagePolicy: FallbackToLogsOnError
     stdin: true
     stdinOnce: true
     tty: true
-    securityContext: {runAsUser: 1, runAsGroup: 1, runAsNonRoot: true, privileged: false, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {add: [NET_ADMIN], drop: [ALL]}}
+    securityContext: {runAsUser: 1, runAsGroup: 1, runAsNonRoot: true, privileged: false, readOnlyRootFilesystem: true, allowPrivilegeEscalation: false, capabilities: {add: [NET_ADMIN], drop: [ALL]}, seccompProfile: {type: RuntimeDefault}, procMount: Default}
 `
 
 func TestPodUpdate(t *testing.T) {
@@ -286,6 +334,49 @@ func TestPodUpdate(t *testing.T) {
 	want := "spec: Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)\n"
 	if len(errs) != 1 || !strings.HasPrefix(errs[0].Error(), want) {
 		t.Errorf("got %v, want it to begin with %s", errs, want)
+	}
+}
+
+func TestPodDeadlineIsOnlyShortened(t *testing.T) {
+	k := kind(t, "pods")
+	seconds := func(n int64) *corev1.Pod {
+		obj := prepare(k, decode(t, k, plainPod)).(*corev1.Pod)
+		if n > 0 {
+			obj.Spec.ActiveDeadlineSeconds = &n
+		}
+		return obj
+	}
+	wantErrors(t, validateChange(k, seconds(5), seconds(0)))
+	wantErrors(t, validateChange(k, seconds(4), seconds(5)))
+	wantErrors(t, validateChange(k, seconds(6), seconds(5)), "spec.activeDeadlineSeconds: Invalid value: 6: must be less than or equal to previous value")
+	wantErrors(t, validateChange(k, seconds(0), seconds(5)), "spec.activeDeadlineSeconds: Invalid value: null: must not update from a positive integer to nil value")
+}
+
+func TestProbeDefaults(t *testing.T) {
+	k := kind(t, "pods")
+	obj := prepare(k, decode(t, k, `{spec: {containers: [{name: a, image: a, readinessProbe: {httpGet: {port: 80}}, livenessProbe: {grpc: {port: 1}, periodSeconds: 2}}]}}`)).(*corev1.Pod)
+	got, err := yaml.Marshal([]*corev1.Probe{obj.Spec.Containers[0].ReadinessProbe, obj.Spec.Containers[0].LivenessProbe})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `- failureThreshold: 3
+  httpGet:
+    path: /
+    port: 80
+    scheme: HTTP
+  periodSeconds: 10
+  successThreshold: 1
+  timeoutSeconds: 1
+- failureThreshold: 3
+  grpc:
+    port: 1
+    service: ""
+  periodSeconds: 2
+  successThreshold: 1
+  timeoutSeconds: 1
+`
+	if string(got) != want {
+		t.Errorf("probes:\n%s\nwant:\n%s", got, want)
 	}
 }
 

@@ -30,6 +30,8 @@ func validatePodUpdate(obj, old *corev1.Pod) field.ErrorList {
 	}
 	errs := validateAddedTolerations(obj.Spec.Tolerations, old.Spec.Tolerations, path.Child("tolerations"))
 
+	errs = append(errs, validateDeadlineUpdate(obj.Spec.ActiveDeadlineSeconds, old.Spec.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"))...)
+
 	// With what may change put back, the rest must be equal.
 	rest := obj.Spec.DeepCopy()
 	for i := range rest.Containers {
@@ -39,6 +41,7 @@ func validatePodUpdate(obj, old *corev1.Pod) field.ErrorList {
 		rest.InitContainers[i].Image = old.Spec.InitContainers[i].Image
 	}
 	rest.Tolerations = old.Spec.Tolerations
+	rest.ActiveDeadlineSeconds = old.Spec.ActiveDeadlineSeconds
 	if ptr.Deref(old.Spec.TerminationGracePeriodSeconds, 0) < 0 && ptr.Deref(rest.TerminationGracePeriodSeconds, 0) == 1 {
 		rest.TerminationGracePeriodSeconds = old.Spec.TerminationGracePeriodSeconds
 	}
@@ -47,6 +50,19 @@ func validatePodUpdate(obj, old *corev1.Pod) field.ErrorList {
 			strings.Join(updatablePodFields, ","), diff.Diff(old.Spec, *rest))))
 	}
 	return errs
+}
+
+// validateDeadlineUpdate: a deadline may be set and shortened, nothing else.
+func validateDeadlineUpdate(now, old *int64, path *field.Path) field.ErrorList {
+	switch {
+	case old == nil:
+		return nil
+	case now == nil:
+		return field.ErrorList{field.Invalid(path, now, "must not update from a positive integer to nil value")}
+	case *now > *old:
+		return field.ErrorList{field.Invalid(path, *now, "must be less than or equal to previous value")}
+	}
+	return nil
 }
 
 func validateAddedTolerations(list, old []corev1.Toleration, path *field.Path) field.ErrorList {

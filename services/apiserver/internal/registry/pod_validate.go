@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"math"
+
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
@@ -31,8 +33,23 @@ func validatePodSpec(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	}
 	errs = append(errs, validateDNSConfig(spec, path.Child("dnsConfig"))...)
 	errs = append(errs, validatePodNames(spec, path)...)
+	errs = append(errs, validatePlacement(spec.Affinity, path.Child("affinity"))...)
+	errs = append(errs, validateSpread(spec.TopologySpreadConstraints, path.Child("topologySpreadConstraints"))...)
+	errs = append(errs, validateDeadline(spec.ActiveDeadlineSeconds, path.Child("activeDeadlineSeconds"))...)
+	for i, g := range spec.ReadinessGates {
+		p := path.Child("readinessGates").Index(i).Child("conditionType")
+		errs = append(errs, invalid(p, string(g.ConditionType), validation.IsQualifiedName(string(g.ConditionType)))...)
+	}
+	errs = append(errs, refusedPodValues(spec, path)...)
 	errs = append(errs, validateTolerations(spec.Tolerations, path.Child("tolerations"))...)
 	return append(errs, validateHostAliases(spec.HostAliases, path.Child("hostAliases"))...)
+}
+
+func validateDeadline(seconds *int64, path *field.Path) field.ErrorList {
+	if seconds == nil || (*seconds >= 1 && *seconds <= math.MaxInt32) {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(path, *seconds, validation.InclusiveRangeError(1, math.MaxInt32))}
 }
 
 // oneOf checks a field that must have one of some values.
@@ -80,6 +97,14 @@ func validatePodSecurity(sc *corev1.PodSecurityContext, path *field.Path) field.
 		return nil
 	}
 	errs := validateIDs(sc.RunAsUser, sc.RunAsGroup, path)
+	if sc.FSGroup != nil {
+		errs = append(errs, invalid(path.Child("fsGroup"), *sc.FSGroup, validation.IsValidGroupID(*sc.FSGroup))...)
+	}
+	if sc.FSGroupChangePolicy != nil {
+		errs = append(errs, oneOf(path.Child("fsGroupChangePolicy"), *sc.FSGroupChangePolicy,
+			corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
+	}
+	errs = append(errs, validateSeccomp(sc.SeccompProfile, path.Child("seccompProfile"))...)
 	for i, gid := range sc.SupplementalGroups {
 		errs = append(errs, invalid(path.Child("supplementalGroups").Index(i), gid, validation.IsValidGroupID(gid))...)
 	}

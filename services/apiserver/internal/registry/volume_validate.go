@@ -53,7 +53,7 @@ func validateVolumeSource(v *corev1.Volume, path *field.Path) field.ErrorList {
 		errs = append(errs, field.Required(path, "must specify a volume type"))
 	}
 	if v.EmptyDir != nil {
-		errs = append(errs, validateMedium(v.EmptyDir.Medium, path.Child("emptyDir", "medium"))...)
+		errs = append(errs, validateEmptyDir(v.EmptyDir, path.Child("emptyDir"))...)
 	}
 	if v.HostPath != nil {
 		errs = append(errs, validateHostPath(v.HostPath, path.Child("hostPath"))...)
@@ -61,17 +61,35 @@ func validateVolumeSource(v *corev1.Volume, path *field.Path) field.ErrorList {
 	if v.ConfigMap != nil {
 		errs = append(errs, validateProjection(v.ConfigMap.Name, "name", v.ConfigMap.DefaultMode, v.ConfigMap.Items, path.Child("configMap"))...)
 	}
+	if v.DownwardAPI != nil {
+		p := path.Child("downwardAPI")
+		errs = append(errs, validateMode(v.DownwardAPI.DefaultMode, p.Child("defaultMode"))...)
+		errs = append(errs, validateDownward(v.DownwardAPI.Items, p.Child("items"))...)
+	}
+	if v.Projected != nil {
+		errs = append(errs, validateProjected(v.Projected, path.Child("projected"))...)
+	}
 	if v.Secret != nil {
 		errs = append(errs, validateProjection(v.Secret.SecretName, "secretName", v.Secret.DefaultMode, v.Secret.Items, path.Child("secret"))...)
 	}
 	return errs
 }
 
-func validateMedium(m corev1.StorageMedium, path *field.Path) field.ErrorList {
-	if m == corev1.StorageMediumDefault || m == corev1.StorageMediumMemory {
-		return nil
+// validateEmptyDir takes a bound only where the kernel keeps it: a directory on
+// the node's disk has none.
+func validateEmptyDir(e *corev1.EmptyDirVolumeSource, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	if e.Medium != corev1.StorageMediumDefault && e.Medium != corev1.StorageMediumMemory {
+		errs = append(errs, field.Forbidden(path.Child("medium"), notSupported))
 	}
-	return field.ErrorList{field.Forbidden(path, notSupported)}
+	switch {
+	case e.SizeLimit == nil:
+	case e.SizeLimit.Sign() < 0:
+		errs = append(errs, field.Forbidden(path.Child("sizeLimit"), "SizeLimit field must be a valid resource quantity"))
+	case e.Medium != corev1.StorageMediumMemory && e.SizeLimit.Sign() > 0:
+		errs = append(errs, field.Forbidden(path.Child("sizeLimit"), notSupported+", but for medium Memory"))
+	}
+	return errs
 }
 
 func validateHostPath(h *corev1.HostPathVolumeSource, path *field.Path) field.ErrorList {
@@ -109,17 +127,22 @@ func validateProjection(name, nameField string, mode *int32, items []corev1.KeyT
 			errs = append(errs, field.Required(p.Child("key"), ""))
 		}
 		errs = append(errs, validateMode(item.Mode, p.Child("mode"))...)
-		switch {
-		case item.Path == "":
-			errs = append(errs, field.Required(p.Child("path"), ""))
-		case strings.HasPrefix(item.Path, "/"):
-			errs = append(errs, field.Invalid(p.Child("path"), item.Path, "must be a relative path"))
-		default:
-			errs = append(errs, validateNoBacksteps(item.Path, p.Child("path"))...)
-			if strings.HasPrefix(item.Path, "..") && !strings.HasPrefix(item.Path, "../") {
-				errs = append(errs, field.Invalid(p.Child("path"), item.Path, "must not start with '..'"))
-			}
-		}
+		errs = append(errs, validateFilePath(item.Path, p.Child("path"))...)
+	}
+	return errs
+}
+
+// validateFilePath checks where in a volume a file is to be.
+func validateFilePath(name string, path *field.Path) field.ErrorList {
+	switch {
+	case name == "":
+		return field.ErrorList{field.Required(path, "")}
+	case strings.HasPrefix(name, "/"):
+		return field.ErrorList{field.Invalid(path, name, "must be a relative path")}
+	}
+	errs := validateNoBacksteps(name, path)
+	if strings.HasPrefix(name, "..") && !strings.HasPrefix(name, "../") {
+		errs = append(errs, field.Invalid(path, name, "must not start with '..'"))
 	}
 	return errs
 }
