@@ -22,6 +22,9 @@ directory. Pods run on while the agent is stopped.`,
 			if config.Logger, err = logs.logger(c); err != nil {
 				return err
 			}
+			if err := emptyToken(c, config.Join); err != nil {
+				return err
+			}
 			return node.Run(c.Context(), config)
 		},
 	}

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -25,11 +24,6 @@ const (
 	exitError = 1
 	exitUsage = 2
 )
-
-// usageError is a wrong command line, told from what went wrong later.
-type usageError struct{ error }
-
-func (e usageError) Unwrap() error { return e.error }
 
 // Main runs the command line and returns the exit code. A signal to end cancels
 // what runs; a second one ends it at once.
@@ -46,9 +40,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	_, _ = fmt.Fprintf(stderr, "muster: %v\n", err)
-	var usage usageError
-	// Cobra has no type for an unknown command.
-	if errors.As(err, &usage) || strings.HasPrefix(err.Error(), "unknown command") {
+	if usage := (usageError{}); errors.As(err, &usage) {
 		_, _ = fmt.Fprintf(stderr, "See `%s --help`.\n", command.CommandPath())
 		return exitUsage
 	}
@@ -73,7 +65,7 @@ A cluster of several machines:
 		SilenceErrors: true,
 		Version:       version.Version,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.SetFlagErrorFunc(unknownFlag)
 	root.AddGroup(&cobra.Group{ID: "run", Title: "Run a cluster:"}, &cobra.Group{ID: "use", Title: "Look after it:"})
 	for _, c := range []*cobra.Command{newInit(), newServer(), newAgent(), newDev()} {
 		c.GroupID = "run"
@@ -84,6 +76,7 @@ A cluster of several machines:
 		root.AddCommand(c)
 	}
 	root.AddCommand(newVersion(), newContainerLog())
+	refuseUnknown(root)
 	return root
 }
 
@@ -97,24 +90,6 @@ func newVersion() *cobra.Command {
 			return err
 		},
 	}
-}
-
-// noArgs, exactArgs and minArgs are cobra's checks as usage errors.
-func noArgs(c *cobra.Command, args []string) error { return asUsage(cobra.NoArgs(c, args)) }
-
-func exactArgs(n int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error { return asUsage(cobra.ExactArgs(n)(c, args)) }
-}
-
-func minArgs(n int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error { return asUsage(cobra.MinimumNArgs(n)(c, args)) }
-}
-
-func asUsage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usageError{err}
 }
 
 // logFlags are those of every long-running command.

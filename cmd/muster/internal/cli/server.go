@@ -23,6 +23,9 @@ others join it with a token and form a majority with it.`,
 			if config.Logger, err = logs.logger(c); err != nil {
 				return err
 			}
+			if err := emptyToken(c, config.Join); err != nil {
+				return err
+			}
 			return server.Run(c.Context(), config)
 		},
 	}
