@@ -3,8 +3,8 @@ package join
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"strings"
 	"time"
@@ -22,6 +22,8 @@ const (
 	// attemptTimeout bounds one server's answer, retryPause what lies between rounds.
 	attemptTimeout = 5 * time.Second
 	retryPause     = 500 * time.Millisecond
+	// sayAgain is how often one who waits is told why.
+	sayAgain = 10 * time.Second
 )
 
 // Dialer replaces the network, in tests.
@@ -35,6 +37,8 @@ type Request struct {
 	// Addresses the certificate shall be valid for.
 	Addresses []string
 	Dial      Dialer
+	// Logger is told why the servers did not answer yet; nil tells nobody.
+	Logger *slog.Logger
 }
 
 // Granted is what a member was given.
@@ -54,6 +58,7 @@ func Join(ctx context.Context, r Request) (*Granted, error) {
 		return nil, err
 	}
 	message := &clusterv1.JoinRequest{Secret: r.Token.Proof(), Role: r.Role, Name: r.Name, CsrDer: csr, Addresses: r.Addresses}
+	var said time.Time
 	for {
 		var last error
 		for _, address := range r.Token.Addresses {
@@ -61,18 +66,32 @@ func Join(ctx context.Context, r Request) (*Granted, error) {
 			if err == nil {
 				return granted(r, keyPEM, response)
 			}
+			if foreign(err) {
+				return nil, fmt.Errorf("join through %s: %w: make a token on a server of the cluster to join (`muster token create`), or correct the address", address, pki.ErrForeignCluster)
+			}
 			if refused(err) {
 				return nil, fmt.Errorf("join through %s: %s", address, status.Convert(err).Message())
 			}
-			last = fmt.Errorf("join through %s: %w", address, err)
+			if ctx.Err() == nil || last == nil {
+				last = err
+			}
+		}
+		if r.Logger != nil && ctx.Err() == nil && time.Since(said) >= sayAgain {
+			said = time.Now()
+			r.Logger.Warn("no server of the token answers yet, trying again", "servers", r.Token.Addresses, "error", status.Convert(last).Message())
 		}
 		select {
 		case <-ctx.Done():
-			return nil, errors.Join(last, ctx.Err())
+			return nil, fmt.Errorf("join: none of the token's servers answered (%s): check that they run and that this machine reaches their port: %s",
+				strings.Join(r.Token.Addresses, ", "), status.Convert(last).Message())
 		case <-time.After(retryPause):
 		}
 	}
 }
+
+// foreign says that the server is of another cluster than the token. gRPC keeps
+// of a failed handshake nothing but its text.
+func foreign(err error) bool { return strings.Contains(err.Error(), pki.ErrForeignCluster.Error()) }
 
 // refused says that asking again will not help.
 func refused(err error) bool {
@@ -80,8 +99,7 @@ func refused(err error) bool {
 	case codes.PermissionDenied, codes.InvalidArgument, codes.AlreadyExists, codes.Unimplemented, codes.Unauthenticated:
 		return true
 	}
-	// gRPC keeps of a failed handshake nothing but its text.
-	return strings.Contains(err.Error(), pki.ErrForeignCluster.Error())
+	return false
 }
 
 func ask(ctx context.Context, address string, r Request, message *clusterv1.JoinRequest) (*clusterv1.JoinResponse, error) {

@@ -62,10 +62,10 @@ func LoadMembership(dataDir string) (Membership, error) {
 	}
 	var m Membership
 	if err := json.Unmarshal(content, &m); err != nil {
-		return Membership{}, fmt.Errorf("load membership %s: %w", path, err)
+		return Membership{}, fmt.Errorf("load membership %s: %w: the file is damaged; restore it from a backup, or move the data directory away and join again", path, err)
 	}
 	if m.Name == "" || m.ClusterID == "" || len(m.GossipKey) == 0 {
-		return Membership{}, fmt.Errorf("load membership %s: incomplete; remove the data directory and join again", path)
+		return Membership{}, fmt.Errorf("load membership %s: incomplete; restore it from a backup, or move the data directory away and join again", path)
 	}
 	return m, nil
 }
@@ -77,6 +77,24 @@ func IsMember(dataDir string) (bool, error) {
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// CheckCluster returns an error when a token is for another cluster than the one
+// that the member belongs to, and so cannot have been meant for it.
+func CheckCluster(dataDir, text string) error {
+	token, err := ParseToken(text)
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(PKIDir(dataDir), "ca.crt")
+	caPEM, err := os.ReadFile(path)
+	if err != nil {
+		return fmt.Errorf("load CA: %w", err)
+	}
+	if err := pki.CheckPin(caPEM, token.Pin); err != nil {
+		return fmt.Errorf("%s belongs to a member of another cluster than the token's (%w): start without --join, or choose another --data-dir", dataDir, err)
+	}
+	return nil
 }
 
 // LoadPair reads the certificate of the given name from the member's pki directory.

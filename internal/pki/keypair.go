@@ -119,6 +119,27 @@ func (k *KeyPair) Replace(certPEM, keyPEM []byte) error {
 	return k.write(certPEM, keyPEM)
 }
 
+// Reissue renews the pair with the authority itself, which only servers hold, and
+// returns when the new certificate expires. Identity and addresses stay.
+func (k *KeyPair) Reissue(authority *CA) (time.Time, error) {
+	old := k.Leaf()
+	addresses := append([]string(nil), old.DNSNames...)
+	for _, ip := range old.IPAddresses {
+		addresses = append(addresses, ip.String())
+	}
+	certPEM, keyPEM, err := authority.Issue(IdentityOf(old), addresses, CertificateLife)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if err := k.Replace(certPEM, keyPEM); err != nil {
+		return time.Time{}, err
+	}
+	if leaf := k.Leaf(); time.Now().After(leaf.NotAfter) {
+		return time.Time{}, fmt.Errorf("the CA itself expired at %s", leaf.NotAfter.Format(time.RFC3339))
+	}
+	return k.Leaf().NotAfter, nil
+}
+
 // Leaf is the certificate in use.
 func (k *KeyPair) Leaf() *x509.Certificate { return k.current.Load().Leaf }
 

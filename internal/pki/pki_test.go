@@ -212,6 +212,35 @@ func TestKeyPairReplace(t *testing.T) {
 	}
 }
 
+func TestKeyPairReissue(t *testing.T) {
+	ca := newCA(t)
+	certPEM, keyPEM, err := ca.Issue(pki.ServerIdentity("s1"), []string{"10.0.0.1", "s1"}, -time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := pki.NewKeyPair(certPEM, keyPEM, ca.CertificatePEM())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pair.Verify(pair.Leaf()); err == nil {
+		t.Fatal("an expired certificate is valid")
+	}
+	if _, err := pair.Reissue(newCA(t)); err == nil {
+		t.Error("a foreign authority reissues")
+	}
+	expires, err := pair.Reissue(ca)
+	if err != nil || !expires.After(time.Now()) {
+		t.Fatalf("expires %v, %v", expires, err)
+	}
+	if err := pair.Verify(pair.Leaf()); err != nil {
+		t.Error(err)
+	}
+	leaf := pair.Leaf()
+	if pair.Identity().User != pki.ServerIdentity("s1").User || leaf.VerifyHostname("10.0.0.1") != nil || leaf.VerifyHostname("s1") != nil {
+		t.Errorf("identity or addresses changed: %v %v %v", pair.Identity(), leaf.IPAddresses, leaf.DNSNames)
+	}
+}
+
 func TestSignRequestIgnoresTheSubject(t *testing.T) {
 	ca := newCA(t)
 	_, csr, err := pki.NewRequest()

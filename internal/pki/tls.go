@@ -104,6 +104,9 @@ func CheckPin(caPEM []byte, pin string) error {
 	return nil
 }
 
+// Verify says whether a caller's certificate is the authority's and valid now.
+func (k *KeyPair) Verify(leaf *x509.Certificate) error { return verify(leaf, k.pool) }
+
 func verify(leaf *x509.Certificate, roots *x509.CertPool) error {
 	_, err := leaf.Verify(x509.VerifyOptions{
 		Roots:     roots,

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"syscall"
 
 	"github.com/hashicorp/memberlist"
 
@@ -98,6 +99,9 @@ func (c *Config) listen() error {
 		lis, err := net.Listen("tcp", fmt.Sprintf(":%d", l.port))
 		if err != nil {
 			c.closeListeners()
+			if errors.Is(err, syscall.EADDRINUSE) {
+				err = fmt.Errorf("%w: is a server running here already? `ss -ltnp sport = :%d` shows who uses the port", err, l.port)
+			}
 			return fmt.Errorf("new apiserver: %w", err)
 		}
 		*l.listener = lis

@@ -32,6 +32,13 @@ func TestMistakes(t *testing.T) {
 		{[]string{"server", "--log-level", "chatty"}, 2, "choose debug, info"},
 		{[]string{"server", "--data-dir", "/none/x", "--advertise-address", "here"}, 1, "advertise address"},
 		{[]string{"no-such-command"}, 2, "unknown command"},
+		{[]string{"sever"}, 2, "did you mean `muster server`?"},
+		{[]string{"dev", "upp"}, 2, "did you mean `muster dev up`?"},
+		{[]string{"token", "list"}, 2, `unknown command "list" for "muster token"`},
+		{[]string{"server", "--jion", "x"}, 2, "did you mean `--join`?"},
+		{[]string{"agent", "--nodeip=1"}, 2, "unknown flag: --nodeip; did you mean `--node-ip`?"},
+		{[]string{"server", "--join", ""}, 2, "the token is empty"},
+		{[]string{"init", "extra"}, 2, `muster init takes no arguments, got "extra"`},
 	}
 	for _, test := range tests {
 		code, _, errOut := run(test.args...)
@@ -72,6 +79,15 @@ func TestInit(t *testing.T) {
 	}
 	if code, _, errOut := run(args...); code != 1 || !strings.Contains(errOut, "holds a server's identity already") {
 		t.Errorf("a second time: %d %s", code, errOut)
+	}
+	// What is damaged is not to be replaced.
+	if err := os.Remove(filepath.Join(dir, "membership.json")); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{args, append([]string{"server"}, args[1:]...)} {
+		if code, _, errOut := run(args...); code != 1 || !strings.Contains(errOut, "membership.json is missing: restore that file") {
+			t.Errorf("without its membership: %d %s", code, errOut)
+		}
 	}
 	if after, _ := os.ReadFile(filepath.Join(dir, "pki", "ca.crt")); !bytes.Equal(before, after) {
 		t.Error("the CA was made anew")

@@ -62,10 +62,13 @@ func Run(ctx context.Context, config Config) error {
 	}
 	pair, err := join.LoadPair(config.DataDir, provision.NodePair)
 	if err != nil {
-		return err
+		return fmt.Errorf("%w: the node's identity is damaged; move %s away and join again with a new token", err, config.DataDir)
+	}
+	if got, want := pair.Identity().User, pki.NodeIdentity(m.Name).User; got != want {
+		return fmt.Errorf("the certificate in %s is %q's, not %q's: move %s away and join again with a new token", join.PKIDir(config.DataDir), got, want, config.DataDir)
 	}
 	if leaf := pair.Leaf(); time.Now().After(leaf.NotAfter) {
-		return fmt.Errorf("the node's certificate expired at %s: remove %s and join again with a new token", leaf.NotAfter.Format(time.RFC3339), config.DataDir)
+		return fmt.Errorf("the node's certificate expired at %s: move %s away and join again with a new token", leaf.NotAfter.Format(time.RFC3339), config.DataDir)
 	}
 	runtime, err := config.runtime(m, pair)
 	if err != nil {
@@ -135,6 +138,10 @@ func (c *Config) ensure(ctx context.Context) (join.Membership, error) {
 		if err := c.join(ctx); err != nil {
 			return join.Membership{}, err
 		}
+	} else if c.Join != "" {
+		if err := join.CheckCluster(c.DataDir, c.Join); err != nil {
+			return join.Membership{}, err
+		}
 	}
 	m, err := join.LoadMembership(c.DataDir)
 	if err == nil && m.Name != c.Name {
@@ -150,7 +157,7 @@ func (c *Config) join(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
-	granted, err := join.Join(ctx, join.Request{Token: token, Role: clusterv1.CertificateRole_CERTIFICATE_ROLE_NODE, Name: c.Name})
+	granted, err := join.Join(ctx, join.Request{Token: token, Role: clusterv1.CertificateRole_CERTIFICATE_ROLE_NODE, Name: c.Name, Logger: c.Logger})
 	if err != nil {
 		return err
 	}

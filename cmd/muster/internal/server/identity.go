@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/netip"
 	"os"
@@ -76,6 +77,9 @@ func (i *Identity) Init() error {
 	} else if member {
 		return fmt.Errorf("%s holds a server's identity already: start it with `muster server --data-dir %s`, or choose another directory", i.DataDir, i.DataDir)
 	}
+	if err := i.refuseRemains("raft", "pki/ca.key"); err != nil {
+		return err
+	}
 	cluster, err := provision.NewCluster(i.ClusterName)
 	if err != nil {
 		return err
@@ -87,6 +91,17 @@ func (i *Identity) Init() error {
 	return cluster.WriteServer(provision.Server{DataDir: i.DataDir, Name: i.Name, Addresses: servers, Bootstrap: true, Servers: servers})
 }
 
+// refuseRemains keeps a new identity from taking the place of one that is only
+// damaged: without the old CA nobody would be let in any more.
+func (i *Identity) refuseRemains(names ...string) error {
+	for _, name := range names {
+		if _, err := os.Stat(filepath.Join(i.DataDir, name)); err == nil {
+			return fmt.Errorf("%s holds a server's %s, but its membership.json is missing: restore that file from a backup, or move the whole directory away to begin anew", i.DataDir, name)
+		}
+	}
+	return nil
+}
+
 // kubeconfigDir makes the directory and returns the file's path.
 func (i *Identity) kubeconfigDir() string {
 	_ = os.MkdirAll(i.DataDir, 0o700) // writing the file tells what is wrong
@@ -95,7 +110,7 @@ func (i *Identity) kubeconfigDir() string {
 
 // ensure makes the directory a server's: it is one already, or a token lets it
 // join, or it forms a new cluster.
-func (i *Identity) ensure(ctx context.Context, token string) (join.Membership, error) {
+func (i *Identity) ensure(ctx context.Context, logger *slog.Logger, token string) (join.Membership, error) {
 	if err := i.complete(); err != nil {
 		return join.Membership{}, err
 	}
@@ -104,9 +119,11 @@ func (i *Identity) ensure(ctx context.Context, token string) (join.Membership, e
 		return join.Membership{}, err
 	}
 	switch {
-	case member: // a token is of no use any more
+	case member && token != "":
+		err = join.CheckCluster(i.DataDir, token)
+	case member:
 	case token != "":
-		err = i.join(ctx, token)
+		err = i.join(ctx, logger, token)
 	default:
 		err = i.Init()
 	}
@@ -120,16 +137,19 @@ func (i *Identity) ensure(ctx context.Context, token string) (join.Membership, e
 	return m, err
 }
 
-func (i *Identity) join(ctx context.Context, text string) error {
+func (i *Identity) join(ctx context.Context, logger *slog.Logger, text string) error {
 	token, err := join.ParseToken(text)
 	if err != nil {
+		return err
+	}
+	if err := i.refuseRemains("raft"); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
 	defer cancel()
 	granted, err := join.Join(ctx, join.Request{
 		Token: token, Role: clusterv1.CertificateRole_CERTIFICATE_ROLE_SERVER, Name: i.Name,
-		Addresses: pki.ServerAddresses(provision.KubernetesServiceIP, i.Name, i.AdvertiseAddress),
+		Addresses: pki.ServerAddresses(provision.KubernetesServiceIP, i.Name, i.AdvertiseAddress), Logger: logger,
 	})
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -33,7 +34,7 @@ type Config struct {
 
 // Run runs the server until ctx ends.
 func Run(ctx context.Context, config Config) error {
-	m, err := config.ensure(ctx, config.Join)
+	m, err := config.ensure(ctx, config.Logger, config.Join)
 	if err != nil {
 		return err
 	}
@@ -56,24 +57,24 @@ type controlPlane struct {
 }
 
 func (s *controlPlane) load() error {
+	authority, err := pki.LoadCA(join.PKIDir(s.config.DataDir))
+	if err != nil {
+		return s.incomplete(err)
+	}
 	for name, pair := range map[string]**pki.KeyPair{
 		provision.ServerPair: &s.own, provision.SchedulerPair: &s.scheduler, provision.ControllerManagerPair: &s.manager,
 	} {
 		var err error
 		if *pair, err = join.LoadPair(s.config.DataDir, name); err != nil {
+			return s.incomplete(err)
+		}
+		if err := s.revive(*pair, authority); err != nil {
 			return err
 		}
-		if leaf := (*pair).Leaf(); time.Now().After(leaf.NotAfter) {
-			return fmt.Errorf("the %s certificate in %s expired at %s: join again with a new token and an empty data directory", name, join.PKIDir(s.config.DataDir), leaf.NotAfter.Format(time.RFC3339))
-		}
-	}
-	authority, err := pki.LoadCA(join.PKIDir(s.config.DataDir))
-	if err != nil {
-		return err
 	}
 	serviceAccountKey, err := provision.ServiceAccountKey(s.config.DataDir)
 	if err != nil {
-		return err
+		return s.incomplete(err)
 	}
 	s.apiserver, err = apiserver.New(apiserver.Config{
 		Name: s.membership.Name, DataDir: s.config.DataDir, AdvertiseAddress: s.config.AdvertiseAddress,
@@ -84,6 +85,31 @@ func (s *controlPlane) load() error {
 		Logger:       s.config.Logger,
 	})
 	return err
+}
+
+// revive renews a certificate that expired while the server was off. It holds
+// the authority itself; were the whole cluster off for that long, nobody else
+// could.
+func (s *controlPlane) revive(pair *pki.KeyPair, authority *pki.CA) error {
+	expired := pair.Leaf().NotAfter
+	if time.Now().Before(expired) {
+		return nil
+	}
+	renewed, err := pair.Reissue(authority)
+	if err != nil {
+		return fmt.Errorf("the certificate of %s expired at %s and cannot be renewed: %w", pair.Identity().User, expired.Format(time.RFC3339), err)
+	}
+	s.logger.Warn("certificate had expired and is renewed", "user", pair.Identity().User, "expired", expired, "expires", renewed)
+	return nil
+}
+
+// incomplete says what can be done when the server's identity cannot be read.
+func (s *controlPlane) incomplete(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: run the server as the user who owns %s", err, s.config.DataDir)
+	}
+	return fmt.Errorf("%w: the server's identity is damaged; restore %s from a backup, or copy what all servers share (ca.crt, ca.key, service-account.key) from another one",
+		err, join.PKIDir(s.config.DataDir))
 }
 
 func (s *controlPlane) run(ctx context.Context) error {
@@ -135,6 +161,10 @@ func (s *controlPlane) enter(ctx context.Context) error {
 		defer done()
 		return s.apiserver.WaitReady(ctx)
 	})
+	group.Go(func() error {
+		s.sayWaiting(ready)
+		return nil
+	})
 	if !s.membership.Bootstrap {
 		// A member that restarts is one already and soon ready: asking again is
 		// harmless, and right when it was stopped between joining and being added.
@@ -145,6 +175,21 @@ func (s *controlPlane) enter(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// sayWaiting tells whoever looks at the log why nothing happens, until ctx ends.
+func (s *controlPlane) sayWaiting(ctx context.Context) {
+	const patience = 5 * time.Second
+	ticker := time.NewTicker(patience)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.logger.Warn("not ready yet: waiting until a majority of the servers answers", "others", s.others(s.membership.APIAddresses))
+		}
+	}
 }
 
 // formed notes that the cluster exists: were this server's log lost later, it

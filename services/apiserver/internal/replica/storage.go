@@ -91,7 +91,7 @@ func acquire(path string) (*os.File, error) {
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = file.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("%w by another process: %s", ErrInUse, filepath.Dir(path))
+			return nil, fmt.Errorf("%w by another process: %s: is this server running already? `fuser %s` names the process", ErrInUse, filepath.Dir(path), path)
 		}
 		return nil, fmt.Errorf("lock data directory %s: %w", path, err)
 	}
