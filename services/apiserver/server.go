@@ -84,7 +84,7 @@ func (s *Server) wire() (err error) {
 		return err
 	}
 	s.tokens = auth.NewTokens(s.replica)
-	authn := auth.NewAuthenticator(s.tokens)
+	authn := auth.NewAuthenticator(s.tokens, s.config.KeyPair.Verify)
 	if err := s.wireCluster(); err != nil {
 		return err
 	}
@@ -138,7 +138,8 @@ func (s *Server) wireREST(authn *auth.Authenticator) error {
 		return err
 	}
 	s.rest = &http.Server{
-		Handler: handler, TLSConfig: s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2", "http/1.1"),
+		Handler:           handler, // The authenticator verifies the certificate.
+		TLSConfig:         s.config.KeyPair.ServerTLS(tls.RequestClientCert, "h2", "http/1.1"),
 		ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 	return nil

@@ -2,6 +2,8 @@ package auth_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"net/http/httptest"
 	"testing"
 	"testing/synctest"
@@ -10,15 +12,72 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 )
+
+func TestCertificates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair := func(name string, ca *pki.CA) *pki.KeyPair {
+			certPEM, keyPEM, err := ca.Issue(pki.Identity{User: name}, nil, time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := pki.NewKeyPair(certPEM, keyPEM, ca.CertificatePEM())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return out
+		}
+		ours, err := pki.NewCA("ours")
+		if err != nil {
+			t.Fatal(err)
+		}
+		theirs, err := pki.NewCA("ours") // the same name, another key
+		if err != nil {
+			t.Fatal(err)
+		}
+		tokens := auth.NewTokens(objectstest.NewReplica())
+		authn := auth.NewAuthenticator(tokens, pair("server", ours).Verify)
+		secret, err := tokens.Issue(t.Context(), access.User{Name: "ci"}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call := func(pair *pki.KeyPair, header string) string {
+			r := httptest.NewRequest("GET", "/api", nil)
+			r.Header.Set("Authorization", header)
+			r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{pair.Leaf()}}
+			user, err := authn.Authenticate(r)
+			if err != nil {
+				return "refused"
+			}
+			return user.Name
+		}
+		friend, stranger := pair("alice", ours), pair("alice", theirs)
+		for range 2 { // the second time from memory
+			if got := call(friend, ""); got != "alice" {
+				t.Errorf("own certificate: %s", got)
+			}
+			if got := call(stranger, ""); got != "refused" {
+				t.Errorf("foreign certificate: %s", got)
+			}
+		}
+		if got := call(stranger, "Bearer "+secret); got != "ci" {
+			t.Errorf("foreign certificate and a good token: %s", got)
+		}
+		time.Sleep(2 * time.Hour)
+		if got := call(friend, ""); got != "refused" {
+			t.Errorf("expired certificate: %s", got)
+		}
+	})
+}
 
 func TestTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		replica := objectstest.NewReplica()
 		tokens := auth.NewTokens(replica)
-		authn := auth.NewAuthenticator(tokens)
+		authn := auth.NewAuthenticator(tokens, nil)
 		secret, err := tokens.Issue(t.Context(), access.User{Name: "ci", Groups: []string{"builders"}}, time.Hour)
 		if err != nil {
 			t.Fatal(err)

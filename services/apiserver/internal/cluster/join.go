@@ -3,6 +3,7 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
@@ -11,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/gossip"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
@@ -57,6 +59,10 @@ func (s *Service) grant(r *clusterv1.JoinRequest) (pki.Identity, []string, error
 		if len(r.GetAddresses()) > 0 {
 			return pki.Identity{}, nil, status.Error(codes.InvalidArgument, "a node's certificate holds no addresses")
 		}
+		if s.alive(r.GetName()) {
+			return pki.Identity{}, nil, status.Errorf(codes.AlreadyExists,
+				"node %q is in the cluster and alive: choose another --name, or stop its agent if this machine shall take its place", r.GetName())
+		}
 		return pki.NodeIdentity(r.GetName()), nil, nil
 	case clusterv1.CertificateRole_CERTIFICATE_ROLE_SERVER:
 		for _, m := range s.config.Members() {
@@ -68,6 +74,18 @@ func (s *Service) grant(r *clusterv1.JoinRequest) (pki.Identity, []string, error
 		return pki.ServerIdentity(r.GetName()), r.GetAddresses(), nil
 	}
 	return pki.Identity{}, nil, status.Error(codes.InvalidArgument, "role: a node or a server can join")
+}
+
+// alive says whether a node of this name gossips. A machine that lost its disk
+// may join under its old name; two at once would fight over one Node.
+func (s *Service) alive(node string) bool {
+	if s.pool == nil {
+		return false
+	}
+	members, _ := s.pool.Members()
+	return slices.ContainsFunc(members, func(m gossip.Member) bool {
+		return m.Role == gossip.Node && m.Name == node && m.State == gossip.Alive
+	})
 }
 
 // Renew implements ClusterService. Identity and addresses are those of the

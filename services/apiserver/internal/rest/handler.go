@@ -83,7 +83,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	sent := &tracked{ResponseWriter: w}
 	defer func() {
 		cause := recover()
-		if cause == nil || cause == http.ErrAbortHandler {
+		if err, ok := cause.(error); cause == nil || ok && errors.Is(err, http.ErrAbortHandler) {
 			return
 		}
 		h.logger.Error("panic while answering", "method", r.Method, "path", r.URL.Path, "panic", cause, "stack", string(debug.Stack()))
@@ -122,7 +122,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	}
 	user, err := h.authn.Authenticate(r)
 	if err != nil {
-		h.logger.Debug("request refused", "path", r.URL.Path, "cause", err)
+		h.logger.Info("request refused", "path", r.URL.Path, "from", r.RemoteAddr, "cause", err)
 		return apierrors.NewUnauthorized("Unauthorized")
 	}
 	r = r.WithContext(access.WithUser(r.Context(), user))
