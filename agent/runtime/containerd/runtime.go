@@ -15,6 +15,7 @@ import (
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/defaults"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
+	"github.com/containerd/errdefs"
 
 	"github.com/musterhq/muster/agent/runtime"
 )
@@ -92,6 +93,9 @@ func (r *Runtime) Close() error { return r.client.Close() }
 // Version asks containerd for its version.
 func (r *Runtime) Version(ctx context.Context) (string, error) {
 	v, err := r.client.Version(ctx)
+	if errdefs.IsUnavailable(err) || errors.Is(err, context.DeadlineExceeded) {
+		return "", fmt.Errorf("containerd does not answer at %s: is it running? (systemctl status containerd; --containerd names another socket): %w", r.cfg.Address, err)
+	}
 	if err != nil {
 		return "", fmt.Errorf("ask containerd's version: %w", err)
 	}

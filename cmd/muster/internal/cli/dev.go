@@ -101,8 +101,8 @@ func newDevFault(fault dev.Fault, short string) *cobra.Command {
 		Use:   string(fault) + " MEMBER",
 		Short: short,
 		Args:  exactArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
-			return dev.Do(flags.name, flags.dir, fault, args[0])
+		RunE: func(c *cobra.Command, args []string) error {
+			return dev.Do(c.Context(), flags.name, flags.dir, fault, args[0])
 		},
 	}
 	flags.add(c)

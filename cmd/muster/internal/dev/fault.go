@@ -1,6 +1,7 @@
 package dev
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +25,8 @@ const (
 )
 
 // Do does it to a member ("node1") or to one of its processes ("node1/agent").
-func Do(name, dir string, fault Fault, target string) error {
+// A start that ends at once is an error with the process's last words.
+func Do(ctx context.Context, name, dir string, fault Fault, target string) error {
 	c, unlock, err := Open(name, dir)
 	if err != nil {
 		return err
@@ -34,10 +36,17 @@ func Do(name, dir string, fault Fault, target string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.do(fault, m, process); err != nil {
+	err = c.do(fault, m, process)
+	if err == nil {
+		err = c.save()
+	}
+	if err == nil && fault == Start {
+		err = c.awaitStart(ctx, m, process)
+	}
+	if err != nil {
 		return fmt.Errorf("%s %s: %w", fault, target, err)
 	}
-	return c.save()
+	return nil
 }
 
 func (c *Cluster) do(fault Fault, m *Member, process string) error {
