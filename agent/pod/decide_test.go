@@ -44,7 +44,7 @@ func TestDecide(t *testing.T) {
 		pod         *corev1.Pod
 		there       []runtime.Container
 		held        bool
-		starting    bool // nothing has passed its startup probe
+		starting    bool     // nothing has passed its startup probe
 		start       []string // name and attempt
 		stop        []string
 		waiting     []string

@@ -59,8 +59,17 @@ func AuthorizeChange(r Request, old, obj metav1.Object) error {
 		if pod, ok := o.(*corev1.Pod); ok && pod != nil && pod.Spec.NodeName != node {
 			return forbidden(r, fmt.Sprintf("node %q can only act on pods with spec.nodeName set to itself", node))
 		}
+		if event, ok := o.(*corev1.Event); ok && event != nil && event.Source.Host != node {
+			return forbidden(r, fmt.Sprintf("node %q can only act on events with source.host set to itself", node))
+		}
 	}
-	if r.Verb == "create" && r.Resource.Resource != "events" && old == nil && obj != nil && slices.Contains(ownByName, r.Resource) && obj.GetName() != node {
+	if now, ok := obj.(*corev1.Node); ok && now != nil {
+		was, _ := old.(*corev1.Node)
+		if why := restrictedNode(was, now); why != "" {
+			return forbidden(r, fmt.Sprintf("node %q is not allowed to %s", node, why))
+		}
+	}
+	if r.Verb == "create" && old == nil && obj != nil && slices.Contains(ownByName, r.Resource) && obj.GetName() != node {
 		return forbidden(r, fmt.Sprintf("node %q is not allowed to create %q", node, obj.GetName()))
 	}
 	return nil

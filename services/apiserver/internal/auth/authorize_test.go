@@ -111,3 +111,66 @@ func TestNodeTouchesOnlyItsOwn(t *testing.T) {
 		t.Error("a node of another name was let through")
 	}
 }
+
+func TestNodeTouchesOnlyItsOwnEvents(t *testing.T) {
+	event := func(host string) *corev1.Event {
+		return &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "e"}, Source: corev1.EventSource{Host: host}}
+	}
+	request := auth.Request{User: node, Verb: "get", Resource: schema.GroupResource{Resource: "events"}, Namespace: "default", Name: "e"}
+	for _, verb := range []string{"get", "create", "update", "patch"} {
+		request.Verb = verb
+		if err := auth.Authorize(request, graph{}); err != nil {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+	if err := auth.AuthorizeChange(request, event("n1"), event("n1")); err != nil {
+		t.Errorf("own event: %v", err)
+	}
+	if err := auth.AuthorizeChange(request, event("n2"), nil); err == nil {
+		t.Error("another node's event was let through")
+	}
+	if err := auth.AuthorizeChange(request, event("n1"), event("n2")); err == nil {
+		t.Error("an event was given to another node")
+	}
+}
+
+func TestNodeRestriction(t *testing.T) {
+	labelled := func(taint string, labels ...string) *corev1.Node {
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{}}}
+		for _, l := range labels {
+			n.Labels[l] = "x"
+		}
+		if taint != "" {
+			n.Spec.Taints = []corev1.Taint{{Key: taint, Effect: corev1.TaintEffectNoSchedule}}
+		}
+		return n
+	}
+	const text = `nodes "n1" is forbidden: User "system:node:n1" cannot patch resource "nodes" in API group "" at the cluster scope: node "n1" is not allowed to `
+	for _, test := range []struct {
+		name     string
+		old, obj *corev1.Node
+		want     string // empty: allowed
+	}{
+		{"its own labels", labelled(""), labelled("", "kubernetes.io/hostname", "topology.kubernetes.io/zone", "node.kubernetes.io/x", "disk", "example.com/rack"), ""},
+		{"a role", labelled(""), labelled("", "node-role.kubernetes.io/control-plane"), text + "modify labels: node-role.kubernetes.io/control-plane"},
+		{"isolation taken away", labelled("", "node-restriction.kubernetes.io/team"), labelled(""), text + "modify labels: node-restriction.kubernetes.io/team"},
+		{"isolation kept", labelled("", "node-restriction.kubernetes.io/team"), labelled("", "node-restriction.kubernetes.io/team", "disk"), ""},
+		{"a taint taken away", labelled("dedicated"), labelled(""), text + "modify taints"},
+		{"a taint kept", labelled("dedicated"), labelled("dedicated", "disk"), ""},
+		{"a new node's taint", nil, labelled("dedicated"), ""},
+		{"a new node's role", nil, labelled("", "node-role.kubernetes.io/control-plane"), text + "set labels: node-role.kubernetes.io/control-plane"},
+	} {
+		request := auth.Request{User: node, Verb: "patch", Resource: schema.GroupResource{Resource: "nodes"}, Name: "n1"}
+		var old metav1.Object
+		if test.old != nil {
+			old = test.old
+		}
+		got := ""
+		if err := auth.AuthorizeChange(request, old, test.obj); err != nil {
+			got = err.Error()
+		}
+		if got != test.want {
+			t.Errorf("%s:\ngot  %s\nwant %s", test.name, got, test.want)
+		}
+	}
+}

@@ -54,7 +54,8 @@ var rules = map[accessv1.Role][]rule{
 		{verbs: []string{"update", "patch", "delete"}, resources: []string{"nodes", "nodes/status"}, scope: ownName},
 		{verbs: []string{"update", "patch"}, resources: []string{"pods/status"}},
 		{verbs: []string{"delete"}, resources: []string{"pods"}},
-		{verbs: []string{"create", "update", "patch"}, resources: []string{"events"}},
+		// Its own ones only: AuthorizeChange sees to it.
+		{verbs: []string{"get", "create", "update", "patch"}, resources: []string{"events"}},
 		{verbs: []string{"create"}, resources: []string{"leases.coordination.k8s.io"}, scope: inNamespace("kube-node-lease")},
 		{verbs: []string{"get", "update", "patch", "delete"}, resources: []string{"leases.coordination.k8s.io"}, scope: ownLease},
 	},
