@@ -202,6 +202,11 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 	if err := registrar.Register(ctx); err != nil {
 		return err
 	}
+	defer a.nodes.OnChange(func(old, new *corev1.Node) {
+		if new == nil && old.Name == a.cfg.NodeName {
+			registrar.Lost(a.freeRange(old.Spec.PodCIDR))
+		}
+	})()
 	group.Go(func() error { return registrar.Run(ctx) })
 	podCIDR, err := a.awaitPodCIDR(ctx)
 	if err != nil {

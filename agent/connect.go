@@ -48,6 +48,16 @@ func (a *Agent) awaitPodCIDR(ctx context.Context) (netip.Prefix, error) {
 	}
 }
 
+// freeRange is cidr unless another node has it.
+func (a *Agent) freeRange(cidr string) string {
+	for _, n := range a.nodes.List() {
+		if n.Name != a.cfg.NodeName && n.Spec.PodCIDR == cidr {
+			return ""
+		}
+	}
+	return cidr
+}
+
 // connect sets up the network and starts what follows the cluster's nodes,
 // services and endpoints. The node is ready once the first rules are applied.
 func (a *Agent) connect(ctx context.Context, group *errgroup.Group, podCIDR netip.Prefix) (pod.Network, error) {

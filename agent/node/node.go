@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,6 +46,11 @@ type Registrar struct {
 	cfg      Config
 	capacity corev1.ResourceList
 	since    map[corev1.NodeConditionType]metav1.Condition
+	uid      types.UID // of the Node
+	lost     chan struct{}
+
+	mu      sync.Mutex
+	podCIDR string
 }
 
 // New measures the machine.
@@ -53,7 +59,20 @@ func New(cfg Config) (*Registrar, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe node %s: %w", cfg.Name, err)
 	}
-	return &Registrar{cfg: cfg, capacity: c, since: map[corev1.NodeConditionType]metav1.Condition{}}, nil
+	return &Registrar{cfg: cfg, capacity: c, since: map[corev1.NodeConditionType]metav1.Condition{}, lost: make(chan struct{}, 1)}, nil
+}
+
+// Lost tells that somebody deleted the Node: Run registers it again. podCIDR is
+// the range that the node's pods have and that the new Node is to have; empty
+// when there is none, or another node has it by now. It does not block.
+func (r *Registrar) Lost(podCIDR string) {
+	r.mu.Lock()
+	r.podCIDR = podCIDR
+	r.mu.Unlock()
+	select {
+	case r.lost <- struct{}{}:
+	default:
+	}
 }
 
 // Capacity of this node, all of it allocatable.
@@ -77,7 +96,10 @@ func (r *Registrar) Register(ctx context.Context) error {
 }
 
 func (r *Registrar) register(ctx context.Context) error {
-	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: r.cfg.Name, Labels: r.labels()}}
+	r.mu.Lock()
+	podCIDR := r.podCIDR
+	r.mu.Unlock()
+	n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: r.cfg.Name, Labels: r.labels()}, Spec: corev1.NodeSpec{PodCIDR: podCIDR}}
 	stored, err := sdk.Create(ctx, r.cfg.Client, n)
 	if apierrors.IsAlreadyExists(err) {
 		stored, err = sdk.MergePatch[*corev1.Node](ctx, r.cfg.Client, "", r.cfg.Name, "", map[string]any{
@@ -87,6 +109,7 @@ func (r *Registrar) register(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.uid = stored.UID
 	status, err := r.status(ctx)
 	if err != nil {
 		return err
@@ -192,7 +215,8 @@ func (r *Registrar) patch(ctx context.Context, status corev1.NodeStatus) error {
 	return err
 }
 
-// Run writes the conditions when one changed, until ctx ends.
+// Run writes the conditions when one changed and renews the node's Lease, until
+// ctx ends. It registers the node again when the Node was lost.
 func (r *Registrar) Run(ctx context.Context) error {
 	written := map[corev1.NodeConditionType]metav1.ConditionStatus{}
 	for kind, c := range r.since {
@@ -200,10 +224,27 @@ func (r *Registrar) Run(ctx context.Context) error {
 	}
 	tick := time.NewTicker(measureInterval)
 	defer tick.Stop()
+	renewal := time.NewTimer(0)
+	defer renewal.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-r.lost:
+			r.cfg.Logger.Warn("the node was deleted while its agent runs; it is registered again")
+			if err := r.Register(ctx); err != nil {
+				return nil //nolint:nilerr // It tries until ctx ends.
+			}
+			renewal.Reset(0)
+			continue
+		case <-renewal.C:
+			wait := renewInterval
+			if err := r.renew(ctx); err != nil {
+				r.cfg.Logger.Warn("keep lease", "error", err)
+				wait = measureInterval
+			}
+			renewal.Reset(wait)
+			continue
 		case <-tick.C:
 		}
 		conditions, err := r.conditions()
