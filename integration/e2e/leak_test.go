@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/musterhq/muster/integration/harness"
@@ -35,12 +38,13 @@ func TestNothingLeaksOverTwentyRounds(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("before %v, after %v", before, count(t))
 }
 
-// slack allows what breathes (a connection that is being replaced, a timer's
-// goroutine), far below one per round.
+// slack allows what breathes (a connection that is being replaced and its
+// goroutines), well below one per round.
 func slack(what string) int {
-	if strings.HasPrefix(what, "fds ") || strings.HasPrefix(what, "threads ") {
+	if strings.HasPrefix(what, "fds ") || strings.HasPrefix(what, "goroutines ") {
 		return rounds / 2
 	}
 	return 0
@@ -66,13 +70,8 @@ func count(t *testing.T) map[string]int {
 		t.Fatal(err)
 	}
 	n := foot.Count()
-	for _, p := range foot["processes"] {
-		pid, command, _ := strings.Cut(p, " ")
-		if !strings.Contains(command, cluster.Dir) && !strings.Contains(command, "dev") {
-			continue
-		}
-		n["fds "+p] = entries("/proc/" + pid + "/fd")
-		n["threads "+p] = entries("/proc/" + pid + "/task")
+	for _, process := range []string{"server1-server", "server2-server", "server3-server", "node1-agent", "node2-agent"} {
+		n["goroutines of "+process], n["fds of "+process] = vitals(t, process)
 	}
 	for _, node := range []string{"node1", "node2"} {
 		for what, command := range map[string]string{
@@ -96,10 +95,61 @@ func count(t *testing.T) map[string]int {
 	return n
 }
 
-func entries(dir string) int {
-	list, err := os.ReadDir(dir)
-	if err != nil {
-		return 0 // the process ended
+// vitals asks a process, by the signal that a person would use, and returns the
+// goroutines and file descriptors that its log then tells.
+func vitals(t *testing.T, process string) (goroutines, fds int) {
+	t.Helper()
+	log := filepath.Join(cluster.Dir, "logs", process+".log")
+	before := vitalsIn(t, log)
+	member, name, _ := strings.Cut(process, "-")
+	if err := syscall.Kill(pidOf(t, member, name), syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
 	}
-	return len(list)
+	if err := eventually(t, func() error {
+		now := vitalsIn(t, log)
+		if len(now) == len(before) {
+			return errorf("%s has not answered", process)
+		}
+		goroutines, fds = now[len(now)-1][0], now[len(now)-1][1]
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	return goroutines, fds
+}
+
+var vitalsLine = regexp.MustCompile(`msg=vitals.* goroutines=(\d+) fds=(\d+)`)
+
+func vitalsIn(t *testing.T, log string) (found [][2]int) {
+	t.Helper()
+	data, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range vitalsLine.FindAllStringSubmatch(string(data), -1) {
+		goroutines, _ := strconv.Atoi(m[1])
+		fds, _ := strconv.Atoi(m[2])
+		found = append(found, [2]int{goroutines, fds})
+	}
+	return found
+}
+
+// pidOf reads a process's id from dev status.
+func pidOf(t *testing.T, member, process string) int {
+	t.Helper()
+	out, err := cluster.Dev(t.Context(), "status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(out) {
+		if f := strings.Fields(line); len(f) > 3 && f[0] == member && f[2] == process {
+			pid, err := strconv.Atoi(f[3])
+			if err != nil {
+				t.Fatalf("%v in %q", err, line)
+			}
+			return pid
+		}
+	}
+	t.Fatalf("no %s of %s in\n%s", process, member, out)
+	return 0
 }
