@@ -46,7 +46,9 @@ func (s *Server) wireGRPC(authn *auth.Authenticator) error {
 	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard, grpc.ChainUnaryInterceptor(bounded))
 	apiv1.RegisterObjectServiceServer(s.grpc, rpc.New(s.objects))
 	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)
-	healthv1.RegisterHealthServer(s.grpc, health.NewServer())
+	s.health = health.NewServer()
+	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
+	healthv1.RegisterHealthServer(s.grpc, s.health)
 	reflection.Register(s.grpc)
 	return guard.CheckServer(s.grpc)
 }
@@ -75,8 +77,36 @@ func (s *Server) members() []cluster.RaftMember {
 	return out
 }
 
-// addresses returns where the servers that Raft counts as members answer REST,
-// as far as they are IPs.
+// How often the gRPC health is judged, and how long the judgement may take.
+const (
+	healthInterval = time.Second
+	healthTimeout  = 3 * time.Second
+)
+
+// reportHealth keeps the gRPC health as /readyz says it: not serving without a
+// quorum, and from the moment in which the doors begin to close.
+func (s *Server) reportHealth(ctx context.Context) error {
+	defer s.health.Shutdown()
+	tick := time.NewTicker(healthInterval)
+	defer tick.Stop()
+	for {
+		status := healthv1.HealthCheckResponse_SERVING
+		try, cancel := context.WithTimeout(ctx, healthTimeout)
+		if err := s.objects.Ready(try); err != nil {
+			status = healthv1.HealthCheckResponse_NOT_SERVING
+		}
+		cancel()
+		s.health.SetServingStatus("", status)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// addresses returns where the live ones of the servers that Raft counts as
+// members answer REST, as far as they are IPs.
 func (s *Server) addresses() []netip.AddrPort {
 	members := map[netip.Addr]bool{}
 	for _, m := range s.replica.Members() {
@@ -85,7 +115,7 @@ func (s *Server) addresses() []netip.AddrPort {
 		}
 	}
 	var out []netip.AddrPort
-	for _, text := range append(s.cluster.RESTAddresses(), s.config.advertised(s.config.RESTListener)) {
+	for _, text := range s.cluster.LiveRESTAddresses() {
 		// A loopback address leads every node to itself.
 		if a, err := netip.ParseAddrPort(text); err == nil && members[a.Addr()] && !a.Addr().IsLoopback() {
 			out = append(out, a)

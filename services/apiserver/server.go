@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
 
 	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/internal/serve"
@@ -40,6 +41,7 @@ type Server struct {
 	tokens  *auth.Tokens
 	rest    *http.Server
 	grpc    *grpc.Server
+	health  *health.Server
 	logger  *slog.Logger
 }
 
@@ -89,7 +91,7 @@ func (s *Server) wire() (err error) {
 		return err
 	}
 	s.keeper, err = bootstrap.New(bootstrap.Config{
-		Objects: s.objects, Name: s.config.Name, ServiceCIDR: s.config.ServiceCIDR, Addresses: s.addresses, Logger: s.config.Logger,
+		Objects: s.objects, Name: s.config.Name, ServiceCIDR: s.config.ServiceCIDR, Addresses: s.addresses, Leading: s.replica.IsLeader, Logger: s.config.Logger,
 	})
 	if err != nil {
 		return err
@@ -160,6 +162,7 @@ func (s *Server) Run(ctx context.Context) error {
 	doors.Go(func() error { return serve.GRPC(open, s.logger, s.config.GRPCListener, s.grpc) })
 	doors.Go(func() error { return s.cluster.Run(open) })
 	doors.Go(func() error { return s.keeper.Run(open) })
+	doors.Go(func() error { return s.reportHealth(open) })
 	doors.Go(func() error {
 		select {
 		case <-open.Done():

@@ -25,7 +25,7 @@ import (
 
 // How often the objects are looked after, and after an error.
 const (
-	interval = 10 * time.Second
+	interval = 2 * time.Second
 	retry    = 250 * time.Millisecond
 )
 
@@ -39,8 +39,9 @@ type Config struct {
 	// Addresses returns where the REST API is reached, of all live members. It
 	// does not block.
 	Addresses func() []netip.AddrPort
-	// Changed is sent to when Addresses may have changed; nil is never.
-	Changed <-chan struct{}
+	// Leading tells whether this server leads: what it knows of the others is
+	// written, so that two views never fight. Nil is always. It does not block.
+	Leading func() bool
 	Logger  *slog.Logger
 }
 
@@ -82,7 +83,6 @@ func (k *Keeper) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-k.config.Changed:
 		case <-time.After(wait):
 		}
 	}
@@ -98,6 +98,9 @@ func (k *Keeper) keep(ctx context.Context) error {
 		if err := k.ensure(ctx, service); err != nil {
 			return err
 		}
+	}
+	if k.config.Leading != nil && !k.config.Leading() {
+		return nil
 	}
 	return k.keepEndpoints(ctx)
 }

@@ -39,11 +39,14 @@ func get[T registry.Object](t *testing.T, s *objects.Service, gvk schema.GroupVe
 func TestKeeper(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, replica := objectstest.New(t)
+		var leading atomic.Bool
+		leading.Store(true)
 		var addresses atomic.Value
 		addresses.Store([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.1:6443")})
 		keeper, err := bootstrap.New(bootstrap.Config{
 			Objects: s, Name: "s1", ServiceCIDR: netip.MustParsePrefix("10.96.0.0/12"), Logger: slog.New(slog.DiscardHandler),
 			Addresses: func() []netip.AddrPort { return addresses.Load().([]netip.AddrPort) },
+			Leading:   leading.Load,
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -73,6 +76,13 @@ func TestKeeper(t *testing.T) {
 		endpoints, _ := get[*corev1.Endpoints](t, s, corev1.SchemeGroupVersion.WithKind("Endpoints"), "default", "kubernetes")
 		if len(endpoints.Subsets) != 1 || len(endpoints.Subsets[0].Addresses) != 2 {
 			t.Errorf("endpoints: %+v", endpoints)
+		}
+		leading.Store(false)
+		before = replica.Store().View().Revision()
+		addresses.Store([]netip.AddrPort{netip.MustParseAddrPort("192.0.2.9:6443")})
+		time.Sleep(time.Minute)
+		if after := replica.Store().View().Revision(); after != before {
+			t.Error("a server that does not lead wrote what it knows of the others")
 		}
 		cancel()
 		if err := <-done; err != nil {

@@ -18,8 +18,7 @@ import (
 const portName = "https"
 
 // keepEndpoints writes the addresses of all live servers behind the Service
-// default/kubernetes. An update that changes nothing costs nothing, so every
-// server may do so.
+// default/kubernetes. An update that changes nothing costs nothing.
 func (k *Keeper) keepEndpoints(ctx context.Context) error {
 	addresses := slices.Clone(k.config.Addresses())
 	if len(addresses) == 0 {

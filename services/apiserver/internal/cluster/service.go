@@ -76,6 +76,7 @@ type Service struct {
 	config Config
 	pool   *gossip.Pool // nil when this server does not gossip
 	logger *slog.Logger
+	absent absences
 }
 
 // New binds the gossip sockets. Run must follow.
