@@ -109,7 +109,13 @@ func (s *Service) AddServer(ctx context.Context, r *clusterv1.AddServerRequest) 
 	if _, _, err := net.SplitHostPort(r.GetRaftAddress()); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "raft address %q: %v", r.GetRaftAddress(), err)
 	}
-	for _, m := range s.config.Members() {
+	members := s.config.Members()
+	if len(members) == 0 {
+		// Servers that start together ask each other; waiting here would keep the
+		// caller from the one that can add it.
+		return nil, status.Error(codes.Unavailable, "this server is no member itself yet")
+	}
+	for _, m := range members {
 		if m.ID == r.GetId() && m.Address == r.GetRaftAddress() && m.Voter {
 			return &clusterv1.AddServerResponse{}, nil
 		}

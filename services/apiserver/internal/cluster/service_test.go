@@ -38,6 +38,7 @@ const (
 
 // oneMember is a replica of one member: what is applied is committed.
 type oneMember struct {
+	alone  bool // in no configuration
 	mu     sync.Mutex
 	index  uint64
 	store  *state.Store
@@ -64,11 +65,20 @@ func (r *oneMember) AddVoter(_ context.Context, id, address string) error {
 func (r *oneMember) members() []cluster.RaftMember {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.alone {
+		return nil
+	}
 	out := []cluster.RaftMember{{ID: "s1", Address: "127.0.0.1:6444", Leader: true, Voter: true}}
 	for id, address := range r.voters {
 		out = append(out, cluster.RaftMember{ID: id, Address: address, Voter: true})
 	}
 	return out
+}
+
+func (r *oneMember) setAlone(alone bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.alone = alone
 }
 
 type fixture struct {
@@ -224,6 +234,11 @@ func TestJoinAsServer(t *testing.T) {
 		t.Error(err)
 	}
 	client := f.as(t, granted.KeyPair)
+	f.replica.setAlone(true)
+	if _, err := client.AddServer(t.Context(), &clusterv1.AddServerRequest{Id: "s2", RaftAddress: "127.0.0.2:6444"}); status.Code(err) != codes.Unavailable {
+		t.Errorf("a server that is no member itself adds another: %v", err)
+	}
+	f.replica.setAlone(false)
 	if _, err := client.AddServer(t.Context(), &clusterv1.AddServerRequest{Id: "s3", RaftAddress: "127.0.0.3:6444"}); status.Code(err) != codes.PermissionDenied {
 		t.Errorf("a server adds another: %v", err)
 	}
