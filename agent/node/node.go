@@ -82,17 +82,24 @@ func (r *Registrar) Capacity() corev1.ResourceList { return r.capacity }
 // until it succeeds or ctx ends.
 func (r *Registrar) Register(ctx context.Context) error {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := r.register(ctx)
+		err := r.attempt(ctx)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
-		r.cfg.Logger.Warn("register node", "error", err)
+		r.cfg.Logger.Warn("node is not registered yet, trying again", "error", err)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(wait):
 		}
 	}
+}
+
+// attempt is bounded, so that who waits for servers that do not answer is told.
+func (r *Registrar) attempt(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	return r.register(ctx)
 }
 
 func (r *Registrar) register(ctx context.Context) error {
@@ -235,7 +242,8 @@ func (r *Registrar) Run(ctx context.Context) error {
 			if err := r.Register(ctx); err != nil {
 				return nil //nolint:nilerr // It tries until ctx ends.
 			}
-			renewal.Reset(0)
+			// Not at once: the Lease of the Node before is being collected.
+			renewal.Reset(measureInterval)
 			continue
 		case <-renewal.C:
 			wait := renewInterval

@@ -78,6 +78,14 @@ func (p *Prober) Grace() time.Duration {
 	return time.Duration(*c.TerminationGracePeriodSeconds) * time.Second
 }
 
+// A container that began just now is asked at once, so that it is ready as soon
+// as it answers, but what it fails to answer in the first second does not count:
+// kubelet would not have asked it yet.
+const (
+	settling = time.Second
+	again    = 200 * time.Millisecond
+)
+
 // Run asks until ctx ends or the container is condemned.
 func (p *Prober) Run(ctx context.Context) {
 	if c := p.container.StartupProbe; c != nil && !p.Started() {
@@ -139,6 +147,7 @@ func (p *Prober) loop(ctx context.Context, kind string, c *corev1.Probe, verdict
 	}
 	wait := time.Duration(c.InitialDelaySeconds) * time.Second
 	good, bad := 0, 0
+	begin := time.Now()
 	for {
 		timer := time.NewTimer(wait)
 		select {
@@ -154,6 +163,9 @@ func (p *Prober) loop(ctx context.Context, kind string, c *corev1.Probe, verdict
 			return false
 		case err == nil:
 			good, bad = good+1, 0
+		case time.Since(begin) < settling:
+			wait = again
+			continue
 		default:
 			good, bad = 0, bad+1
 			p.failed(kind, err)
