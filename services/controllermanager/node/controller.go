@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -34,9 +33,11 @@ type Controller struct {
 	nodes  *informer.Informer[*corev1.Node]
 	pods   lookup.ByNode
 
-	// assigning keeps two nodes from being given the same network: whoever holds
-	// it reads all nodes from the server before it picks one.
-	assigning sync.Mutex
+	// assigning keeps two nodes from being given the same network: whoever puts
+	// its token in reads all nodes from the server before it picks one. It is no
+	// mutex because one waits for the server meanwhile, and the others until
+	// their context ends.
+	assigning chan struct{}
 }
 
 // New makes the controller; call it before the caches run. cidr is the cluster's
@@ -46,6 +47,8 @@ func New(client *sdk.Client, caches *controller.Caches, events Recorder, cidr ne
 		client: client, events: events, cidr: cidr,
 		nodes: controller.Cache[*corev1.Node](caches),
 		pods:  lookup.Nodes(caches),
+
+		assigning: make(chan struct{}, 1),
 	}
 }
 
@@ -102,8 +105,12 @@ func (c *Controller) assign(ctx context.Context, node *corev1.Node) error {
 	if node.Spec.PodCIDR != "" || !c.cidr.IsValid() || node.DeletionTimestamp != nil {
 		return nil
 	}
-	c.assigning.Lock()
-	defer c.assigning.Unlock()
+	select {
+	case c.assigning <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-c.assigning }()
 	page, err := sdk.List[*corev1.Node](ctx, c.client, sdk.ListOptions{})
 	if err != nil {
 		return err
