@@ -236,7 +236,7 @@ func (a *Agent) runPods(ctx context.Context, net pod.Network, capacity corev1.Re
 		NodeName: a.cfg.NodeName, NodeIPs: []netip.Addr{a.cfg.NodeIP},
 		Dir: filepath.Join(a.cfg.DataDir, "pods"), LogDir: a.logDir(), CgroupParent: a.cfg.CgroupParent,
 		ClusterDomain: a.cfg.ClusterDomain, ClusterDNS: []netip.Addr{a.cfg.ClusterDNS},
-		Allocatable: capacity, RuntimeName: a.cfg.RuntimeName, Runtime: a.cfg.Runtime, Network: net,
+		Allocatable: capacity, RuntimeName: a.cfg.RuntimeName, NodeReady: a.nodeReady, Runtime: a.cfg.Runtime, Network: net,
 		API: pod.NewAPI(a.client), Services: a.services, Events: a.recorder,
 		Logger: a.cfg.Logger.With("component", "pod"),
 	})
@@ -254,10 +254,30 @@ func (a *Agent) runPods(ctx context.Context, net pod.Network, capacity corev1.Re
 			manager.Set(new)
 		})()
 		manager.Synced()
+		defer a.nodes.OnChange(func(old, new *corev1.Node) {
+			if new != nil && new.Name == a.cfg.NodeName && isReady(new) && (old == nil || !isReady(old)) {
+				manager.Reassert()
+			}
+		})()
 		<-ctx.Done()
 		return nil
 	})
 	return group.Wait()
+}
+
+// nodeReady says whether the cluster holds this node for ready.
+func (a *Agent) nodeReady() bool {
+	n, ok := a.nodes.Get("", a.cfg.NodeName)
+	return ok && isReady(n)
+}
+
+func isReady(n *corev1.Node) bool {
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady {
+			return c.Status == corev1.ConditionTrue
+		}
+	}
+	return false
 }
 
 func (a *Agent) serve(ctx context.Context) error {

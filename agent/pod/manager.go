@@ -65,12 +65,15 @@ type Config struct {
 	Allocatable corev1.ResourceList
 	// RuntimeName prefixes container IDs: "containerd".
 	RuntimeName string
-	Runtime     runtime.Runtime
-	Network     Network
-	API         API
-	Services    Services
-	Events      Events
-	Logger      *slog.Logger
+	// NodeReady says whether the cluster holds this node for ready; nil: always.
+	// While it does not, the pods' being called unready is left as it is.
+	NodeReady func() bool
+	Runtime   runtime.Runtime
+	Network   Network
+	API       API
+	Services  Services
+	Events    Events
+	Logger    *slog.Logger
 }
 
 // Manager runs the workers. Set, Remove and Synced may be called before Run.
@@ -110,6 +113,10 @@ func (m *Manager) Set(pod *corev1.Pod) {
 		w.set(pod)
 	}
 }
+
+// Reassert has every pod's status compared with the cluster's: what others said
+// of the pods while this node counted as lost is no longer true.
+func (m *Manager) Reassert() { m.wakeAll() }
 
 // Remove tells that the cluster knows the pod no more.
 func (m *Manager) Remove(podUID string) {

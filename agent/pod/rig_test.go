@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type rig struct {
 	dir     string
 	cluster *cluster
 	manager *pod.Manager
+	lost    atomic.Bool // the cluster takes the node for lost
 	stop    context.CancelFunc
 	done    chan error
 }
@@ -48,6 +50,7 @@ func (r *rig) start() {
 		NodeName: "n1", NodeIPs: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
 		Dir: r.dir + "/pods", LogDir: r.dir + "/logs", CgroupParent: "/test", ClusterDomain: "cluster.local",
 		ClusterDNS:  []netip.Addr{netip.MustParseAddr("10.96.0.10")},
+		NodeReady:   func() bool { return !r.lost.Load() },
 		RuntimeName: "fake", Runtime: r.runtime, Network: r.cluster, API: r.cluster, Services: r.cluster, Events: r.cluster,
 	})
 	r.cluster.manager = r.manager

@@ -308,6 +308,13 @@ func (o observation) conditions(s *corev1.PodStatus) {
 	o.set(s, corev1.PodScheduled, corev1.ConditionTrue, "", "")
 }
 
+// calledLost says whether a pod is unready because its node was taken for lost,
+// which the node controller says and not the agent.
+func calledLost(s *corev1.PodStatus) bool {
+	c := condition(s, corev1.PodReady)
+	return c != nil && c.Status == corev1.ConditionFalse && c.Reason == "NodeNotReady"
+}
+
 func ended(p corev1.PodPhase) bool { return p == corev1.PodSucceeded || p == corev1.PodFailed }
 
 func names(list []string) string { return "[" + strings.Join(list, " ") + "]" }

@@ -43,6 +43,23 @@ func (s *statusWriter) write(pod *corev1.Pod, status corev1.PodStatus) {
 		s.latest = &status
 		return
 	}
+	s.store(pod, status)
+}
+
+// rewrite is write for a status that others have overwritten: it is written
+// again unless pod is from before the last write.
+func (s *statusWriter) rewrite(pod *corev1.Pod, status corev1.PodStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.latest != nil && sameStatus(*s.latest, status) &&
+		(s.pending != nil || newer(pod.ResourceVersion, s.version) != pod.ResourceVersion || pod.ResourceVersion == s.version) {
+		return
+	}
+	s.store(pod, status)
+}
+
+// store hands a status to run; the lock is held.
+func (s *statusWriter) store(pod *corev1.Pod, status corev1.PodStatus) {
 	s.latest = &status
 	p := pod.DeepCopy()
 	p.Status = *status.DeepCopy()

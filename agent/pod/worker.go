@@ -74,7 +74,7 @@ func (w *worker) set(pod *corev1.Pod) {
 	defer w.mu.Unlock()
 	old := w.spec
 	w.spec = pod
-	if old != nil && !matters(old, pod) {
+	if old != nil && !matters(old, pod) && !(calledLost(&pod.Status) && !calledLost(&old.Status)) {
 		return
 	}
 	if old != nil && hastens(old, pod) && w.interrupt != nil {
@@ -314,7 +314,12 @@ func (w *worker) publish(pod *corev1.Pod) {
 		o.pod = pod.DeepCopy()
 		o.pod.Status = mergeForeign(last, pod.Status)
 	}
-	w.status.write(pod, o.status())
+	status := o.status()
+	if calledLost(&pod.Status) && !calledLost(&status) && (w.cfg.NodeReady == nil || w.cfg.NodeReady()) {
+		w.status.rewrite(pod, status)
+		return
+	}
+	w.status.write(pod, status)
 }
 
 func (w *worker) podDir() string { return filepath.Join(w.cfg.Dir, w.uid) }

@@ -23,8 +23,8 @@ const (
 	Answered
 )
 
-// refusedGrace is how long an agent may be down, for an upgrade say, before its
-// node counts as gone.
+// refusedGrace is how long an agent may be down or starting, for an upgrade say,
+// before its node counts as gone: its pods run on meanwhile.
 const refusedGrace = 10 * time.Second
 
 // Report is one probe's outcome with what the agent said.
@@ -34,23 +34,29 @@ type Report struct {
 	Reason, Message string
 }
 
+// starting says that the agent is on its way up, as after an upgrade of it.
+func (r Report) starting() bool {
+	return r.Outcome == Answered && !r.Ready && r.Reason == "NetworkNotReady"
+}
+
 // Health is what the last probes of a node came to. The zero value has seen none.
 type Health struct {
 	last Report
-	// refusedSince is when the present run of refusals began.
-	refusedSince time.Time
+	// downSince is when the present run of refusals, and of answers from an agent
+	// that is starting, began.
+	downSince time.Time
 }
 
 // After returns the health with one more report.
 func (h Health) After(r Report, now time.Time) Health {
 	since := time.Time{}
-	if r.Outcome == Refused {
-		since = h.refusedSince
+	if r.Outcome == Refused || r.starting() {
+		since = h.downSince
 		if since.IsZero() {
 			since = now
 		}
 	}
-	return Health{last: r, refusedSince: since}
+	return Health{last: r, downSince: since}
 }
 
 // Verdict is the Ready condition that follows.
@@ -62,6 +68,9 @@ type Verdict struct {
 // Verdict returns what the Ready condition should say. While it is too early to
 // tell, decided is false, and wait the time until it is not.
 func (h Health) Verdict(now time.Time) (v Verdict, decided bool, wait time.Duration) {
+	if left := h.downSince.Add(refusedGrace).Sub(now); !h.downSince.IsZero() && left > 0 {
+		return Verdict{}, false, left
+	}
 	switch h.last.Outcome {
 	case Answered:
 		if h.last.Ready {
@@ -73,9 +82,6 @@ func (h Health) Verdict(now time.Time) (v Verdict, decided bool, wait time.Durat
 		}
 		return v, true, 0
 	case Refused:
-		if left := h.refusedSince.Add(refusedGrace).Sub(now); left > 0 {
-			return Verdict{}, false, left
-		}
 		return Verdict{corev1.ConditionUnknown, "NodeStatusUnknown", "The machine answers, but the node's agent is not running."}, true, 0
 	}
 	return Verdict{corev1.ConditionUnknown, "NodeStatusUnknown", "The node's agent stopped answering."}, true, 0

@@ -50,7 +50,8 @@ func TestNextCIDR(t *testing.T) {
 
 func TestVerdict(t *testing.T) {
 	answer := node.Report{Outcome: node.Answered, Ready: true}
-	unready := node.Report{Outcome: node.Answered, Reason: "NetworkNotReady"}
+	unready := node.Report{Outcome: node.Answered, Reason: "ContainerRuntimeNotReady"}
+	starting := node.Report{Outcome: node.Answered, Reason: "NetworkNotReady"}
 	refused, silent := node.Report{Outcome: node.Refused}, node.Report{Outcome: node.Silent}
 	for name, tc := range map[string]struct {
 		reports []node.Report // five seconds apart, the last one now
@@ -58,6 +59,8 @@ func TestVerdict(t *testing.T) {
 	}{
 		"answers":                        {[]node.Report{answer}, corev1.ConditionTrue},
 		"answers, not ready":             {[]node.Report{answer, unready}, corev1.ConditionFalse},
+		"starts":                         {[]node.Report{answer, starting}, ""},
+		"refuses, then starts for long":  {[]node.Report{answer, refused, starting, starting}, corev1.ConditionFalse},
 		"silent":                         {[]node.Report{answer, silent}, corev1.ConditionUnknown},
 		"refuses":                        {[]node.Report{answer, refused}, ""},
 		"refuses for five seconds":       {[]node.Report{answer, refused, refused}, ""},
