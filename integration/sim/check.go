@@ -11,6 +11,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/musterhq/muster/agent/runtime"
 	"github.com/musterhq/muster/internal/pki"
@@ -69,6 +70,26 @@ func (s *Server) leader(ctx context.Context) (string, error) {
 		}
 	}
 	return "", errors.New("no leader is known")
+}
+
+// Holder returns the server that holds a lease of kube-system.
+func (c *Cluster) Holder(lease string) *Server {
+	c.t.Helper()
+	var holder *Server
+	c.Eventually(readyTime, func(ctx context.Context) error {
+		l, err := sdk.Get[*coordinationv1.Lease](ctx, c.Client, "kube-system", lease)
+		if err != nil {
+			return err
+		}
+		for _, s := range c.Servers {
+			if s.Name == ptr.Deref(l.Spec.HolderIdentity, "") {
+				holder = s
+				return nil
+			}
+		}
+		return fmt.Errorf("nobody holds %s", lease)
+	})
+	return holder
 }
 
 // Client returns an administrator's client of this server alone, on a host. The

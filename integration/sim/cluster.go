@@ -61,7 +61,7 @@ func New(t *testing.T, servers, nodes int) *Cluster {
 		s := &Server{Name: fmt.Sprintf("server%d", i+1), Host: fmt.Sprintf("10.1.0.%d", i+1), cluster: c, dir: t.TempDir()}
 		c.Servers = append(c.Servers, s)
 	}
-	c.Client = c.client(clientHost, pki.AdminIdentity(), c.Servers...)
+	c.Client = c.newAdmin()
 	for _, s := range c.Servers {
 		s.Start()
 		s.WaitReady()
@@ -145,6 +145,10 @@ func (c *Cluster) client(host string, id pki.Identity, servers ...*Server) *sdk.
 		c.t.Fatal(err)
 	}
 	return client
+}
+
+func (c *Cluster) newAdmin() *sdk.Client {
+	return c.client(clientHost, pki.AdminIdentity(), c.Servers...)
 }
 
 func (c *Cluster) clientConfig(host string, config *tls.Config, servers []*Server) sdk.Config {
