@@ -1,4 +1,6 @@
-//go:build root
+//go:build root && !ipvs
+
+// Needs Debian's nft, which the machine of the ipvs tests does not have.
 
 package nftables_test
 
