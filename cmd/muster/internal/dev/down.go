@@ -39,6 +39,7 @@ func (c *Cluster) remove() error {
 			return err
 		}
 	}
+	unshareNamespaces()
 	if err := c.restoreForwarding(); err != nil {
 		return err
 	}

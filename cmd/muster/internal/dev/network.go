@@ -192,6 +192,9 @@ func inNewNamespace(name string, f func(outside netns.NsHandle) error) error {
 				return err
 			}
 			defer outside.Close()
+			if err := shareNamespaces(); err != nil {
+				return err
+			}
 			inside, err := netns.NewNamed(name)
 			if err != nil {
 				return fmt.Errorf("make network namespace %s: %w", name, err)
@@ -215,6 +218,32 @@ func (c *Cluster) detach(m *Member) error {
 		return fmt.Errorf("remove veth %s: %w", c.veth(m), err)
 	}
 	return removeNamespace(c.netns(m))
+}
+
+// shareNamespaces makes the directory of named namespaces a shared mount, as
+// iproute2 does. Otherwise the first `ip netns` on this machine would do it, and
+// hide the mounts that are there already below one that nobody can reach.
+func shareNamespaces() error {
+	if err := os.MkdirAll(netnsDir, 0o755); err != nil {
+		return fmt.Errorf("make %s: %w", netnsDir, err)
+	}
+	err := unix.Mount("", netnsDir, "none", unix.MS_SHARED|unix.MS_REC, "")
+	if errors.Is(err, unix.EINVAL) { // no mount yet
+		if err = unix.Mount(netnsDir, netnsDir, "none", unix.MS_BIND|unix.MS_REC, ""); err == nil {
+			err = unix.Mount("", netnsDir, "none", unix.MS_SHARED|unix.MS_REC, "")
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("share %s: %w", netnsDir, err)
+	}
+	return nil
+}
+
+// unshareNamespaces takes that back with the last namespace, whoever's it was.
+func unshareNamespaces() {
+	if entries, err := os.ReadDir(netnsDir); err == nil && len(entries) == 0 {
+		_ = unix.Unmount(netnsDir, 0) // still in use, or never mounted
+	}
 }
 
 func removeNamespace(name string) error {
