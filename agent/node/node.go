@@ -27,6 +27,9 @@ const compatible = "v1.36.3-muster"
 // measureInterval is how often pressure is measured.
 const measureInterval = 10 * time.Second
 
+// attemptTimeout bounds one try to register.
+const attemptTimeout = 5 * time.Second
+
 // Config says what is not to be found on the machine itself.
 type Config struct {
 	Client  *sdk.Client

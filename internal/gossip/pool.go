@@ -103,7 +103,7 @@ func (p *Pool) settings() (*memberlist.Config, error) {
 	c.SecretKey = p.config.Key
 	c.Delegate = delegate{p}
 	c.Events = events{p}
-	c.Logger = log.New(logWriter{p.logger}, "", 0)
+	c.Logger = log.New(logWriter{p.logger, &p.leaving}, "", 0)
 	if p.config.Transport != nil {
 		c.Transport = p.config.Transport
 	} else {
@@ -231,7 +231,10 @@ func (delegate) LocalState(bool) []byte          { return nil }
 func (delegate) MergeRemoteState([]byte, bool)   {}
 
 // logWriter turns memberlist's lines into records of their level.
-type logWriter struct{ logger *slog.Logger }
+type logWriter struct {
+	logger  *slog.Logger
+	leaving *atomic.Bool
+}
 
 func (w logWriter) Write(line []byte) (int, error) {
 	text := string(bytes.TrimSpace(line))
@@ -240,6 +243,9 @@ func (w logWriter) Write(line []byte) (int, error) {
 		if rest, ok := strings.CutPrefix(text, prefix); ok {
 			text, level = rest, l
 		}
+	}
+	if w.leaving.Load() {
+		level = slog.LevelDebug // who leaves closes its sockets under its own messages
 	}
 	w.logger.Log(context.Background(), level, strings.TrimPrefix(text, "memberlist: "))
 	return len(line), nil

@@ -16,6 +16,8 @@ import (
 	"github.com/containerd/containerd/v2/defaults"
 	"github.com/containerd/containerd/v2/pkg/namespaces"
 	"github.com/containerd/errdefs"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/musterhq/muster/agent/runtime"
 )
@@ -93,7 +95,7 @@ func (r *Runtime) Close() error { return r.client.Close() }
 // Version asks containerd for its version.
 func (r *Runtime) Version(ctx context.Context) (string, error) {
 	v, err := r.client.Version(ctx)
-	if errdefs.IsUnavailable(err) || errors.Is(err, context.DeadlineExceeded) {
+	if code := status.Code(err); code == codes.Unavailable || code == codes.DeadlineExceeded || errdefs.IsUnavailable(err) {
 		return "", fmt.Errorf("containerd does not answer at %s: is it running? (systemctl status containerd; --containerd names another socket): %w", r.cfg.Address, err)
 	}
 	if err != nil {

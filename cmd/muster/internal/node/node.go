@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -87,13 +88,16 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	defer client.Close()
+	var servers atomic.Pointer[[]string]
+	servers.Store(&m.APIAddresses)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error {
-		return join.KeepServers(ctx, config.Logger, config.DataDir, m, clusterv1.NewClusterServiceClient(client.Conn()), func([]string) {})
+		return join.KeepServers(ctx, config.Logger, config.DataDir, m, clusterv1.NewClusterServiceClient(client.Conn()),
+			func(addresses []string) { servers.Store(&addresses) })
 	})
 	group.Go(func() error {
-		return join.KeepFresh(ctx, config.Logger, pair, join.Servers{Addresses: func() []string { return m.APIAddresses }, KeyPair: pair})
+		return join.KeepFresh(ctx, config.Logger, pair, join.Servers{Addresses: func() []string { return *servers.Load() }, KeyPair: pair})
 	})
 	return group.Wait()
 }
