@@ -57,6 +57,9 @@ func (m Membership) Save(dataDir string) error {
 func LoadMembership(dataDir string) (Membership, error) {
 	path := filepath.Join(dataDir, membershipFile)
 	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrPermission) {
+		return Membership{}, fmt.Errorf("load membership: %w: run as the user who owns the directory, or choose another one with --data-dir", err)
+	}
 	if err != nil {
 		return Membership{}, fmt.Errorf("load membership: %w", err)
 	}

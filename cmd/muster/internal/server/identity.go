@@ -80,12 +80,15 @@ func (i *Identity) Init() error {
 	if err := i.refuseRemains("raft", "pki/ca.key"); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(i.DataDir, 0o700); err != nil {
+		return fmt.Errorf("make data directory (--data-dir chooses another one): %w", err)
+	}
 	cluster, err := provision.NewCluster(i.ClusterName)
 	if err != nil {
 		return err
 	}
 	servers := []string{i.AdvertiseAddress}
-	if err := cluster.WriteAdmin(i.kubeconfigDir(), i.ClusterName, provision.Address(i.AdvertiseAddress, provision.RESTPort), servers); err != nil {
+	if err := cluster.WriteAdmin(i.Kubeconfig(), i.ClusterName, provision.Address(i.AdvertiseAddress, provision.RESTPort), servers); err != nil {
 		return err
 	}
 	return cluster.WriteServer(provision.Server{DataDir: i.DataDir, Name: i.Name, Addresses: servers, Bootstrap: true, Servers: servers})
@@ -100,12 +103,6 @@ func (i *Identity) refuseRemains(names ...string) error {
 		}
 	}
 	return nil
-}
-
-// kubeconfigDir makes the directory and returns the file's path.
-func (i *Identity) kubeconfigDir() string {
-	_ = os.MkdirAll(i.DataDir, 0o700) // writing the file tells what is wrong
-	return i.Kubeconfig()
 }
 
 // ensure makes the directory a server's: it is one already, or a token lets it
