@@ -278,6 +278,25 @@ func TestInitContainers(t *testing.T) {
 	})
 }
 
+func TestExecProbeDecidesReadiness(t *testing.T) {
+	inBubble(t, busybox, func(t *testing.T, r *rig) {
+		p := simple("asked", "serve")
+		p.Spec.Containers[0].ReadinessProbe = &corev1.Probe{PeriodSeconds: 1, TimeoutSeconds: 1, FailureThreshold: 1, SuccessThreshold: 1,
+			ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"ready"}}}}
+		r.apply(p)
+		for _, ready := range []bool{false, true, false} {
+			r.runtime.SetReady(ready)
+			r.after(3 * time.Second)
+			if got := r.main("asked").Ready; got != ready {
+				t.Errorf("ready is %v, want %v", got, ready)
+			}
+		}
+		if r.cluster.said("Unhealthy: Readiness probe failed: not ready") == 0 {
+			t.Errorf("events %q", r.cluster.events)
+		}
+	})
+}
+
 func TestDeadline(t *testing.T) {
 	inBubble(t, busybox, func(t *testing.T, r *rig) {
 		p := simple("short", "serve")

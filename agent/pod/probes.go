@@ -51,11 +51,27 @@ func (w *worker) startProbe(pod *corev1.Pod, c *corev1.Container, r runtime.Cont
 		wasReady = s.Ready && strings.HasSuffix(s.ContainerID, r.ID)
 	}
 	ctx, cancel := context.WithCancel(w.base)
-	p := probe.New(c, w.observation(pod).ip().String(), wasReady, w.poke, func(kind string, reason error) {
+	p := probe.New(c, w.observation(pod).ip().String(), w.exec(c, r.ID), wasReady, w.poke, func(kind string, reason error) {
 		w.event(pod, corev1.EventTypeWarning, "Unhealthy", "%s probe failed: %v", kind, reason)
 	})
 	w.probes.running[r.ID] = &runningProbe{p, cancel}
 	w.probes.wg.Go(func() { p.Run(ctx) })
+}
+
+// exec runs a probe's commands. Of the environment only what the pod spells out
+// is put into them, as kubelet does.
+func (w *worker) exec(c *corev1.Container, id string) probe.Exec {
+	lookup := func(name string) (string, bool) {
+		for _, e := range c.Env {
+			if e.Name == name && e.ValueFrom == nil {
+				return e.Value, true
+			}
+		}
+		return "", false
+	}
+	return func(ctx context.Context, command []string) ([]byte, int, error) {
+		return w.cfg.Runtime.Exec(ctx, w.uid, id, expandAll(command, lookup))
+	}
 }
 
 func (w *worker) stopProbes() {

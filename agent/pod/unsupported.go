@@ -31,11 +31,6 @@ func unsupported(pod *corev1.Pod, c *corev1.Container) error {
 			return fmt.Errorf("recursiveReadOnly of volume mount %q is not supported", m.Name)
 		}
 	}
-	for _, p := range []*corev1.Probe{c.StartupProbe, c.ReadinessProbe, c.LivenessProbe} {
-		if p != nil && p.Exec != nil {
-			return errors.New("exec probes are not supported")
-		}
-	}
 	if sc := c.SecurityContext; sc != nil {
 		if err := unsupportedProfile(sc.AppArmorProfile); err != nil {
 			return err

@@ -25,11 +25,16 @@ import (
 // maxBody is how much of an answer is read, and the connection then dropped.
 const maxBody = 10 << 10
 
+// Exec runs a command in the probed container; when ctx ends it is killed.
+type Exec func(ctx context.Context, command []string) (output []byte, exitCode int, err error)
+
 // Once asks a container of the pod with address ip. An error says what was wrong.
-func Once(ctx context.Context, p *corev1.Probe, ip string, c *corev1.Container) error {
+func Once(ctx context.Context, p *corev1.Probe, ip string, c *corev1.Container, exec Exec) error {
 	ctx, cancel := context.WithTimeout(ctx, seconds(p.TimeoutSeconds, 1))
 	defer cancel()
 	switch {
+	case p.Exec != nil:
+		return command(ctx, p, exec)
 	case p.HTTPGet != nil:
 		return get(ctx, p.HTTPGet, ip, c)
 	case p.TCPSocket != nil:
@@ -38,6 +43,19 @@ func Once(ctx context.Context, p *corev1.Probe, ip string, c *corev1.Container) 
 		return health(ctx, p.GRPC, ip, seconds(p.TimeoutSeconds, 1))
 	}
 	return errors.New("missing probe handler")
+}
+
+func command(ctx context.Context, p *corev1.Probe, exec Exec) error {
+	output, code, err := exec(ctx, p.Exec.Command)
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("command timed out: %q timed out after %v", strings.Join(p.Exec.Command, " "), seconds(p.TimeoutSeconds, 1))
+	case err != nil:
+		return err
+	case code != 0:
+		return errors.New(string(output))
+	}
+	return nil
 }
 
 func seconds(n int32, otherwise int32) time.Duration {

@@ -2,6 +2,7 @@ package probe_test
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -79,11 +80,26 @@ func TestOnce(t *testing.T) {
 		return corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Path: path, Port: intstr.FromString("web"),
 			HTTPHeaders: []corev1.HTTPHeader{{Name: "Host", Value: "named"}}}}
 	}
+	run := func(name string) corev1.ProbeHandler {
+		return corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{name}}}
+	}
+	exec := func(_ context.Context, command []string) ([]byte, int, error) {
+		switch command[0] {
+		case "true":
+			return nil, 0, nil
+		case "false":
+			return []byte("no luck"), 1, nil
+		}
+		return nil, 0, errors.New("executable file not found")
+	}
 	tests := map[string]struct {
 		handler corev1.ProbeHandler
 		want    string // "" for success
 	}{
 		"http":          {get("/ok?a=b"), ""},
+		"command":       {run("true"), ""},
+		"command fails": {run("false"), "no luck"},
+		"no command":    {run("none"), "executable file not found"},
 		"http redirect": {get("/away"), ""},
 		"http failure":  {get("/bad"), "HTTP probe failed with statuscode: 500"},
 		"port name":     {corev1.ProbeHandler{HTTPGet: &corev1.HTTPGetAction{Port: intstr.FromString("nope")}}, "couldn't find port: nope"},
@@ -94,7 +110,7 @@ func TestOnce(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := probe.Once(t.Context(), &corev1.Probe{ProbeHandler: tc.handler, TimeoutSeconds: 5}, host, c)
+			err := probe.Once(t.Context(), &corev1.Probe{ProbeHandler: tc.handler, TimeoutSeconds: 5}, host, c, exec)
 			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
@@ -117,7 +133,7 @@ func TestProberCondemns(t *testing.T) {
 			defer cancel()
 			var kinds []string
 			changed := 0
-			prober := probe.New(c, "127.0.0.1", false, func() { changed++ }, func(k string, _ error) { kinds = append(kinds, k) })
+			prober := probe.New(c, "127.0.0.1", nil, false, func() { changed++ }, func(k string, _ error) { kinds = append(kinds, k) })
 			prober.Run(ctx)
 			if prober.Condemned() != kind || ctx.Err() != nil || changed != 1 {
 				t.Errorf("condemned by %q, %d changes, %v", prober.Condemned(), changed, ctx.Err())
@@ -142,7 +158,7 @@ func TestProberFindsReady(t *testing.T) {
 	c := &corev1.Container{ReadinessProbe: &corev1.Probe{
 		ProbeHandler: corev1.ProbeHandler{TCPSocket: &corev1.TCPSocketAction{Port: intstr.FromInt(port)}}}}
 	ctx, cancel := context.WithCancel(t.Context())
-	prober := probe.New(c, "127.0.0.1", false, cancel, func(_ string, err error) { t.Error(err) })
+	prober := probe.New(c, "127.0.0.1", nil, false, cancel, func(_ string, err error) { t.Error(err) })
 	if prober.Ready() || !prober.Started() {
 		t.Error("ready before it was asked, or not started")
 	}

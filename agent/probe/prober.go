@@ -12,6 +12,7 @@ import (
 type Prober struct {
 	container *corev1.Container
 	ip        string
+	exec      Exec
 	// changed is called when Started, Ready or Failed answer differently now;
 	// failed with every failure, with the kind of probe and the reason.
 	changed func()
@@ -37,9 +38,9 @@ func Needed(c *corev1.Container) bool {
 
 // New prepares a prober; Run asks. wasReady is what an agent before this one
 // found, so that its restart takes no container out of service.
-func New(c *corev1.Container, ip string, wasReady bool, changed func(), failed func(kind string, reason error)) *Prober {
+func New(c *corev1.Container, ip string, exec Exec, wasReady bool, changed func(), failed func(kind string, reason error)) *Prober {
 	return &Prober{
-		container: c, ip: ip, changed: changed, failed: failed,
+		container: c, ip: ip, exec: exec, changed: changed, failed: failed,
 		started: c.StartupProbe == nil || wasReady, ready: c.ReadinessProbe == nil || wasReady,
 	}
 }
@@ -157,7 +158,7 @@ func (p *Prober) loop(ctx context.Context, kind string, c *corev1.Probe, verdict
 		case <-timer.C:
 		}
 		wait = seconds(c.PeriodSeconds, 10)
-		err := Once(ctx, c, p.ip, p.container)
+		err := Once(ctx, c, p.ip, p.container, p.exec)
 		switch {
 		case ctx.Err() != nil:
 			return false

@@ -35,6 +35,11 @@ type Runtime interface {
 	// Remove removes an exited container; its log file stays.
 	Remove(ctx context.Context, podUID, containerID string) error
 
+	// Exec runs a command in a running container, with its environment and user,
+	// and returns how it ended and the first MaxOutput bytes it wrote. When ctx
+	// ends the command is killed. An error says that it could not be run.
+	Exec(ctx context.Context, podUID, containerID string, command []string) (output []byte, exitCode int, err error)
+
 	// Events streams exits (and OOM kills) until ctx ends. An event may be lost
 	// when the runtime restarts: callers list Pods again when it returns.
 	Events(ctx context.Context, yield func(Event)) error
@@ -49,6 +54,9 @@ type Runtime interface {
 	// Version names the runtime as Node.status.nodeInfo does: "containerd://1.6.20".
 	Version(ctx context.Context) (string, error)
 }
+
+// MaxOutput is how much of a command's output Exec keeps.
+const MaxOutput = 10 << 10
 
 // SandboxConfig says what to make.
 type SandboxConfig struct {

@@ -36,6 +36,7 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		"attempts are containers of their own":      attempts,
 		"removed container keeps its log":           removeKeepsLog,
 		"removing the sandbox ends its containers":  removeRunning,
+		"commands run beside the program":           execBeside,
 		"killed for memory":                         outOfMemory,
 		"missing things are not found":              missing,
 		"a missing image is worded like containerd": pullMissing,

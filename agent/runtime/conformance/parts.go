@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -188,4 +189,42 @@ func pullMissing(t *testing.T, s *suite) {
 	if err == nil || err.Error() != want {
 		t.Errorf("error %v, want %s", err, want)
 	}
+}
+
+func execBeside(t *testing.T, s *suite) {
+	s.sandbox()
+	c := s.start(s.config(0, "serve"))
+	s.awaitReady()
+	for _, tc := range []struct {
+		command []string
+		output  string
+		code    int
+	}{
+		{[]string{"print", "hello", "there"}, "hello there\n", 0},
+		{[]string{"exit", "3"}, "", 3},
+	} {
+		output, code, err := s.Runtime.Exec(t.Context(), uid, c.ID, tc.command)
+		if string(output) != tc.output || code != tc.code || err != nil {
+			t.Errorf("%q: %q, code %d, %v", tc.command, output, code, err)
+		}
+	}
+	if _, _, err := s.Runtime.Exec(t.Context(), uid, c.ID, []string{"no-such-program"}); err == nil || !strings.Contains(err.Error(), "executable file not found in $PATH") {
+		t.Errorf("a missing program: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	begin := time.Now()
+	if _, _, err := s.Runtime.Exec(ctx, uid, c.ID, []string{"sleep", "30"}); !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) > 10*time.Second {
+		t.Errorf("a slow program: %v after %v", err, time.Since(begin))
+	}
+	if got := s.container(c.ID); got.State != runtime.Running {
+		t.Errorf("the container is %+v", got)
+	}
+	if err := s.Runtime.Stop(t.Context(), uid, c.ID, 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := s.Runtime.Exec(t.Context(), uid, c.ID, []string{"exit", "0"}); !errors.Is(err, runtime.ErrNotFound) {
+		t.Errorf("in an exited container: %v", err)
+	}
+	s.removeSandbox()
 }

@@ -94,6 +94,49 @@ func (r *Runtime) exit(c *container, code int, oom bool) {
 	}
 }
 
+// Exec implements runtime.Runtime. "exit N", "print WORDS" and "sleep N" are
+// known, and "ready", which fails until SetReady.
+func (r *Runtime) Exec(ctx context.Context, uid, id string, command []string) ([]byte, int, error) {
+	r.mu.Lock()
+	c := r.find(uid, id)
+	if c == nil || c.State != runtime.Running {
+		r.mu.Unlock()
+		return nil, 0, fmt.Errorf("exec in container %s: %w", id, runtime.ErrNotFound)
+	}
+	ready := r.ready
+	r.mu.Unlock()
+	number := 0
+	if len(command) > 1 {
+		number, _ = strconv.Atoi(command[1])
+	}
+	switch command[0] {
+	case "exit":
+		return nil, number, nil
+	case "print":
+		return []byte(strings.Join(command[1:], " ") + "\n"), 0, nil
+	case "ready":
+		if ready {
+			return nil, 0, nil
+		}
+		return []byte("not ready\n"), 1, nil
+	case "sleep":
+		select {
+		case <-time.After(time.Duration(number) * time.Second):
+			return nil, 0, nil
+		case <-ctx.Done():
+			return nil, 0, ctx.Err()
+		}
+	}
+	return nil, 0, fmt.Errorf("exec in container %s: exec: %q: executable file not found in $PATH", id, command[0])
+}
+
+// SetReady decides how "ready" answers from now on.
+func (r *Runtime) SetReady(ready bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ready = ready
+}
+
 // Kill ends a running container as a crash would, with the given code.
 func (r *Runtime) Kill(uid, name string, code int) {
 	r.mu.Lock()

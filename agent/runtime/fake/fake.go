@@ -32,6 +32,7 @@ type Runtime struct {
 	registry map[string]bool
 	pulls    int
 	pullTime time.Duration
+	ready    bool
 	watchers map[chan runtime.Event]struct{}
 }
 
