@@ -77,7 +77,7 @@ var downwardFields = below("items", []string{
 var probeFields = slices.Concat(
 	[]string{
 		"initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold",
-		"terminationGracePeriodSeconds", "tcpSocket.host", "tcpSocket.port", "grpc.port", "grpc.service",
+		"terminationGracePeriodSeconds", "exec.command", "tcpSocket.host", "tcpSocket.port", "grpc.port", "grpc.service",
 	},
 	below("httpGet", []string{"path", "port", "host", "scheme", "httpHeaders.name", "httpHeaders.value"}),
 )

@@ -180,7 +180,7 @@ func TestPodValidation(t *testing.T) {
 		{"hostname", `{hostname: A_b, containers: [{name: a, image: a}]}`, `spec.hostname: Invalid value: "A_b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`},
 		{"privileged without escalation", `{containers: [{name: a, image: a, securityContext: {runAsUser: -1}}]}`, `spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive`},
 
-		{"exec probe", `{containers: [{name: a, image: a, readinessProbe: {exec: {command: [a]}}}]}`, "spec.containers[0].readinessProbe.exec" + forbidden},
+		{"probe without command", `{containers: [{name: a, image: a, readinessProbe: {exec: {command: []}}}]}`, `spec.containers[0].readinessProbe.exec.command: Required value`},
 		{"probe without handler", `{containers: [{name: a, image: a, readinessProbe: {}}]}`, `spec.containers[0].readinessProbe: Required value: must specify a handler type`},
 		{"two handlers", `{containers: [{name: a, image: a, livenessProbe: {httpGet: {port: 80}, tcpSocket: {port: 80}}}]}`, `spec.containers[0].livenessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type`},
 		{"probe of port 0", `{containers: [{name: a, image: a, livenessProbe: {tcpSocket: {port: 0}}}]}`, `spec.containers[0].livenessProbe.tcpSocket.port: Invalid value: 0: must be between 1 and 65535, inclusive`},
@@ -274,7 +274,7 @@ const everything = `
   - {name: h, hostPath: {path: /etc, type: Directory}}
   initContainers:
   - {name: i, image: a}
-  - {name: side, image: a, restartPolicy: Always, startupProbe: {tcpSocket: {port: 1}}}
+  - {name: side, image: a, restartPolicy: Always, startupProbe: {exec: {command: [a]}}}
   containers:
   - name: a
     image: a

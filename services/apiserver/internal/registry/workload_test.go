@@ -76,7 +76,7 @@ func TestDeploymentValidation(t *testing.T) {
 		{"too much", `{strategy: {rollingUpdate: {maxUnavailable: "101%"}}, ` + selector + `, ` + template + `}`, `spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%`},
 		{"no percentage", `{strategy: {rollingUpdate: {maxSurge: abc}}, ` + selector + `, ` + template + `}`, `spec.strategy.rollingUpdate.maxSurge: Invalid value: "abc": a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')`},
 		{"deadline", `{minReadySeconds: 700, ` + selector + `, ` + template + `}`, "spec.progressDeadlineSeconds: Invalid value: 600: must be greater than minReadySeconds"},
-		{"probe", `{` + selector + `, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: a, image: a, livenessProbe: {exec: {command: [a]}}}]}}}`, "spec.template.spec.containers[0].livenessProbe.exec: Forbidden: not supported by this version of Muster"},
+		{"hook", `{` + selector + `, template: {metadata: {labels: {app: w}}, spec: {containers: [{name: a, image: a, lifecycle: {preStop: {exec: {command: [a]}}}}]}}}`, "spec.template.spec.containers[0].lifecycle.preStop: Forbidden: not supported by this version of Muster"},
 	}
 	k := kind(t, "deployments.apps")
 	for _, tt := range tests {
