@@ -133,6 +133,34 @@ func newMembers() *cobra.Command {
 		},
 	}
 	flags.add(c)
+	c.AddCommand(newMembersRemove())
+	return c
+}
+
+func newMembersRemove() *cobra.Command {
+	var flags accessFlags
+	c := &cobra.Command{
+		Use:   "remove NAME",
+		Short: "Take a server out for good, so that a majority is counted without it",
+		Long: `Take a server out for good, so that a majority is counted without it. Stop it
+first, if it still runs. A machine whose data was lost or damaged joins anew
+after that, under the same name if you like.`,
+		Example: `  muster members remove server2
+  muster token create --role server`,
+		Args: exactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, _ kubeconfig.Access) error {
+				ctx, cancel := context.WithTimeout(ctx, answerTimeout)
+				defer cancel()
+				if _, err := cluster.RemoveServer(ctx, &clusterv1.RemoveServerRequest{Id: args[0]}, grpc.WaitForReady(true)); err != nil {
+					return worded("remove member", err)
+				}
+				_, err := fmt.Fprintf(c.OutOrStdout(), "server %s is no member any more\n", args[0])
+				return err
+			})
+		},
+	}
+	flags.add(c)
 	return c
 }
 

@@ -618,6 +618,89 @@ func (*AddServerResponse) Descriptor() ([]byte, []int) {
 	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{7}
 }
 
+// RemoveServerRequest names the server.
+type RemoveServerRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the server: its name.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveServerRequest) Reset() {
+	*x = RemoveServerRequest{}
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveServerRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveServerRequest) ProtoMessage() {}
+
+func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
+func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *RemoveServerRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// RemoveServerResponse says that it is no member any more.
+type RemoveServerResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RemoveServerResponse) Reset() {
+	*x = RemoveServerResponse{}
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RemoveServerResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RemoveServerResponse) ProtoMessage() {}
+
+func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
+func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{9}
+}
+
 // ListMembersRequest is empty.
 type ListMembersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -627,7 +710,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[8]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -639,7 +722,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[8]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -652,7 +735,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 // ListMembersResponse holds the members.
@@ -668,7 +751,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[9]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -680,7 +763,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[9]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -693,7 +776,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -731,7 +814,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[10]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -743,7 +826,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[10]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -756,7 +839,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Member) GetId() string {
@@ -810,7 +893,7 @@ type WatchLivenessRequest struct {
 
 func (x *WatchLivenessRequest) Reset() {
 	*x = WatchLivenessRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[11]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -822,7 +905,7 @@ func (x *WatchLivenessRequest) String() string {
 func (*WatchLivenessRequest) ProtoMessage() {}
 
 func (x *WatchLivenessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[11]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -835,7 +918,7 @@ func (x *WatchLivenessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchLivenessRequest.ProtoReflect.Descriptor instead.
 func (*WatchLivenessRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 // WatchLivenessResponse holds hints.
@@ -849,7 +932,7 @@ type WatchLivenessResponse struct {
 
 func (x *WatchLivenessResponse) Reset() {
 	*x = WatchLivenessResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +944,7 @@ func (x *WatchLivenessResponse) String() string {
 func (*WatchLivenessResponse) ProtoMessage() {}
 
 func (x *WatchLivenessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +957,7 @@ func (x *WatchLivenessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchLivenessResponse.ProtoReflect.Descriptor instead.
 func (*WatchLivenessResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *WatchLivenessResponse) GetNodes() []*NodeLiveness {
@@ -899,7 +982,7 @@ type NodeLiveness struct {
 
 func (x *NodeLiveness) Reset() {
 	*x = NodeLiveness{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -911,7 +994,7 @@ func (x *NodeLiveness) String() string {
 func (*NodeLiveness) ProtoMessage() {}
 
 func (x *NodeLiveness) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -924,7 +1007,7 @@ func (x *NodeLiveness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeLiveness.ProtoReflect.Descriptor instead.
 func (*NodeLiveness) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *NodeLiveness) GetNode() string {
@@ -985,7 +1068,10 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x10AddServerRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\"\x13\n" +
-	"\x11AddServerResponse\"\x14\n" +
+	"\x11AddServerResponse\"%\n" +
+	"\x13RemoveServerRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x16\n" +
+	"\x14RemoveServerResponse\"\x14\n" +
 	"\x12ListMembersRequest\"i\n" +
 	"\x13ListMembersResponse\x123\n" +
 	"\amembers\x18\x01 \x03(\v2\x19.muster.cluster.v1.MemberR\amembers\x12\x1d\n" +
@@ -1014,12 +1100,13 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x1aLIVENESS_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LIVENESS_STATE_ALIVE\x10\x01\x12\x19\n" +
 	"\x15LIVENESS_STATE_FAILED\x10\x02\x12\x17\n" +
-	"\x13LIVENESS_STATE_LEFT\x10\x032\xd1\x04\n" +
+	"\x13LIVENESS_STATE_LEFT\x10\x032\xb9\x05\n" +
 	"\x0eClusterService\x12N\n" +
 	"\x04Join\x12\x1e.muster.cluster.v1.JoinRequest\x1a\x1f.muster.cluster.v1.JoinResponse\"\x05\xba\xeb\x18\x01\x01\x12T\n" +
 	"\x05Renew\x12\x1f.muster.cluster.v1.RenewRequest\x1a .muster.cluster.v1.RenewResponse\"\b\xba\xeb\x18\x04\x03\x04\x05\x06\x12c\n" +
 	"\vCreateToken\x12%.muster.cluster.v1.CreateTokenRequest\x1a&.muster.cluster.v1.CreateTokenResponse\"\x05\xba\xeb\x18\x01\x02\x12]\n" +
-	"\tAddServer\x12#.muster.cluster.v1.AddServerRequest\x1a$.muster.cluster.v1.AddServerResponse\"\x05\xba\xeb\x18\x01\x03\x12g\n" +
+	"\tAddServer\x12#.muster.cluster.v1.AddServerRequest\x1a$.muster.cluster.v1.AddServerResponse\"\x05\xba\xeb\x18\x01\x03\x12f\n" +
+	"\fRemoveServer\x12&.muster.cluster.v1.RemoveServerRequest\x1a'.muster.cluster.v1.RemoveServerResponse\"\x05\xba\xeb\x18\x01\x02\x12g\n" +
 	"\vListMembers\x12%.muster.cluster.v1.ListMembersRequest\x1a&.muster.cluster.v1.ListMembersResponse\"\t\xba\xeb\x18\x05\x02\x03\x04\x05\x06\x12l\n" +
 	"\rWatchLiveness\x12'.muster.cluster.v1.WatchLivenessRequest\x1a(.muster.cluster.v1.WatchLivenessResponse\"\x06\xba\xeb\x18\x02\x02\x050\x01B>Z<github.com/musterhq/muster/proto/muster/cluster/v1;clusterv1b\x06proto3"
 
@@ -1036,7 +1123,7 @@ func file_muster_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_muster_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muster_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_muster_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_muster_cluster_v1_cluster_proto_goTypes = []any{
 	(CertificateRole)(0),          // 0: muster.cluster.v1.CertificateRole
 	(LivenessState)(0),            // 1: muster.cluster.v1.LivenessState
@@ -1048,35 +1135,39 @@ var file_muster_cluster_v1_cluster_proto_goTypes = []any{
 	(*CreateTokenResponse)(nil),   // 7: muster.cluster.v1.CreateTokenResponse
 	(*AddServerRequest)(nil),      // 8: muster.cluster.v1.AddServerRequest
 	(*AddServerResponse)(nil),     // 9: muster.cluster.v1.AddServerResponse
-	(*ListMembersRequest)(nil),    // 10: muster.cluster.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),   // 11: muster.cluster.v1.ListMembersResponse
-	(*Member)(nil),                // 12: muster.cluster.v1.Member
-	(*WatchLivenessRequest)(nil),  // 13: muster.cluster.v1.WatchLivenessRequest
-	(*WatchLivenessResponse)(nil), // 14: muster.cluster.v1.WatchLivenessResponse
-	(*NodeLiveness)(nil),          // 15: muster.cluster.v1.NodeLiveness
-	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*RemoveServerRequest)(nil),   // 10: muster.cluster.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),  // 11: muster.cluster.v1.RemoveServerResponse
+	(*ListMembersRequest)(nil),    // 12: muster.cluster.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),   // 13: muster.cluster.v1.ListMembersResponse
+	(*Member)(nil),                // 14: muster.cluster.v1.Member
+	(*WatchLivenessRequest)(nil),  // 15: muster.cluster.v1.WatchLivenessRequest
+	(*WatchLivenessResponse)(nil), // 16: muster.cluster.v1.WatchLivenessResponse
+	(*NodeLiveness)(nil),          // 17: muster.cluster.v1.NodeLiveness
+	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
 }
 var file_muster_cluster_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: muster.cluster.v1.JoinRequest.role:type_name -> muster.cluster.v1.CertificateRole
 	0,  // 1: muster.cluster.v1.CreateTokenRequest.roles:type_name -> muster.cluster.v1.CertificateRole
-	16, // 2: muster.cluster.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	12, // 3: muster.cluster.v1.ListMembersResponse.members:type_name -> muster.cluster.v1.Member
-	15, // 4: muster.cluster.v1.WatchLivenessResponse.nodes:type_name -> muster.cluster.v1.NodeLiveness
+	18, // 2: muster.cluster.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	14, // 3: muster.cluster.v1.ListMembersResponse.members:type_name -> muster.cluster.v1.Member
+	17, // 4: muster.cluster.v1.WatchLivenessResponse.nodes:type_name -> muster.cluster.v1.NodeLiveness
 	1,  // 5: muster.cluster.v1.NodeLiveness.state:type_name -> muster.cluster.v1.LivenessState
 	2,  // 6: muster.cluster.v1.ClusterService.Join:input_type -> muster.cluster.v1.JoinRequest
 	4,  // 7: muster.cluster.v1.ClusterService.Renew:input_type -> muster.cluster.v1.RenewRequest
 	6,  // 8: muster.cluster.v1.ClusterService.CreateToken:input_type -> muster.cluster.v1.CreateTokenRequest
 	8,  // 9: muster.cluster.v1.ClusterService.AddServer:input_type -> muster.cluster.v1.AddServerRequest
-	10, // 10: muster.cluster.v1.ClusterService.ListMembers:input_type -> muster.cluster.v1.ListMembersRequest
-	13, // 11: muster.cluster.v1.ClusterService.WatchLiveness:input_type -> muster.cluster.v1.WatchLivenessRequest
-	3,  // 12: muster.cluster.v1.ClusterService.Join:output_type -> muster.cluster.v1.JoinResponse
-	5,  // 13: muster.cluster.v1.ClusterService.Renew:output_type -> muster.cluster.v1.RenewResponse
-	7,  // 14: muster.cluster.v1.ClusterService.CreateToken:output_type -> muster.cluster.v1.CreateTokenResponse
-	9,  // 15: muster.cluster.v1.ClusterService.AddServer:output_type -> muster.cluster.v1.AddServerResponse
-	11, // 16: muster.cluster.v1.ClusterService.ListMembers:output_type -> muster.cluster.v1.ListMembersResponse
-	14, // 17: muster.cluster.v1.ClusterService.WatchLiveness:output_type -> muster.cluster.v1.WatchLivenessResponse
-	12, // [12:18] is the sub-list for method output_type
-	6,  // [6:12] is the sub-list for method input_type
+	10, // 10: muster.cluster.v1.ClusterService.RemoveServer:input_type -> muster.cluster.v1.RemoveServerRequest
+	12, // 11: muster.cluster.v1.ClusterService.ListMembers:input_type -> muster.cluster.v1.ListMembersRequest
+	15, // 12: muster.cluster.v1.ClusterService.WatchLiveness:input_type -> muster.cluster.v1.WatchLivenessRequest
+	3,  // 13: muster.cluster.v1.ClusterService.Join:output_type -> muster.cluster.v1.JoinResponse
+	5,  // 14: muster.cluster.v1.ClusterService.Renew:output_type -> muster.cluster.v1.RenewResponse
+	7,  // 15: muster.cluster.v1.ClusterService.CreateToken:output_type -> muster.cluster.v1.CreateTokenResponse
+	9,  // 16: muster.cluster.v1.ClusterService.AddServer:output_type -> muster.cluster.v1.AddServerResponse
+	11, // 17: muster.cluster.v1.ClusterService.RemoveServer:output_type -> muster.cluster.v1.RemoveServerResponse
+	13, // 18: muster.cluster.v1.ClusterService.ListMembers:output_type -> muster.cluster.v1.ListMembersResponse
+	16, // 19: muster.cluster.v1.ClusterService.WatchLiveness:output_type -> muster.cluster.v1.WatchLivenessResponse
+	13, // [13:20] is the sub-list for method output_type
+	6,  // [6:13] is the sub-list for method input_type
 	6,  // [6:6] is the sub-list for extension type_name
 	6,  // [6:6] is the sub-list for extension extendee
 	0,  // [0:6] is the sub-list for field type_name
@@ -1093,7 +1184,7 @@ func file_muster_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_cluster_v1_cluster_proto_rawDesc), len(file_muster_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   14,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

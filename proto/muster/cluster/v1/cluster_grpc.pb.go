@@ -23,6 +23,7 @@ const (
 	ClusterService_Renew_FullMethodName         = "/muster.cluster.v1.ClusterService/Renew"
 	ClusterService_CreateToken_FullMethodName   = "/muster.cluster.v1.ClusterService/CreateToken"
 	ClusterService_AddServer_FullMethodName     = "/muster.cluster.v1.ClusterService/AddServer"
+	ClusterService_RemoveServer_FullMethodName  = "/muster.cluster.v1.ClusterService/RemoveServer"
 	ClusterService_ListMembers_FullMethodName   = "/muster.cluster.v1.ClusterService/ListMembers"
 	ClusterService_WatchLiveness_FullMethodName = "/muster.cluster.v1.ClusterService/WatchLiveness"
 )
@@ -43,6 +44,10 @@ type ClusterServiceClient interface {
 	// AddServer makes a joined server a voting member. A server calls it once its
 	// Raft port answers.
 	AddServer(ctx context.Context, in *AddServerRequest, opts ...grpc.CallOption) (*AddServerResponse, error)
+	// RemoveServer takes a server out of the Raft members, so that a majority is
+	// counted without it. NOT_FOUND for one that is no member, FAILED_PRECONDITION
+	// for the last one.
+	RemoveServer(ctx context.Context, in *RemoveServerRequest, opts ...grpc.CallOption) (*RemoveServerResponse, error)
 	// ListMembers returns the Raft members and who leads.
 	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error)
 	// WatchLiveness streams what gossip says of the nodes: first of all that are
@@ -98,6 +103,16 @@ func (c *clusterServiceClient) AddServer(ctx context.Context, in *AddServerReque
 	return out, nil
 }
 
+func (c *clusterServiceClient) RemoveServer(ctx context.Context, in *RemoveServerRequest, opts ...grpc.CallOption) (*RemoveServerResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveServerResponse)
+	err := c.cc.Invoke(ctx, ClusterService_RemoveServer_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *clusterServiceClient) ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListMembersResponse)
@@ -143,6 +158,10 @@ type ClusterServiceServer interface {
 	// AddServer makes a joined server a voting member. A server calls it once its
 	// Raft port answers.
 	AddServer(context.Context, *AddServerRequest) (*AddServerResponse, error)
+	// RemoveServer takes a server out of the Raft members, so that a majority is
+	// counted without it. NOT_FOUND for one that is no member, FAILED_PRECONDITION
+	// for the last one.
+	RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error)
 	// ListMembers returns the Raft members and who leads.
 	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
 	// WatchLiveness streams what gossip says of the nodes: first of all that are
@@ -169,6 +188,9 @@ func (UnimplementedClusterServiceServer) CreateToken(context.Context, *CreateTok
 }
 func (UnimplementedClusterServiceServer) AddServer(context.Context, *AddServerRequest) (*AddServerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddServer not implemented")
+}
+func (UnimplementedClusterServiceServer) RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveServer not implemented")
 }
 func (UnimplementedClusterServiceServer) ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMembers not implemented")
@@ -269,6 +291,24 @@ func _ClusterService_AddServer_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterService_RemoveServer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveServerRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).RemoveServer(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_RemoveServer_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).RemoveServer(ctx, req.(*RemoveServerRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ClusterService_ListMembers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListMembersRequest)
 	if err := dec(in); err != nil {
@@ -320,6 +360,10 @@ var ClusterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AddServer",
 			Handler:    _ClusterService_AddServer_Handler,
+		},
+		{
+			MethodName: "RemoveServer",
+			Handler:    _ClusterService_RemoveServer_Handler,
 		},
 		{
 			MethodName: "ListMembers",

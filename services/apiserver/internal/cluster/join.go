@@ -68,7 +68,7 @@ func (s *Service) grant(r *clusterv1.JoinRequest) (pki.Identity, []string, error
 		for _, m := range s.config.Members() {
 			if m.ID == r.GetName() {
 				return pki.Identity{}, nil, status.Errorf(codes.AlreadyExists,
-					"server %q is a member already: start it with its own data directory, or choose another --name", r.GetName())
+					"server %q is a member already: start it with its own data directory, choose another --name, or, if it is lost, remove it first (`muster members remove %s`)", r.GetName(), r.GetName())
 			}
 		}
 		return pki.ServerIdentity(r.GetName()), r.GetAddresses(), nil

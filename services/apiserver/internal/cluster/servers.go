@@ -126,3 +126,29 @@ func (s *Service) AddServer(ctx context.Context, r *clusterv1.AddServerRequest) 
 	s.logger.Info("server added", "server", r.GetId(), "raft", r.GetRaftAddress())
 	return &clusterv1.AddServerResponse{}, nil
 }
+
+// RemoveServer implements ClusterService.
+func (s *Service) RemoveServer(ctx context.Context, r *clusterv1.RemoveServerRequest) (*clusterv1.RemoveServerResponse, error) {
+	var names []string
+	for _, m := range s.config.Members() {
+		names = append(names, m.ID)
+	}
+	slices.Sort(names)
+	switch {
+	case !slices.Contains(names, r.GetId()):
+		return nil, status.Errorf(codes.NotFound, "server %q is no member; the members are %s", r.GetId(), strings.Join(names, ", "))
+	case len(names) == 1:
+		return nil, status.Errorf(codes.FailedPrecondition, "server %q is the only member: the cluster would be gone with it", r.GetId())
+	}
+	if err := s.config.Replica.RemoveServer(ctx, r.GetId()); err != nil {
+		return nil, status.Errorf(codes.Unavailable, "remove server %s: %v", r.GetId(), err)
+	}
+	_, err := s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: []*storev1.Operation{{
+		Key: &storev1.Key{Resource: serversTable, Name: r.GetId()}, Action: storev1.Action_ACTION_DELETE,
+	}}})
+	if err != nil {
+		return nil, status.Errorf(codes.Unavailable, "forget the addresses of server %s: %v", r.GetId(), err)
+	}
+	s.logger.Info("server removed", "server", r.GetId())
+	return &clusterv1.RemoveServerResponse{}, nil
+}

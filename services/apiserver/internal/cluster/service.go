@@ -20,13 +20,14 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
-// Replica is the replicated state, called from any goroutine; Apply, Read and
-// AddVoter block until the cluster answers or ctx ends.
+// Replica is the replicated state, called from any goroutine; Apply, Read,
+// AddVoter and RemoveServer block until the cluster answers or ctx ends.
 type Replica interface {
 	Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error)
 	Read(ctx context.Context) (state.View, error)
 	Store() *state.Store
 	AddVoter(ctx context.Context, id, address string) error
+	RemoveServer(ctx context.Context, id string) error
 }
 
 // RaftMember is what Raft knows of a member.

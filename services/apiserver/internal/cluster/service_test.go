@@ -62,6 +62,12 @@ func (r *oneMember) AddVoter(_ context.Context, id, address string) error {
 	r.voters[id] = address
 	return nil
 }
+func (r *oneMember) RemoveServer(_ context.Context, id string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.voters, id)
+	return nil
+}
 func (r *oneMember) members() []cluster.RaftMember {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -103,7 +103,7 @@ func damaged(path string, err error) error {
 	if !errors.Is(err, ErrDamaged) {
 		err = fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
-	return fmt.Errorf("%s: %w; in a cluster of several members remove this one, move its data directory away and join it anew, else restore the directory from a backup", path, err)
+	return fmt.Errorf("%s: %w; where other servers hold the data, take this one out (`muster members remove NAME`), move its whole data directory away and join it anew with a token; else restore the directory from a backup", path, err)
 }
 
 // openSnapshots opens the snapshots and returns the index that the newest one
