@@ -294,6 +294,14 @@ func TestExecProbeDecidesReadiness(t *testing.T) {
 		if r.cluster.said("Unhealthy: Readiness probe failed: not ready") == 0 {
 			t.Errorf("events %q", r.cluster.events)
 		}
+		p = simple("mistaken", "serve")
+		p.Spec.Containers[0].ReadinessProbe = &corev1.Probe{PeriodSeconds: 1,
+			ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"nosuch"}}}}
+		r.apply(p)
+		r.after(5 * time.Second)
+		if r.main("mistaken").Ready || r.cluster.said("Unhealthy: Readiness probe errored and resulted in unknown state: exec in container ") == 0 {
+			t.Errorf("events %q", r.cluster.events)
+		}
 	})
 }
 

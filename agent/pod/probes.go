@@ -2,6 +2,7 @@ package pod
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -52,7 +53,11 @@ func (w *worker) startProbe(pod *corev1.Pod, c *corev1.Container, r runtime.Cont
 	}
 	ctx, cancel := context.WithCancel(w.base)
 	p := probe.New(c, w.observation(pod).ip().String(), w.exec(c, r.ID), wasReady, w.poke, func(kind string, reason error) {
-		w.event(pod, corev1.EventTypeWarning, "Unhealthy", "%s probe failed: %v", kind, reason)
+		words := "%s probe failed: %v"
+		if unknown := (*probe.UnknownError)(nil); errors.As(reason, &unknown) {
+			words = "%s probe errored and resulted in unknown state: %v"
+		}
+		w.event(pod, corev1.EventTypeWarning, "Unhealthy", words, kind, reason)
 	})
 	w.probes.running[r.ID] = &runningProbe{p, cancel}
 	w.probes.wg.Go(func() { p.Run(ctx) })

@@ -45,13 +45,22 @@ func Once(ctx context.Context, p *corev1.Probe, ip string, c *corev1.Container, 
 	return errors.New("missing probe handler")
 }
 
+// UnknownError says that a container could not even be asked.
+type UnknownError struct{ Cause error }
+
+// Error implements error.
+func (e *UnknownError) Error() string { return e.Cause.Error() }
+
+// Unwrap returns the cause.
+func (e *UnknownError) Unwrap() error { return e.Cause }
+
 func command(ctx context.Context, p *corev1.Probe, exec Exec) error {
 	output, code, err := exec(ctx, p.Exec.Command)
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("command timed out: %q timed out after %v", strings.Join(p.Exec.Command, " "), seconds(p.TimeoutSeconds, 1))
 	case err != nil:
-		return err
+		return &UnknownError{Cause: err}
 	case code != 0:
 		return errors.New(string(output))
 	}

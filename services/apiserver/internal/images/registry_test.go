@@ -2,6 +2,8 @@ package images_test
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -136,6 +138,35 @@ func TestAskingOthersDoesNotGoInCircles(t *testing.T) {
 	first.load(t)
 	if _, err := remote.Image(third.reference(t), third.options(node)...); err == nil || !strings.Contains(err.Error(), "MANIFEST_UNKNOWN") {
 		t.Errorf("an image that a peer lacks: %v", err)
+	}
+}
+
+// An image of a registry with a port is kept under its full name, and fetched
+// from the others by it. The client's library cannot spell such a repository.
+func TestRegistriesWithPorts(t *testing.T) {
+	const repository = "/v2/registry.example:5000/team/app"
+	first := start(t, t.TempDir())
+	second := start(t, t.TempDir(), first)
+	blob := []byte(`{"architecture":"amd64","os":"linux"}`)
+	digest := fmt.Sprintf("sha256:%x", sha256.Sum256(blob))
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json",`+
+		`"config":{"mediaType":"application/vnd.oci.image.config.v1+json","size":%d,"digest":%q},"layers":[]}`, len(blob), digest)
+	if code, body := first.do(t, admin, http.MethodPost, repository+"/blobs/uploads/?digest="+digest, blob); code != http.StatusCreated {
+		t.Fatalf("blob: %d %s", code, body)
+	}
+	if code, body := first.do(t, admin, http.MethodPut, repository+"/manifests/2", manifest); code != http.StatusCreated {
+		t.Fatalf("manifest: %d %s", code, body)
+	}
+	for _, s := range []*server{first, second} {
+		if code, body := s.do(t, node, http.MethodGet, repository+"/manifests/2", nil); code != http.StatusOK || body != string(manifest) {
+			t.Errorf("manifest: %d %s", code, body)
+		}
+		if code, body := s.do(t, node, http.MethodGet, repository+"/blobs/"+digest, nil); code != http.StatusOK || body != string(blob) {
+			t.Errorf("blob: %d %s", code, body)
+		}
+	}
+	if code, _ := second.do(t, node, http.MethodGet, "/v2/registry.example/team/app/manifests/2", nil); code != http.StatusNotFound {
+		t.Errorf("the same name without the port: %d", code)
 	}
 }
 
