@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"time"
 
 	"github.com/hashicorp/raft"
 	"google.golang.org/grpc/codes"
@@ -167,15 +169,28 @@ func membership(future raft.IndexFuture) error {
 	}
 }
 
+// removalGrace is how long a member waits after it read that it was removed. One
+// that joined again under its old name reads of its removal first, and of its
+// return soon after.
+const removalGrace = time.Second
+
 // moved hears of the members as the log tells of them, in the log's order.
 func (r *Replica) moved(now raft.Configuration) {
-	for _, s := range now.Servers {
-		if s.ID == raft.ServerID(r.config.ID) {
-			r.belonged.Store(true)
-			return
+	if r.among(now) {
+		r.belonged.Store(true)
+		return
+	}
+	if !r.belonged.Load() {
+		return
+	}
+	time.AfterFunc(removalGrace, func() {
+		latest := r.raft.GetConfiguration()
+		if latest.Error() == nil && !r.among(latest.Configuration()) {
+			r.fail(ErrRemoved)
 		}
-	}
-	if r.belonged.Load() {
-		r.fail(ErrRemoved)
-	}
+	})
+}
+
+func (r *Replica) among(members raft.Configuration) bool {
+	return slices.ContainsFunc(members.Servers, func(s raft.Server) bool { return s.ID == raft.ServerID(r.config.ID) })
 }

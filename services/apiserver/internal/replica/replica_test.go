@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -255,6 +256,17 @@ func TestMembersComeAndGo(t *testing.T) {
 		if n := len(joiner.Members()); n != 3 {
 			t.Errorf("%d members after one came and one went", n)
 		}
+		// With an empty disk it comes again, under its old name.
+		c.start(slices.Index(c.members, leader), false)
+		again := c.members[len(c.members)-1]
+		if err := joiner.AddVoter(ctx, leader.id, leader.id); err != nil {
+			t.Fatal(err)
+		}
+		if got := again.read(t, "x"); got != "2" {
+			t.Errorf("one that came again reads %q", got)
+		}
+		time.Sleep(10 * time.Second)
+		sameState(t, c.without(leader)...)
 		c.stop()
 	})
 }
