@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/musterhq/muster/cmd/muster/internal/node"
+	"github.com/musterhq/muster/internal/vitals"
 )
 
 func newAgent() *cobra.Command {
@@ -25,7 +28,7 @@ directory. Pods run on while the agent is stopped.`,
 			if err := emptyToken(c, config.Join); err != nil {
 				return err
 			}
-			return node.Run(c.Context(), config)
+			return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error { return node.Run(ctx, config) })
 		},
 	}
 	f := c.Flags()

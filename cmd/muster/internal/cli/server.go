@@ -1,9 +1,12 @@
 package cli
 
 import (
+	"context"
+
 	"github.com/spf13/cobra"
 
 	"github.com/musterhq/muster/cmd/muster/internal/server"
+	"github.com/musterhq/muster/internal/vitals"
 )
 
 func newServer() *cobra.Command {
@@ -26,7 +29,7 @@ others join it with a token and form a majority with it.`,
 			if err := emptyToken(c, config.Join); err != nil {
 				return err
 			}
-			return server.Run(c.Context(), config)
+			return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error { return server.Run(ctx, config) })
 		},
 	}
 	addIdentityFlags(c, &config.Identity)
