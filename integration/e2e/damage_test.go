@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,7 +117,33 @@ func TestDamagedServersRefuseToStart(t *testing.T) {
 		out, err := c.Exec(t.Context(), "server1", harness.Muster(), "server", "--name", "second", "--advertise-address", addressOf(t, c, 11), "--data-dir", filepath.Join(t.TempDir(), "s"))
 		refusal(t, out, err, ":6443: bind: address already in use", "is a server running here already?")
 	})
+	t.Run("replaced", func(t *testing.T) { replace(t, c, "server2", dir) })
 	run("delete", "configmap", "kept")
+}
+
+// replace does to a server that is lost what its message tells to do.
+func replace(t *testing.T, c *harness.Cluster, name, dir string) {
+	if _, err := c.Dev(t.Context(), "kill", name); err != nil {
+		t.Fatal(err)
+	}
+	members := func(args ...string) (string, error) {
+		return harness.Run(t.Context(), "", harness.Muster(), append(append([]string{"members"}, args...), "--kubeconfig", c.Kubeconfig())...)
+	}
+	if out, err := members("remove", name); err != nil || !strings.Contains(out, "server "+name+" is no member any more") {
+		t.Fatalf("remove: %v\n%s", err, out)
+	}
+	if err := os.Rename(dir, dir+".damaged"); err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{namespace: "muster-" + c.Name + "." + name}
+	m.start(t, harness.Muster(), "server", "--name", name, "--advertise-address", addressOf(t, c, 12), "--data-dir", dir, "--join", token(t, c, "--role", "server")).
+		says(t, "server is ready")
+	if out, err := members(); err != nil || strings.Count(out, ":6443") != 3 {
+		t.Errorf("members: %v\n%s", err, out)
+	}
+	if _, err := c.Kubectl(t.Context(), harness.OwnKubectl(), "", "--server", "https://"+addressOf(t, c, 12)+":6443", "get", "configmap", "kept"); err != nil {
+		t.Error(err)
+	}
 }
 
 // snapshot reads what makes a server's identity.

@@ -171,7 +171,7 @@ func TestANodeWritesOnlyItsOwn(t *testing.T) {
 apiVersion: v1
 kind: Pod
 metadata: {name: of-node2}
-spec: {nodeName: node2, terminationGracePeriodSeconds: 0, containers: [{name: c, image: jwilder/whoami}]}
+spec: {nodeName: node2, terminationGracePeriodSeconds: 1, containers: [{name: c, image: jwilder/whoami}]}
 ---
 apiVersion: v1
 kind: Secret

@@ -111,7 +111,7 @@ func TestMachinesJoin(t *testing.T) {
 	}); err != nil {
 		t.Fatalf("%v\n%s", err, agent.log())
 	}
-	pod := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"there"},"spec":{"nodeName":"further","terminationGracePeriodSeconds":0,"containers":[{"name":"c","image":"jwilder/whoami"}]}}`
+	pod := `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"there"},"spec":{"nodeName":"further","terminationGracePeriodSeconds":1,"containers":[{"name":"c","image":"jwilder/whoami"}]}}`
 	if _, err := c.Kubectl(t.Context(), harness.OwnKubectl(), pod, "apply", "-f", "-"); err != nil {
 		t.Fatal(err)
 	}
