@@ -2,10 +2,13 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"github.com/hashicorp/go-hclog"
+	"github.com/hashicorp/raft"
 )
 
 // raftLogger writes what hashicorp's libraries log to a slog.Logger. What they
@@ -21,6 +24,9 @@ func newRaftLogger(to *slog.Logger) hclog.Logger {
 
 func (l raftLogger) write(level slog.Level, msg string, args []any) {
 	for i, arg := range args {
+		if err, ok := arg.(error); ok && ordinary(err) {
+			level = slog.LevelDebug
+		}
 		if f, ok := arg.(hclog.Format); ok && len(f) > 0 {
 			if format, ok := f[0].(string); ok {
 				args[i] = fmt.Sprintf(format, f[1:]...)
@@ -28,6 +34,12 @@ func (l raftLogger) write(level slog.Level, msg string, args []any) {
 		}
 	}
 	l.to.Log(context.Background(), level, msg, args...)
+}
+
+// ordinary tells what happens every day: a connection that was closed because a
+// member stops, and a follower that is behind and says so.
+func ordinary(err error) bool {
+	return errors.Is(err, net.ErrClosed) || errors.Is(err, raft.ErrLogNotFound)
 }
 
 // Log writes at a level.
