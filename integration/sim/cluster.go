@@ -1,7 +1,7 @@
 // Package sim runs whole clusters in one process, over a network in memory.
 // Inside a testing/synctest bubble a cluster lives in virtual time: elections,
 // leases and back-offs of minutes pass in milliseconds. All parts are the real
-// ones, with their logs on the real disk; only cables and containers are not.
+// ones, with their logs in real files; only cables and containers are not.
 package sim
 
 import (
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/musterhq/muster/integration/memnet"
@@ -42,6 +43,7 @@ type Cluster struct {
 	Client *sdk.Client
 
 	t         *testing.T
+	writers   []*Writers
 	authority *pki.CA
 	log       *slog.Logger
 }
@@ -56,11 +58,11 @@ func New(t *testing.T, servers, nodes int) *Cluster {
 		t.Fatal(err)
 	}
 	c := &Cluster{Net: memnet.New(), t: t, authority: authority, log: logger(t)}
-	t.Cleanup(c.close)
 	for i := range servers {
-		s := &Server{Name: fmt.Sprintf("server%d", i+1), Host: fmt.Sprintf("10.1.0.%d", i+1), cluster: c, dir: t.TempDir()}
+		s := &Server{Name: fmt.Sprintf("server%d", i+1), Host: fmt.Sprintf("10.1.0.%d", i+1), cluster: c, dir: dataDir(t)}
 		c.Servers = append(c.Servers, s)
 	}
+	t.Cleanup(c.close) // after it, the directories may go
 	c.Client = c.newAdmin()
 	for _, s := range c.Servers {
 		s.Start()
@@ -79,6 +81,9 @@ func New(t *testing.T, servers, nodes int) *Cluster {
 // close empties the cluster, unless the test has failed already, and stops nodes
 // before servers, as an orderly shutdown does.
 func (c *Cluster) close() {
+	for _, w := range c.writers {
+		w.Stop()
+	}
 	if !c.t.Failed() {
 		c.drain()
 	}
@@ -101,6 +106,26 @@ func logger(t *testing.T) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
+// dataDir is a directory for a server's log: in memory where there is room, as
+// it is not a disk's fsync that is simulated.
+func dataDir(t *testing.T) string {
+	const memory, room = "/dev/shm", 1 << 30
+	var fs unix.Statfs_t
+	if unix.Statfs(memory, &fs) != nil || int64(fs.Bavail)*fs.Bsize < room {
+		return t.TempDir()
+	}
+	dir, err := os.MkdirTemp(memory, "muster-sim-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 // WaitNodes waits until all nodes are Ready.

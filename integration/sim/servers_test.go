@@ -18,7 +18,7 @@ const longestGap = 1500 * time.Millisecond
 
 func TestLeaderKilledWhileWritersRun(t *testing.T) {
 	simulate(t, 3, 0, func(t *testing.T, c *sim.Cluster) {
-		w := c.Write(8)
+		w := c.Write(8, 20*time.Millisecond)
 		w.Await(200)
 		leader := c.Leader()
 		leader.Kill()
@@ -39,7 +39,7 @@ func TestLeaderKilledWhileWritersRun(t *testing.T) {
 func TestLeaderCutOffAndHealed(t *testing.T) {
 	simulate(t, 3, 0, func(t *testing.T, c *sim.Cluster) {
 		sim.Create(c, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "m"}, Data: map[string]string{"v": "old"}})
-		w := c.Write(8)
+		w := c.Write(8, 20*time.Millisecond)
 		w.Await(200)
 		leader := c.Leader()
 		local := leader.Client(leader.Host) // over the loopback, which no cut reaches
@@ -80,7 +80,7 @@ func TestAllServersRestartAtOnce(t *testing.T) {
 				sim.Create(c, sim.Deployment("web", 4))
 				c.Settled(10 * time.Second)
 				before := containers(t, c)
-				w := c.Write(4)
+				w := c.Write(4, 20*time.Millisecond)
 				w.Await(100)
 				for _, s := range c.Servers {
 					how.end(s)

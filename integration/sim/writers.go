@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -13,12 +14,12 @@ import (
 	"github.com/musterhq/muster/sdk"
 )
 
-// writeInterval is the pause of a writer.
-const writeInterval = 20 * time.Millisecond
-
 // Writers create ConfigMaps all the time and remember which were acknowledged.
 type Writers struct {
 	cluster *Cluster
+	count   int
+	pause   time.Duration
+	next    atomic.Int64 // number of the next object
 	running []*process
 
 	mu    sync.Mutex
@@ -26,23 +27,29 @@ type Writers struct {
 	times []time.Time
 }
 
-// Write starts n writers, each with a client of its own that writes
-// fifty times a second.
-func (c *Cluster) Write(n int) *Writers {
-	w := &Writers{cluster: c}
-	for i := range n {
-		w.running = append(w.running, run(func(ctx context.Context) error { return w.run(ctx, i) }))
-	}
+// Write starts n writers, each with a client of its own that pauses
+// after each write.
+func (c *Cluster) Write(n int, pause time.Duration) *Writers {
+	w := &Writers{cluster: c, count: n, pause: pause}
+	c.writers = append(c.writers, w)
+	w.Start()
 	return w
 }
 
-func (w *Writers) run(ctx context.Context, writer int) error {
+// Start lets them go on after Stop.
+func (w *Writers) Start() {
+	for range w.count {
+		w.running = append(w.running, run(w.run))
+	}
+}
+
+func (w *Writers) run(ctx context.Context) error {
 	client := w.cluster.newAdmin()
 	defer func() { _ = client.Close() }()
-	for i := 0; ctx.Err() == nil; i++ {
-		w.write(ctx, client, fmt.Sprintf("w%d-%d", writer, i))
+	for ctx.Err() == nil {
+		w.write(ctx, client, fmt.Sprintf("w%d", w.next.Add(1)))
 		select {
-		case <-time.After(writeInterval):
+		case <-time.After(w.pause):
 		case <-ctx.Done():
 		}
 	}
@@ -71,16 +78,16 @@ func (w *Writers) write(ctx context.Context, client *sdk.Client, name string) {
 // Await waits until n more writes are acknowledged.
 func (w *Writers) Await(n int) {
 	w.cluster.t.Helper()
-	target := w.count() + n
+	target := w.acknowledged() + n
 	w.cluster.Eventually(readyTime, func(context.Context) error {
-		if got := w.count(); got < target {
+		if got := w.acknowledged(); got < target {
 			return fmt.Errorf("%d of %d writes are acknowledged", got, target)
 		}
 		return nil
 	})
 }
 
-func (w *Writers) count() int {
+func (w *Writers) acknowledged() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.names)
@@ -89,7 +96,9 @@ func (w *Writers) count() int {
 // Stop ends the writers.
 func (w *Writers) Stop() {
 	for _, p := range w.running {
-		_ = p.stop()
+		if err := p.stop(); err != nil {
+			w.cluster.t.Error(err)
+		}
 	}
 	w.running = nil
 }
