@@ -259,8 +259,9 @@ func (r *Registrar) Run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		conditions, err := r.conditions()
-		if err != nil {
-			return err
+		if err != nil { // Its pods run on, whatever a measurement says.
+			r.cfg.Logger.Warn("measure node", "error", err)
+			continue
 		}
 		changed := false
 		for _, c := range conditions {
