@@ -73,7 +73,7 @@ func TestStrangers(t *testing.T) {
 	}
 	pair := newKeyPair(t, other, pki.AdminIdentity())
 	foreign := server.client(t, pki.AdminIdentity(), func(c *rest.Config) { c.CertData, c.KeyData = pair.CertificatePEM(), pair.KeyPEM() })
-	if _, err := foreign.CoreV1().Pods("default").List(ctx, metav1.ListOptions{}); err == nil || apierrors.IsUnauthorized(err) {
+	if _, err := foreign.CoreV1().Pods("default").List(ctx, metav1.ListOptions{}); !apierrors.IsUnauthorized(err) {
 		t.Errorf("foreign certificate: %v", err)
 	}
 	node := server.client(t, pki.NodeIdentity("n1"))
@@ -92,10 +92,26 @@ func TestHealthOverGRPC(t *testing.T) {
 	defer func() { _ = conn.Close() }()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	answer, err := healthv1.NewHealthClient(conn).Check(ctx, &healthv1.HealthCheckRequest{})
-	if err != nil || answer.GetStatus() != healthv1.HealthCheckResponse_SERVING {
-		t.Errorf("health: %v, %v", answer, err)
+	// It serves once it is ready, and tells those who watch before it goes.
+	stream, err := healthv1.NewHealthClient(conn).Watch(ctx, &healthv1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
 	}
+	await := func(want healthv1.HealthCheckResponse_ServingStatus) {
+		t.Helper()
+		for {
+			answer, err := stream.Recv()
+			if err != nil {
+				t.Fatalf("health until %v: %v", want, err)
+			}
+			if answer.GetStatus() == want {
+				return
+			}
+		}
+	}
+	await(healthv1.HealthCheckResponse_SERVING)
+	server.stop()
+	await(healthv1.HealthCheckResponse_NOT_SERVING)
 }
 
 // TestProbes needs no credentials.

@@ -23,6 +23,8 @@ type testServer struct {
 	authority *pki.CA
 	rest      string
 	grpc      string
+	// stop begins the orderly end.
+	stop func()
 }
 
 func listen(t *testing.T) net.Listener {
@@ -66,6 +68,7 @@ func startServer(t *testing.T) *testServer {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	out.stop = cancel
 	done := make(chan error, 1)
 	go func() { done <- server.Run(ctx) }()
 	t.Cleanup(func() {
