@@ -4,6 +4,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -26,7 +27,9 @@ func TestDamagedServersRefuseToStart(t *testing.T) {
 		}
 		return out
 	}
-	run("create", "configmap", "kept", "--from-literal", "a=b")
+	run("create", "configmap", "kept", "--from-literal", "a=b", "--from-literal", "written=by-the-test")
+	// Read through server2, so that its own log holds the entry.
+	run("--server", "https://"+addressOf(t, c, 12)+":6443", "get", "configmap", "kept")
 	if _, err := c.Dev(t.Context(), "kill", "server2"); err != nil {
 		t.Fatal(err)
 	}
@@ -53,8 +56,8 @@ func TestDamagedServersRefuseToStart(t *testing.T) {
 			return copyFile(filepath.Join(other, "pki/server.crt"), filepath.Join(dir, "pki/server.crt"))
 		},
 			[]string{dir + "/pki/server.crt", restore}},
-		{"a log with other bytes", func() error { return flip(dir, 5000) },
-			[]string{dir + "/raft/log: ", "read log entry", "data is damaged", restore}},
+		{"a log with other bytes", func() error { return flip(dir, "by-the-test") },
+			[]string{dir + "/raft/log: ", "data is damaged", restore}},
 		{"a log without its segments", func() error { return remove(filepath.Join(dir, "raft/log/*.wal")) },
 			[]string{dir + "/raft/log: data is damaged: the log ends at entry 0 but had reached", restore}},
 		{"a log without its database", func() error { return remove(filepath.Join(dir, "raft/log/wal-meta.db")) },
@@ -81,6 +84,10 @@ func TestDamagedServersRefuseToStart(t *testing.T) {
 			before := snapshot(t, dir)
 			start := time.Now()
 			out, err := c.Dev(t.Context(), "start", "server2")
+			if err == nil {
+				_, err := c.Dev(t.Context(), "kill", "server2")
+				t.Fatalf("a damaged server runs (killed: %v)", err)
+			}
 			refusal(t, out, err, append(d.want, "server of server2 ended")...)
 			if took := time.Since(start); took > 5*time.Second {
 				t.Errorf("it took %v", took)
@@ -193,8 +200,8 @@ func remove(pattern string) error {
 	return nil
 }
 
-// flip turns over the bits of some bytes in the first segment of a server's log.
-func flip(dir string, offset int64) error {
+// flip turns over some bits of a word in the first segment of a server's log.
+func flip(dir, word string) error {
 	paths, err := filepath.Glob(filepath.Join(dir, "raft/log/*.wal"))
 	if err != nil || len(paths) == 0 {
 		return errorf("no segments: %v", err)
@@ -204,13 +211,14 @@ func flip(dir string, offset int64) error {
 		return err
 	}
 	defer file.Close()
-	bytes := make([]byte, 4)
-	if _, err := file.ReadAt(bytes, offset); err != nil {
+	start := make([]byte, 4<<20)
+	if _, err := io.ReadFull(file, start); err != nil {
 		return err
 	}
-	for i := range bytes {
-		bytes[i] ^= 0xff
+	at := bytes.Index(start, []byte(word))
+	if at < 0 {
+		return errorf("the log does not hold %q", word)
 	}
-	_, err = file.WriteAt(bytes, offset)
+	_, err = file.WriteAt([]byte{^start[at]}, int64(at))
 	return err
 }

@@ -45,7 +45,7 @@ func newMachine(t *testing.T, c *harness.Cluster, host byte) *machine {
 	} else {
 		index := indexOf(t, c)
 		m.ip = netip.AddrFrom4([4]byte{10, 89, index, host}).String()
-		outside := fmt.Sprintf("mt%d", host)
+		outside := m.namespace // a name that no other run on this machine takes
 		ip(t, "link", "add", outside, "type", "veth", "peer", "name", "eth0", "netns", m.namespace)
 		ip(t, "link", "set", outside, "master", fmt.Sprintf("muster-dev%d", index), "up")
 	}
