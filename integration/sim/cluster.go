@@ -62,14 +62,14 @@ func New(t *testing.T, servers, nodes int) *Cluster {
 		s := &Server{Name: fmt.Sprintf("server%d", i+1), Host: fmt.Sprintf("10.1.0.%d", i+1), cluster: c, dir: dataDir(t)}
 		c.Servers = append(c.Servers, s)
 	}
+	for i := range nodes {
+		c.Nodes = append(c.Nodes, newNode(c, fmt.Sprintf("node%d", i+1), fmt.Sprintf("10.2.0.%d", i+1)))
+	}
 	t.Cleanup(c.close) // after it, the directories may go
 	c.Client = c.newAdmin()
 	for _, s := range c.Servers {
 		s.Start()
 		s.WaitReady()
-	}
-	for i := range nodes {
-		c.Nodes = append(c.Nodes, newNode(c, fmt.Sprintf("node%d", i+1), fmt.Sprintf("10.2.0.%d", i+1)))
 	}
 	for _, n := range c.Nodes {
 		n.Start()

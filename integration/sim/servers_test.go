@@ -46,9 +46,10 @@ func TestLeaderCutOffAndHealed(t *testing.T) {
 		defer local.Close()
 		leader.Cut()
 		w.Await(200)
-		if _, err := sdk.MergePatch[*corev1.ConfigMap](t.Context(), c.Client, "default", "m", "", map[string]any{"data": map[string]string{"v": "new"}}); err != nil {
-			t.Fatal(err)
-		}
+		c.Eventually(10*time.Second, func(ctx context.Context) error { // the client may have to find another server first
+			_, err := sdk.MergePatch[*corev1.ConfigMap](ctx, c.Client, "default", "m", "", map[string]any{"data": map[string]string{"v": "new"}})
+			return err
+		})
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
 		if m, err := sdk.Get[*corev1.ConfigMap](ctx, local, "default", "m"); err == nil {
