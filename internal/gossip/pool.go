@@ -159,9 +159,11 @@ func (p *Pool) rejoin(ctx context.Context) {
 	if p.config.Seeds == nil {
 		return
 	}
+	// Not memberlist's own list: it hands out nodes that it goes on writing to.
+	members, _ := p.Members()
 	alive := make(map[string]bool)
-	for _, member := range p.list.Members() {
-		alive[member.Address()] = true
+	for _, member := range members {
+		alive[member.Address] = member.State == Alive
 	}
 	var missing []string
 	for _, seed := range p.config.Seeds(ctx) {
