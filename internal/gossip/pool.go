@@ -22,6 +22,8 @@ const (
 	// rejoinInterval is how often a member looks whether it knows a live one of
 	// its seeds; after a long partition nobody else brings the halves together.
 	rejoinInterval = 2 * time.Second
+	// firstInterval is how often one who is alone looks.
+	firstInterval = 200 * time.Millisecond
 	leaveTimeout   = 500 * time.Millisecond
 )
 
@@ -125,14 +127,16 @@ func (p *Pool) settings() (*memberlist.Config, error) {
 
 // Run joins the pool and stays in it until ctx ends; then it says goodbye.
 func (p *Pool) Run(ctx context.Context) error {
-	ticker := time.NewTicker(rejoinInterval)
-	defer ticker.Stop()
 	for {
 		p.rejoin(ctx)
+		wait := rejoinInterval
+		if p.list.NumMembers() < 2 {
+			wait = firstInterval
+		}
 		select {
 		case <-ctx.Done():
 			return p.stop()
-		case <-ticker.C:
+		case <-time.After(wait):
 		}
 	}
 }
@@ -163,7 +167,7 @@ func (p *Pool) rejoin(ctx context.Context) {
 	members, _ := p.Members()
 	alive := make(map[string]bool)
 	for _, member := range members {
-		alive[member.Address] = member.State == Alive
+		alive[member.Address] = alive[member.Address] || member.State == Alive
 	}
 	var missing []string
 	for _, seed := range p.config.Seeds(ctx) {
