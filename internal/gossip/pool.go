@@ -24,7 +24,7 @@ const (
 	rejoinInterval = 2 * time.Second
 	// firstInterval is how often one who is alone looks.
 	firstInterval = 200 * time.Millisecond
-	leaveTimeout   = 500 * time.Millisecond
+	leaveTimeout  = 500 * time.Millisecond
 )
 
 // Config is what a member needs.
