@@ -8,10 +8,10 @@ COMMIT     ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 STAMP      := github.com/musterhq/muster/internal/version
 LDFLAGS    := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Commit=$(COMMIT)
 GO_BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
-# Tools have versions of their own, so they are built outside of the workspace.
 # kubectl 1.N is module version 0.N.
 KUBERNETES  = $(shell sed -n 's|.*k8s.io/kubectl v0\(\S*\).*|v1\1|p' integration/go.mod)
 KUBECTL     = $(foreach m,component-base/version client-go/pkg/version,-X k8s.io/$m.gitVersion=$(KUBERNETES) -X k8s.io/$m.gitMajor=1 -X k8s.io/$m.gitMinor=$(word 2,$(subst ., ,$(KUBERNETES))))
+# Tools have versions of their own, so they are built outside of the workspace.
 TOOL       := GOWORK=off go tool -modfile=scripts/tools.mod
 PACKAGES   := ./... ./proto/... ./sdk/... ./integration/...
 # Packages whose tests need root, containerd or the kernel; those with the build tag.
@@ -78,6 +78,8 @@ check-generated: ## Fail when what is generated is not what the sources say
 	$(TOOL) buf generate; \
 	[ "$$before" = "$$(find proto -name '*.pb.go' | sort | xargs sha256sum)" ] || \
 	{ echo 'check-generated: the protos changed; commit what `make proto` makes'; git diff --stat -- proto; exit 1; }
+	@for module in . proto sdk integration; do (cd $$module && GOWORK=off go mod tidy -diff >/dev/null) || \
+	{ echo "check-generated: $$module/go.mod is not tidy; run GOWORK=off go mod tidy there"; exit 1; }; done
 	@echo 'check-generated: up to date'
 
 debian-kubectl:

@@ -46,8 +46,8 @@ apiVersion: v1
 kind: Pod
 metadata: {name: bad}
 spec:
-  containers: [{name: c, image: busybox, livenessProbe: {httpGet: {port: 80}}}]
-`, []string{`spec.containers[0].livenessProbe: Forbidden: not supported by this version of Muster`}},
+  containers: [{name: c, image: busybox, lifecycle: {preStop: {sleep: {seconds: 1}}}}]
+`, []string{`spec.containers[0].lifecycle.preStop`, `Forbidden: not supported by this version of Muster`}},
 	{"unknown kind", `
 apiVersion: apps/v1
 kind: Deploiment

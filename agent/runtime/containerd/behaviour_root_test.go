@@ -18,7 +18,7 @@ import (
 )
 
 // marks counts what a pod could leave on the machine.
-type marks struct{ mounts, cgroups, shims int }
+type marks struct{ mounts, cgroups int }
 
 func footprint(t *testing.T) marks {
 	t.Helper()
