@@ -3,8 +3,14 @@ package main
 
 import (
 	"os"
+	"runtime"
 
 	"github.com/musterhq/muster/cmd/muster/internal/cli"
 )
+
+// init keeps main on the process's first thread. Members of a dev cluster enter
+// their namespace on one thread and become their program there; were that not
+// the first, the process would look dead while the kernel makes it so.
+func init() { runtime.LockOSThread() }
 
 func main() { os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr)) }
