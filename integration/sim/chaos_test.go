@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	seeds = flag.Int("sim.seeds", 3, "how many random schedules of faults to try")
+	seeds = flag.Int("sim.seeds", 0, "how many random schedules of faults to try; 0 tries the three that everybody tries")
 	seed  = flag.Uint64("sim.seed", 0, "try this schedule only")
 )
 
@@ -22,6 +22,11 @@ func TestRandomFaults(t *testing.T) {
 	if *seed != 0 {
 		randomFaults(t, *seed)
 		return
+	}
+	if *seeds == 0 { // a red run is to be the fault of the change, not of the day
+		for seed := range uint64(3) {
+			randomFaults(t, seed+1)
+		}
 	}
 	for range *seeds {
 		randomFaults(t, rand.Uint64())
