@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -93,14 +94,18 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	if err != nil {
 		return controller.Result{}, fmt.Errorf("read selector of replica set %s/%s: %w", rs.Namespace, rs.Name, err)
 	}
-	claims := claim.Sort(rs, selector, append(c.pods.Of(rs.UID), c.pods.Orphans(rs.Namespace)...))
+	// Orphans come first: one that is adopted between the two readings is then in
+	// both, and missed in neither.
+	orphans := c.pods.Orphans(rs.Namespace)
+	held := c.pods.Of(rs.UID)
+	claims := claim.Sort(rs, selector, slices.Concat(held, orphans))
 	claims.Adopt = withoutEnded(claims.Adopt)
 	if len(claims.Adopt)+len(claims.Release) > 0 {
 		// The change comes back through the cache and starts the next round.
 		return controller.Result{}, c.claim(ctx, rs, claims)
 	}
 	now := time.Now()
-	plan, err := c.plan(ctx, rs, claims.Owned, now)
+	plan, err := c.plan(ctx, rs, held, claims.Owned, now)
 	if err != nil {
 		return controller.Result{}, err
 	}
@@ -128,10 +133,19 @@ func (c *Controller) next(rs *appsv1.ReplicaSet, plan Plan) time.Duration {
 }
 
 // plan decides with what is known of pods that the cache does not show yet.
-func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, owned []*corev1.Pod, now time.Time) (Plan, error) {
+// held is what the cache showed as this set's when it was read for this round,
+// owned those of it that count.
+func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, held, owned []*corev1.Pod, now time.Time) (Plan, error) {
+	shown := make(map[string]bool, len(held))
+	for _, pod := range held {
+		shown[pod.Name] = true
+	}
 	coming := 0
 	for name, at := range c.pending.coming(rs.UID) {
-		seen, err := c.seen(ctx, rs, name, now.Sub(at) > doubtAfter)
+		seen, err := shown[name], error(nil)
+		if !seen {
+			seen, err = c.settled(ctx, rs, name, now.Sub(at) > doubtAfter)
+		}
 		if err != nil {
 			return Plan{}, err
 		}
@@ -152,11 +166,14 @@ func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, owned []*c
 	}), nil
 }
 
-// seen says whether the cache has caught up with a pod that was created, or the
-// server knows of none.
-func (c *Controller) seen(ctx context.Context, rs *appsv1.ReplicaSet, name string, doubt bool) (bool, error) {
-	if _, ok := c.pods.Get(rs.Namespace, name); ok {
-		return true, nil
+// settled says of a pod that was created, and that this round was not shown as
+// the set's, whether it never will be: it is another's or nobody's by now, or
+// the server knows of none. One that the cache shows as the set's came in after
+// this round read the cache: it is among the round's pods no more than one on
+// its way, and to forget it here would have it made twice.
+func (c *Controller) settled(ctx context.Context, rs *appsv1.ReplicaSet, name string, doubt bool) (bool, error) {
+	if pod, ok := c.pods.Get(rs.Namespace, name); ok {
+		return !metav1.IsControlledBy(pod, rs), nil
 	}
 	if !doubt {
 		return false, nil
