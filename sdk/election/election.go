@@ -112,6 +112,9 @@ func (e *elector) acquire(ctx context.Context) bool {
 		if held {
 			return true
 		}
+		if err != nil && ctx.Err() != nil && sdk.OutcomeUnknown(err) {
+			e.giveUp(nil)
+		}
 		if err != nil && ctx.Err() == nil {
 			e.log.Debug("lease not acquired", "error", err)
 		}
@@ -234,15 +237,39 @@ func (e *elector) release() {
 	if e.observed == nil || holder(e.observed) != e.Identity {
 		return
 	}
+	e.giveUp(e.observed)
+}
+
+// giveUp writes that nobody holds the lease if, as read, this instance does; nil
+// has not been read. An attempt that was cut short when this instance was told
+// to stop may have been carried out all the same, so that what it knows of the
+// lease is older than its own last write: then the lease is read again.
+func (e *elector) giveUp(l *coordinationv1.Lease) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	l := e.observed.DeepCopy()
-	nobody, second, micro := "", int32(1), metav1.NewMicroTime(time.Now())
-	l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds, l.Spec.RenewTime = &nobody, &second, &micro
-	if updated, err := sdk.Update(ctx, e.Client, l); err != nil {
-		e.log.Debug("lease not released", "error", err)
-	} else {
-		e.observe(updated)
+	for {
+		var err error
+		if l == nil {
+			l, err = sdk.Get[*coordinationv1.Lease](ctx, e.Client, e.Namespace, e.Name)
+		}
+		if err == nil && holder(l) != e.Identity {
+			return
+		}
+		if err == nil {
+			l = l.DeepCopy()
+			nobody, second, micro := "", int32(1), metav1.NewMicroTime(time.Now())
+			l.Spec.HolderIdentity, l.Spec.LeaseDurationSeconds, l.Spec.RenewTime = &nobody, &second, &micro
+			l, err = sdk.Update(ctx, e.Client, l)
+		}
+		switch {
+		case err == nil:
+			e.observe(l)
+			return
+		case !apierrors.IsConflict(err):
+			e.log.Debug("lease not released", "error", err)
+			return
+		}
+		l = nil
 	}
 }
 
