@@ -161,6 +161,26 @@ func TestWhoIsUnknownIsUnauthorized(t *testing.T) {
 	}
 }
 
+// TestABearerTokenIsItsUser shows who a token lets in, and as whom.
+func TestABearerTokenIsItsUser(t *testing.T) {
+	token := func(args ...string) string {
+		out, err := harness.Run(t.Context(), "", harness.Muster(), append([]string{"token", "user", "--kubeconfig", cluster.Kubeconfig()}, args...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(out)
+	}
+	for _, binary := range []string{harness.OwnKubectl(), harness.DebianKubectl()} {
+		admin := newCaller(t, nil, "--token", token("alice", "--group", "system:masters"))
+		if out, err := admin.kubectl(t, binary, "get", "nodes"); err != nil || !strings.Contains(out, "node1") {
+			t.Errorf("an administrator's token: %v\n%s", err, out)
+		}
+		other := newCaller(t, nil, "--token", token("bob"))
+		out, err := other.kubectl(t, binary, "get", "pods")
+		refusal(t, out, err, `pods is forbidden: User "bob" cannot list resource "pods" in API group "" in the namespace "default"`)
+	}
+}
+
 // TestANodeWritesOnlyItsOwn tries what a stolen node certificate would.
 func TestANodeWritesOnlyItsOwn(t *testing.T) {
 	pair, err := join.LoadPair(filepath.Join(cluster.Dir, "node1"), "node")

@@ -113,7 +113,7 @@ func (s *Server) wireCluster() (err error) {
 			Raft: s.config.advertised(s.config.RaftListener), API: s.config.advertised(s.config.GRPCListener),
 			REST: s.config.advertised(s.config.RESTListener), Gossip: s.gossipAddress(),
 		},
-		ServiceAccountKeyPEM: s.config.ServiceAccountKeyPEM, Members: s.members,
+		ServiceAccountKeyPEM: s.config.ServiceAccountKeyPEM, Members: s.members, Bearers: s.tokens,
 		GossipKey: s.config.GossipKey, GossipListen: s.config.GossipListen, GossipAdvertise: advertise,
 		GossipSeeds: s.config.GossipSeeds, GossipTransport: s.config.GossipTransport, Logger: s.config.Logger,
 	})

@@ -60,8 +60,8 @@ func worded(operation string, err error) error {
 }
 
 func newToken() *cobra.Command {
-	c := &cobra.Command{Use: "token", Short: "Let machines join"}
-	c.AddCommand(newTokenCreate())
+	c := &cobra.Command{Use: "token", Short: "Let machines join, and people and programs in"}
+	c.AddCommand(newTokenCreate(), newTokenUser())
 	return c
 }
 

@@ -526,6 +526,125 @@ func (x *CreateTokenResponse) GetExpires() *timestamppb.Timestamp {
 	return nil
 }
 
+// CreateUserTokenRequest says for whom the token stands.
+type CreateUserTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// user name; names that begin with "system:" or "muster:" are refused.
+	User string `protobuf:"bytes,1,opt,name=user,proto3" json:"user,omitempty"`
+	// groups of the user; "system:masters" is an administrator.
+	Groups []string `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	// ttl_seconds until it expires; 0 for 24 hours.
+	TtlSeconds    int64 `protobuf:"varint,3,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateUserTokenRequest) Reset() {
+	*x = CreateUserTokenRequest{}
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateUserTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateUserTokenRequest) ProtoMessage() {}
+
+func (x *CreateUserTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateUserTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateUserTokenRequest) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *CreateUserTokenRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *CreateUserTokenRequest) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *CreateUserTokenRequest) GetTtlSeconds() int64 {
+	if x != nil {
+		return x.TtlSeconds
+	}
+	return 0
+}
+
+// CreateUserTokenResponse holds the token.
+type CreateUserTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// token for the header "Authorization: Bearer", shown this once.
+	Token string `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	// expires when no longer accepted.
+	Expires       *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expires,proto3" json:"expires,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateUserTokenResponse) Reset() {
+	*x = CreateUserTokenResponse{}
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateUserTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateUserTokenResponse) ProtoMessage() {}
+
+func (x *CreateUserTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateUserTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateUserTokenResponse) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *CreateUserTokenResponse) GetToken() string {
+	if x != nil {
+		return x.Token
+	}
+	return ""
+}
+
+func (x *CreateUserTokenResponse) GetExpires() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Expires
+	}
+	return nil
+}
+
 // AddServerRequest names the server.
 type AddServerRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -539,7 +658,7 @@ type AddServerRequest struct {
 
 func (x *AddServerRequest) Reset() {
 	*x = AddServerRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[6]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -551,7 +670,7 @@ func (x *AddServerRequest) String() string {
 func (*AddServerRequest) ProtoMessage() {}
 
 func (x *AddServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[6]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -564,7 +683,7 @@ func (x *AddServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddServerRequest.ProtoReflect.Descriptor instead.
 func (*AddServerRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{6}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *AddServerRequest) GetId() string {
@@ -590,7 +709,7 @@ type AddServerResponse struct {
 
 func (x *AddServerResponse) Reset() {
 	*x = AddServerResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[7]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -602,7 +721,7 @@ func (x *AddServerResponse) String() string {
 func (*AddServerResponse) ProtoMessage() {}
 
 func (x *AddServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[7]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -615,7 +734,7 @@ func (x *AddServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AddServerResponse.ProtoReflect.Descriptor instead.
 func (*AddServerResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{7}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{9}
 }
 
 // RemoveServerRequest names the server.
@@ -629,7 +748,7 @@ type RemoveServerRequest struct {
 
 func (x *RemoveServerRequest) Reset() {
 	*x = RemoveServerRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[8]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +760,7 @@ func (x *RemoveServerRequest) String() string {
 func (*RemoveServerRequest) ProtoMessage() {}
 
 func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[8]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +773,7 @@ func (x *RemoveServerRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerRequest.ProtoReflect.Descriptor instead.
 func (*RemoveServerRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{8}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *RemoveServerRequest) GetId() string {
@@ -673,7 +792,7 @@ type RemoveServerResponse struct {
 
 func (x *RemoveServerResponse) Reset() {
 	*x = RemoveServerResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[9]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -685,7 +804,7 @@ func (x *RemoveServerResponse) String() string {
 func (*RemoveServerResponse) ProtoMessage() {}
 
 func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[9]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -698,7 +817,7 @@ func (x *RemoveServerResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveServerResponse.ProtoReflect.Descriptor instead.
 func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{9}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
 // ListMembersRequest is empty.
@@ -710,7 +829,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[10]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -722,7 +841,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[10]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -735,7 +854,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{10}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
 }
 
 // ListMembersResponse holds the members.
@@ -751,7 +870,7 @@ type ListMembersResponse struct {
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[11]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -763,7 +882,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[11]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -776,7 +895,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{11}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -814,7 +933,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -826,7 +945,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -839,7 +958,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Member) GetId() string {
@@ -893,7 +1012,7 @@ type WatchLivenessRequest struct {
 
 func (x *WatchLivenessRequest) Reset() {
 	*x = WatchLivenessRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -905,7 +1024,7 @@ func (x *WatchLivenessRequest) String() string {
 func (*WatchLivenessRequest) ProtoMessage() {}
 
 func (x *WatchLivenessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -918,7 +1037,7 @@ func (x *WatchLivenessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchLivenessRequest.ProtoReflect.Descriptor instead.
 func (*WatchLivenessRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 // WatchLivenessResponse holds hints.
@@ -932,7 +1051,7 @@ type WatchLivenessResponse struct {
 
 func (x *WatchLivenessResponse) Reset() {
 	*x = WatchLivenessResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -944,7 +1063,7 @@ func (x *WatchLivenessResponse) String() string {
 func (*WatchLivenessResponse) ProtoMessage() {}
 
 func (x *WatchLivenessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -957,7 +1076,7 @@ func (x *WatchLivenessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchLivenessResponse.ProtoReflect.Descriptor instead.
 func (*WatchLivenessResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *WatchLivenessResponse) GetNodes() []*NodeLiveness {
@@ -982,7 +1101,7 @@ type NodeLiveness struct {
 
 func (x *NodeLiveness) Reset() {
 	*x = NodeLiveness{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -994,7 +1113,7 @@ func (x *NodeLiveness) String() string {
 func (*NodeLiveness) ProtoMessage() {}
 
 func (x *NodeLiveness) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1007,7 +1126,7 @@ func (x *NodeLiveness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeLiveness.ProtoReflect.Descriptor instead.
 func (*NodeLiveness) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *NodeLiveness) GetNode() string {
@@ -1064,6 +1183,14 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"ttlSeconds\"a\n" +
 	"\x13CreateTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x124\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"e\n" +
+	"\x16CreateUserTokenRequest\x12\x12\n" +
+	"\x04user\x18\x01 \x01(\tR\x04user\x12\x16\n" +
+	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1f\n" +
+	"\vttl_seconds\x18\x03 \x01(\x03R\n" +
+	"ttlSeconds\"e\n" +
+	"\x17CreateUserTokenResponse\x12\x14\n" +
+	"\x05token\x18\x01 \x01(\tR\x05token\x124\n" +
 	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"E\n" +
 	"\x10AddServerRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
@@ -1100,11 +1227,12 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x1aLIVENESS_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LIVENESS_STATE_ALIVE\x10\x01\x12\x19\n" +
 	"\x15LIVENESS_STATE_FAILED\x10\x02\x12\x17\n" +
-	"\x13LIVENESS_STATE_LEFT\x10\x032\xb9\x05\n" +
+	"\x13LIVENESS_STATE_LEFT\x10\x032\xaa\x06\n" +
 	"\x0eClusterService\x12N\n" +
 	"\x04Join\x12\x1e.muster.cluster.v1.JoinRequest\x1a\x1f.muster.cluster.v1.JoinResponse\"\x05\xba\xeb\x18\x01\x01\x12T\n" +
 	"\x05Renew\x12\x1f.muster.cluster.v1.RenewRequest\x1a .muster.cluster.v1.RenewResponse\"\b\xba\xeb\x18\x04\x03\x04\x05\x06\x12c\n" +
-	"\vCreateToken\x12%.muster.cluster.v1.CreateTokenRequest\x1a&.muster.cluster.v1.CreateTokenResponse\"\x05\xba\xeb\x18\x01\x02\x12]\n" +
+	"\vCreateToken\x12%.muster.cluster.v1.CreateTokenRequest\x1a&.muster.cluster.v1.CreateTokenResponse\"\x05\xba\xeb\x18\x01\x02\x12o\n" +
+	"\x0fCreateUserToken\x12).muster.cluster.v1.CreateUserTokenRequest\x1a*.muster.cluster.v1.CreateUserTokenResponse\"\x05\xba\xeb\x18\x01\x02\x12]\n" +
 	"\tAddServer\x12#.muster.cluster.v1.AddServerRequest\x1a$.muster.cluster.v1.AddServerResponse\"\x05\xba\xeb\x18\x01\x03\x12f\n" +
 	"\fRemoveServer\x12&.muster.cluster.v1.RemoveServerRequest\x1a'.muster.cluster.v1.RemoveServerResponse\"\x05\xba\xeb\x18\x01\x02\x12g\n" +
 	"\vListMembers\x12%.muster.cluster.v1.ListMembersRequest\x1a&.muster.cluster.v1.ListMembersResponse\"\t\xba\xeb\x18\x05\x02\x03\x04\x05\x06\x12l\n" +
@@ -1123,54 +1251,59 @@ func file_muster_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_muster_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muster_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_muster_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
 var file_muster_cluster_v1_cluster_proto_goTypes = []any{
-	(CertificateRole)(0),          // 0: muster.cluster.v1.CertificateRole
-	(LivenessState)(0),            // 1: muster.cluster.v1.LivenessState
-	(*JoinRequest)(nil),           // 2: muster.cluster.v1.JoinRequest
-	(*JoinResponse)(nil),          // 3: muster.cluster.v1.JoinResponse
-	(*RenewRequest)(nil),          // 4: muster.cluster.v1.RenewRequest
-	(*RenewResponse)(nil),         // 5: muster.cluster.v1.RenewResponse
-	(*CreateTokenRequest)(nil),    // 6: muster.cluster.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),   // 7: muster.cluster.v1.CreateTokenResponse
-	(*AddServerRequest)(nil),      // 8: muster.cluster.v1.AddServerRequest
-	(*AddServerResponse)(nil),     // 9: muster.cluster.v1.AddServerResponse
-	(*RemoveServerRequest)(nil),   // 10: muster.cluster.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),  // 11: muster.cluster.v1.RemoveServerResponse
-	(*ListMembersRequest)(nil),    // 12: muster.cluster.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),   // 13: muster.cluster.v1.ListMembersResponse
-	(*Member)(nil),                // 14: muster.cluster.v1.Member
-	(*WatchLivenessRequest)(nil),  // 15: muster.cluster.v1.WatchLivenessRequest
-	(*WatchLivenessResponse)(nil), // 16: muster.cluster.v1.WatchLivenessResponse
-	(*NodeLiveness)(nil),          // 17: muster.cluster.v1.NodeLiveness
-	(*timestamppb.Timestamp)(nil), // 18: google.protobuf.Timestamp
+	(CertificateRole)(0),            // 0: muster.cluster.v1.CertificateRole
+	(LivenessState)(0),              // 1: muster.cluster.v1.LivenessState
+	(*JoinRequest)(nil),             // 2: muster.cluster.v1.JoinRequest
+	(*JoinResponse)(nil),            // 3: muster.cluster.v1.JoinResponse
+	(*RenewRequest)(nil),            // 4: muster.cluster.v1.RenewRequest
+	(*RenewResponse)(nil),           // 5: muster.cluster.v1.RenewResponse
+	(*CreateTokenRequest)(nil),      // 6: muster.cluster.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),     // 7: muster.cluster.v1.CreateTokenResponse
+	(*CreateUserTokenRequest)(nil),  // 8: muster.cluster.v1.CreateUserTokenRequest
+	(*CreateUserTokenResponse)(nil), // 9: muster.cluster.v1.CreateUserTokenResponse
+	(*AddServerRequest)(nil),        // 10: muster.cluster.v1.AddServerRequest
+	(*AddServerResponse)(nil),       // 11: muster.cluster.v1.AddServerResponse
+	(*RemoveServerRequest)(nil),     // 12: muster.cluster.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),    // 13: muster.cluster.v1.RemoveServerResponse
+	(*ListMembersRequest)(nil),      // 14: muster.cluster.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),     // 15: muster.cluster.v1.ListMembersResponse
+	(*Member)(nil),                  // 16: muster.cluster.v1.Member
+	(*WatchLivenessRequest)(nil),    // 17: muster.cluster.v1.WatchLivenessRequest
+	(*WatchLivenessResponse)(nil),   // 18: muster.cluster.v1.WatchLivenessResponse
+	(*NodeLiveness)(nil),            // 19: muster.cluster.v1.NodeLiveness
+	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
 }
 var file_muster_cluster_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: muster.cluster.v1.JoinRequest.role:type_name -> muster.cluster.v1.CertificateRole
 	0,  // 1: muster.cluster.v1.CreateTokenRequest.roles:type_name -> muster.cluster.v1.CertificateRole
-	18, // 2: muster.cluster.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	14, // 3: muster.cluster.v1.ListMembersResponse.members:type_name -> muster.cluster.v1.Member
-	17, // 4: muster.cluster.v1.WatchLivenessResponse.nodes:type_name -> muster.cluster.v1.NodeLiveness
-	1,  // 5: muster.cluster.v1.NodeLiveness.state:type_name -> muster.cluster.v1.LivenessState
-	2,  // 6: muster.cluster.v1.ClusterService.Join:input_type -> muster.cluster.v1.JoinRequest
-	4,  // 7: muster.cluster.v1.ClusterService.Renew:input_type -> muster.cluster.v1.RenewRequest
-	6,  // 8: muster.cluster.v1.ClusterService.CreateToken:input_type -> muster.cluster.v1.CreateTokenRequest
-	8,  // 9: muster.cluster.v1.ClusterService.AddServer:input_type -> muster.cluster.v1.AddServerRequest
-	10, // 10: muster.cluster.v1.ClusterService.RemoveServer:input_type -> muster.cluster.v1.RemoveServerRequest
-	12, // 11: muster.cluster.v1.ClusterService.ListMembers:input_type -> muster.cluster.v1.ListMembersRequest
-	15, // 12: muster.cluster.v1.ClusterService.WatchLiveness:input_type -> muster.cluster.v1.WatchLivenessRequest
-	3,  // 13: muster.cluster.v1.ClusterService.Join:output_type -> muster.cluster.v1.JoinResponse
-	5,  // 14: muster.cluster.v1.ClusterService.Renew:output_type -> muster.cluster.v1.RenewResponse
-	7,  // 15: muster.cluster.v1.ClusterService.CreateToken:output_type -> muster.cluster.v1.CreateTokenResponse
-	9,  // 16: muster.cluster.v1.ClusterService.AddServer:output_type -> muster.cluster.v1.AddServerResponse
-	11, // 17: muster.cluster.v1.ClusterService.RemoveServer:output_type -> muster.cluster.v1.RemoveServerResponse
-	13, // 18: muster.cluster.v1.ClusterService.ListMembers:output_type -> muster.cluster.v1.ListMembersResponse
-	16, // 19: muster.cluster.v1.ClusterService.WatchLiveness:output_type -> muster.cluster.v1.WatchLivenessResponse
-	13, // [13:20] is the sub-list for method output_type
-	6,  // [6:13] is the sub-list for method input_type
-	6,  // [6:6] is the sub-list for extension type_name
-	6,  // [6:6] is the sub-list for extension extendee
-	0,  // [0:6] is the sub-list for field type_name
+	20, // 2: muster.cluster.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	20, // 3: muster.cluster.v1.CreateUserTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	16, // 4: muster.cluster.v1.ListMembersResponse.members:type_name -> muster.cluster.v1.Member
+	19, // 5: muster.cluster.v1.WatchLivenessResponse.nodes:type_name -> muster.cluster.v1.NodeLiveness
+	1,  // 6: muster.cluster.v1.NodeLiveness.state:type_name -> muster.cluster.v1.LivenessState
+	2,  // 7: muster.cluster.v1.ClusterService.Join:input_type -> muster.cluster.v1.JoinRequest
+	4,  // 8: muster.cluster.v1.ClusterService.Renew:input_type -> muster.cluster.v1.RenewRequest
+	6,  // 9: muster.cluster.v1.ClusterService.CreateToken:input_type -> muster.cluster.v1.CreateTokenRequest
+	8,  // 10: muster.cluster.v1.ClusterService.CreateUserToken:input_type -> muster.cluster.v1.CreateUserTokenRequest
+	10, // 11: muster.cluster.v1.ClusterService.AddServer:input_type -> muster.cluster.v1.AddServerRequest
+	12, // 12: muster.cluster.v1.ClusterService.RemoveServer:input_type -> muster.cluster.v1.RemoveServerRequest
+	14, // 13: muster.cluster.v1.ClusterService.ListMembers:input_type -> muster.cluster.v1.ListMembersRequest
+	17, // 14: muster.cluster.v1.ClusterService.WatchLiveness:input_type -> muster.cluster.v1.WatchLivenessRequest
+	3,  // 15: muster.cluster.v1.ClusterService.Join:output_type -> muster.cluster.v1.JoinResponse
+	5,  // 16: muster.cluster.v1.ClusterService.Renew:output_type -> muster.cluster.v1.RenewResponse
+	7,  // 17: muster.cluster.v1.ClusterService.CreateToken:output_type -> muster.cluster.v1.CreateTokenResponse
+	9,  // 18: muster.cluster.v1.ClusterService.CreateUserToken:output_type -> muster.cluster.v1.CreateUserTokenResponse
+	11, // 19: muster.cluster.v1.ClusterService.AddServer:output_type -> muster.cluster.v1.AddServerResponse
+	13, // 20: muster.cluster.v1.ClusterService.RemoveServer:output_type -> muster.cluster.v1.RemoveServerResponse
+	15, // 21: muster.cluster.v1.ClusterService.ListMembers:output_type -> muster.cluster.v1.ListMembersResponse
+	18, // 22: muster.cluster.v1.ClusterService.WatchLiveness:output_type -> muster.cluster.v1.WatchLivenessResponse
+	15, // [15:23] is the sub-list for method output_type
+	7,  // [7:15] is the sub-list for method input_type
+	7,  // [7:7] is the sub-list for extension type_name
+	7,  // [7:7] is the sub-list for extension extendee
+	0,  // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_muster_cluster_v1_cluster_proto_init() }
@@ -1184,7 +1317,7 @@ func file_muster_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_cluster_v1_cluster_proto_rawDesc), len(file_muster_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   16,
+			NumMessages:   18,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,13 +19,14 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ClusterService_Join_FullMethodName          = "/muster.cluster.v1.ClusterService/Join"
-	ClusterService_Renew_FullMethodName         = "/muster.cluster.v1.ClusterService/Renew"
-	ClusterService_CreateToken_FullMethodName   = "/muster.cluster.v1.ClusterService/CreateToken"
-	ClusterService_AddServer_FullMethodName     = "/muster.cluster.v1.ClusterService/AddServer"
-	ClusterService_RemoveServer_FullMethodName  = "/muster.cluster.v1.ClusterService/RemoveServer"
-	ClusterService_ListMembers_FullMethodName   = "/muster.cluster.v1.ClusterService/ListMembers"
-	ClusterService_WatchLiveness_FullMethodName = "/muster.cluster.v1.ClusterService/WatchLiveness"
+	ClusterService_Join_FullMethodName            = "/muster.cluster.v1.ClusterService/Join"
+	ClusterService_Renew_FullMethodName           = "/muster.cluster.v1.ClusterService/Renew"
+	ClusterService_CreateToken_FullMethodName     = "/muster.cluster.v1.ClusterService/CreateToken"
+	ClusterService_CreateUserToken_FullMethodName = "/muster.cluster.v1.ClusterService/CreateUserToken"
+	ClusterService_AddServer_FullMethodName       = "/muster.cluster.v1.ClusterService/AddServer"
+	ClusterService_RemoveServer_FullMethodName    = "/muster.cluster.v1.ClusterService/RemoveServer"
+	ClusterService_ListMembers_FullMethodName     = "/muster.cluster.v1.ClusterService/ListMembers"
+	ClusterService_WatchLiveness_FullMethodName   = "/muster.cluster.v1.ClusterService/WatchLiveness"
 )
 
 // ClusterServiceClient is the client API for ClusterService service.
@@ -41,6 +42,8 @@ type ClusterServiceClient interface {
 	Renew(ctx context.Context, in *RenewRequest, opts ...grpc.CallOption) (*RenewResponse, error)
 	// CreateToken makes a join token.
 	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
+	// CreateUserToken makes a bearer token for a person or a program.
+	CreateUserToken(ctx context.Context, in *CreateUserTokenRequest, opts ...grpc.CallOption) (*CreateUserTokenResponse, error)
 	// AddServer makes a joined server a voting member. A server calls it once its
 	// Raft port answers.
 	AddServer(ctx context.Context, in *AddServerRequest, opts ...grpc.CallOption) (*AddServerResponse, error)
@@ -87,6 +90,16 @@ func (c *clusterServiceClient) CreateToken(ctx context.Context, in *CreateTokenR
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateTokenResponse)
 	err := c.cc.Invoke(ctx, ClusterService_CreateToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *clusterServiceClient) CreateUserToken(ctx context.Context, in *CreateUserTokenRequest, opts ...grpc.CallOption) (*CreateUserTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateUserTokenResponse)
+	err := c.cc.Invoke(ctx, ClusterService_CreateUserToken_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +168,8 @@ type ClusterServiceServer interface {
 	Renew(context.Context, *RenewRequest) (*RenewResponse, error)
 	// CreateToken makes a join token.
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
+	// CreateUserToken makes a bearer token for a person or a program.
+	CreateUserToken(context.Context, *CreateUserTokenRequest) (*CreateUserTokenResponse, error)
 	// AddServer makes a joined server a voting member. A server calls it once its
 	// Raft port answers.
 	AddServer(context.Context, *AddServerRequest) (*AddServerResponse, error)
@@ -185,6 +200,9 @@ func (UnimplementedClusterServiceServer) Renew(context.Context, *RenewRequest) (
 }
 func (UnimplementedClusterServiceServer) CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateToken not implemented")
+}
+func (UnimplementedClusterServiceServer) CreateUserToken(context.Context, *CreateUserTokenRequest) (*CreateUserTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateUserToken not implemented")
 }
 func (UnimplementedClusterServiceServer) AddServer(context.Context, *AddServerRequest) (*AddServerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddServer not implemented")
@@ -273,6 +291,24 @@ func _ClusterService_CreateToken_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterService_CreateUserToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateUserTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).CreateUserToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_CreateUserToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).CreateUserToken(ctx, req.(*CreateUserTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ClusterService_AddServer_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddServerRequest)
 	if err := dec(in); err != nil {
@@ -356,6 +392,10 @@ var ClusterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "CreateToken",
 			Handler:    _ClusterService_CreateToken_Handler,
+		},
+		{
+			MethodName: "CreateUserToken",
+			Handler:    _ClusterService_CreateUserToken_Handler,
 		},
 		{
 			MethodName: "AddServer",

@@ -82,7 +82,7 @@ func TestTokens(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for e := range replica.Store().View().List("_tokens", "") {
+		for e := range replica.Store().View().List("_bearers", "") {
 			if e.Key.Name == secret {
 				t.Error("the token itself is in the state")
 			}

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/memberlist"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/gossip"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
@@ -67,7 +68,14 @@ type Config struct {
 	// GossipSeeds are addresses to try beside the servers that the state names:
 	// those that a joining server was told.
 	GossipSeeds []string
-	Logger      *slog.Logger
+	// Bearers makes bearer tokens.
+	Bearers Bearers
+	Logger  *slog.Logger
+}
+
+// Bearers makes bearer tokens; auth verifies them.
+type Bearers interface {
+	Issue(ctx context.Context, user access.User, ttl time.Duration) (string, error)
 }
 
 // Service implements ClusterService.

@@ -88,6 +88,7 @@ func (r *oneMember) setAlone(alone bool) {
 }
 
 type fixture struct {
+	bearers bearers
 	ca      *pki.CA
 	replica *oneMember
 	address string
@@ -124,7 +125,7 @@ func start(t *testing.T) *fixture {
 		Name: "s1", ClusterID: "cluster-1", Authority: ca, ServiceAccountKeyPEM: []byte("sa"),
 		Addresses: cluster.Addresses{Raft: "127.0.0.1:6444", API: f.address, REST: "127.0.0.1:6443", Gossip: f.gossip},
 		Replica:   f.replica, Members: f.replica.members, GossipKey: f.key,
-		GossipListen: f.gossip, GossipAdvertise: netip.MustParseAddr("127.0.0.1"),
+		GossipListen: f.gossip, GossipAdvertise: netip.MustParseAddr("127.0.0.1"), Bearers: &f.bearers,
 		Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

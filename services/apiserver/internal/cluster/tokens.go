@@ -40,12 +40,9 @@ type token struct {
 
 // CreateToken implements ClusterService.
 func (s *Service) CreateToken(ctx context.Context, r *clusterv1.CreateTokenRequest) (*clusterv1.CreateTokenResponse, error) {
-	life := time.Duration(r.GetTtlSeconds()) * time.Second
-	switch {
-	case life == 0:
-		life = defaultTokenLife
-	case life < 0 || life > maxTokenLife:
-		return nil, status.Errorf(codes.InvalidArgument, "ttl of %v: must be positive and at most %v", life, maxTokenLife)
+	life, err := lifeOf(r.GetTtlSeconds())
+	if err != nil {
+		return nil, err
 	}
 	roles := r.GetRoles()
 	if len(roles) == 0 {

@@ -1,0 +1,140 @@
+package replica
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"testing"
+
+	"github.com/hashicorp/raft"
+	wal "github.com/hashicorp/raft-wal"
+)
+
+// smallSegments makes segments hold a few entries.
+func smallSegments(t *testing.T) {
+	t.Helper()
+	size := wal.DefaultSegmentSize
+	wal.DefaultSegmentSize = 1024
+	t.Cleanup(func() { wal.DefaultSegmentSize = size })
+}
+
+// logTest is a log and what it should hold.
+type logTest struct {
+	*testing.T
+	dir  string
+	s    *storage
+	term uint64
+	want []uint64 // the terms of the entries from 1
+}
+
+func newLogTest(t *testing.T) *logTest {
+	lt := &logTest{T: t, dir: t.TempDir()}
+	lt.open()
+	return lt
+}
+
+func (t *logTest) open() {
+	t.Helper()
+	t.s = &storage{}
+	logger := newRaftLogger(slog.New(slog.NewTextHandler(io.Discard, nil)))
+	if err := t.s.openLog(t.dir, logger, 0, func(err error) { t.Error(err) }); err != nil {
+		t.Fatal(err)
+	}
+	t.check()
+}
+
+func (t *logTest) reopen() {
+	t.Helper()
+	if err := t.s.close(); err != nil {
+		t.Fatal(err)
+	}
+	t.open()
+}
+
+func (t *logTest) check() {
+	t.Helper()
+	if last, err := t.s.logs.LastIndex(); err != nil || last != uint64(len(t.want)) {
+		t.Fatalf("log ends at %d, want %d: %v", last, len(t.want), err)
+	}
+	for i, term := range t.want {
+		var log raft.Log
+		if err := t.s.logs.GetLog(uint64(i)+1, &log); err != nil || log.Term != term {
+			t.Fatalf("entry %d is of term %d, want %d: %v", i+1, log.Term, term, err)
+		}
+	}
+}
+
+func (t *logTest) append(n int) {
+	t.Helper()
+	t.term++
+	for range n {
+		log := &raft.Log{Index: uint64(len(t.want)) + 1, Term: t.term, Data: make([]byte, 100)}
+		if err := t.s.logs.StoreLog(log); err != nil {
+			t.Fatalf("append %d: %v", log.Index, err)
+		}
+		t.want = append(t.want, t.term)
+	}
+}
+
+// truncate leaves the first n entries, as a follower does whose last ones are
+// not the leader's.
+func (t *logTest) truncate(n int) {
+	t.Helper()
+	if err := t.s.logs.DeleteRange(uint64(n)+1, uint64(len(t.want))); err != nil {
+		t.Fatal(err)
+	}
+	t.want = t.want[:n]
+}
+
+// crash opens a copy of the files as they are now.
+func (t *logTest) crash() {
+	t.Helper()
+	before, dir := t.s, t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(t.dir)); err != nil {
+		t.Fatal(err)
+	}
+	_ = before.close()
+	t.dir = dir
+	t.open()
+}
+
+func TestLogTruncated(t *testing.T) {
+	smallSegments(t)
+	for entries := 1; entries <= 14; entries++ {
+		for kept := 1; kept < entries; kept++ {
+			t.Run(fmt.Sprintf("%d of %d", kept, entries), func(t *testing.T) {
+				lt := newLogTest(t)
+				lt.append(entries)
+				lt.truncate(kept)
+				lt.check()
+				lt.reopen()
+				lt.append(3)
+				lt.reopen()
+				lt.truncate(kept)
+				lt.append(9)
+				lt.truncate(kept + 1)
+				lt.reopen()
+			})
+		}
+	}
+}
+
+// TestLogSealed stops after a segment is full and before raft-wal has made the
+// next one, which it does later.
+func TestLogSealed(t *testing.T) {
+	smallSegments(t)
+	for entries := 1; entries <= 14; entries++ {
+		for name, stop := range map[string]func(*logTest){"closed": (*logTest).reopen, "crashed": (*logTest).crash} {
+			t.Run(fmt.Sprintf("%d %s", entries, name), func(t *testing.T) {
+				for range 5 {
+					lt := newLogTest(t)
+					lt.append(entries)
+					stop(lt)
+					lt.append(9)
+					stop(lt)
+				}
+			})
+		}
+	}
+}
