@@ -3,12 +3,15 @@ package election_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	coordinationv1 "k8s.io/api/coordination/v1"
 
 	"github.com/musterhq/muster/sdk"
@@ -75,6 +78,36 @@ func TestReleaseHandsOverAtOnce(t *testing.T) {
 		}
 		if got := lease(t, cluster.Client(t)); *got.HolderIdentity != "b" || *got.LeaseTransitions != 1 {
 			t.Errorf("lease held by %q after %d transitions", *got.HolderIdentity, *got.LeaseTransitions)
+		}
+	})
+}
+
+// TestReleaseAfterRenewalCutShort stops a leader in the middle of a renewal that
+// the server carries out: the lease is newer than the leader knows.
+func TestReleaseAfterRenewalCutShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cluster, inside := sdktest.New(t), &atomic.Int32{}
+		a := stand(t, cluster, "a", "s1", inside)
+		other := cluster.Client(t)
+		var cut atomic.Bool
+		cluster.Fail(func(method string, _ any) error {
+			if !strings.HasSuffix(method, "/Update") || !cut.CompareAndSwap(false, true) {
+				return nil
+			}
+			l, err := sdk.Get[*coordinationv1.Lease](t.Context(), other, "kube-system", "l")
+			if err == nil {
+				l.Spec.RenewTime.Time = time.Now()
+				_, err = sdk.Update(t.Context(), other, l)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+			a.stop()
+			return status.Error(codes.Unavailable, "gone")
+		})
+		time.Sleep(2 * time.Second) // the next renewal, and a's work that takes a second to end
+		if got := lease(t, other); !cut.Load() || *got.HolderIdentity != "" {
+			t.Errorf("lease is still held by %q; renewal cut short: %v", *got.HolderIdentity, cut.Load())
 		}
 	})
 }
