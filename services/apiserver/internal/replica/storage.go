@@ -225,7 +225,7 @@ func openWAL(path string, logger hclog.Logger) (log *wal.WAL, database *metadb.B
 			_ = database.Close()
 		}
 	}()
-	log, err = wal.Open(path, wal.WithMetaStore(database), wal.WithLogger(logger))
+	log, err = wal.Open(path, wal.WithMetaStore(rotating{database}), wal.WithLogger(logger))
 	return log, database, err
 }
 

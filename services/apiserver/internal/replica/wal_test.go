@@ -5,10 +5,15 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	walfs "github.com/hashicorp/raft-wal/fs"
+	"github.com/hashicorp/raft-wal/metadb"
+	"github.com/hashicorp/raft-wal/segment"
+	"github.com/hashicorp/raft-wal/types"
 )
 
 // smallSegments makes segments hold a few entries.
@@ -31,6 +36,7 @@ type logTest struct {
 func newLogTest(t *testing.T) *logTest {
 	lt := &logTest{T: t, dir: t.TempDir()}
 	lt.open()
+	t.Cleanup(func() { _ = lt.s.close() })
 	return lt
 }
 
@@ -136,5 +142,69 @@ func TestLogSealed(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestLogSealTorn has a power loss take a part of the index that seals a
+// segment.
+func TestLogSealTorn(t *testing.T) {
+	smallSegments(t)
+	for _, forced := range []bool{false, true} {
+		for cut := int64(1); cut < 32; cut++ {
+			t.Run(fmt.Sprintf("%v %d", forced, cut), func(t *testing.T) {
+				lt := newLogTest(t)
+				lt.append(5)
+				if err := lt.s.close(); err != nil {
+					t.Fatal(err)
+				}
+				lt.seal(forced, cut)
+				lt.open()
+				lt.append(9)
+				lt.reopen()
+			})
+		}
+	}
+}
+
+// seal has the only segment sealed, with another entry or not, and all of the
+// file lost but so much of what that wrote.
+func (t *logTest) seal(entry bool, kept int64) {
+	t.Helper()
+	database := &metadb.BoltMetaDB{}
+	state, err := database.Load(filepath.Join(t.dir, logDir))
+	if err != nil || len(state.Segments) != 1 {
+		t.Fatal(state, err)
+	}
+	_ = database.Close()
+	w, err := segment.NewFiler(filepath.Join(t.dir, logDir), walfs.New()).RecoverTail(state.Segments[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = w.Close() }()
+	keep := func(start uint64) int64 { return int64(start) - frameHeader + kept }
+	if entry {
+		if err := w.Append([]types.LogEntry{{Index: 6, Data: make([]byte, 900)}}); err != nil {
+			t.Fatal(err)
+		}
+		_, start, _ := w.Sealed()
+		t.cut(state.Segments[0], keep(start))
+		return
+	}
+	start, err := w.(*segment.Writer).ForceSeal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.cut(state.Segments[0], keep(start))
+}
+
+func (t *logTest) cut(info types.SegmentInfo, offset int64) {
+	t.Helper()
+	file, err := os.OpenFile(filepath.Join(t.dir, logDir, segment.FileName(info)), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	if err := zero(file, offset); err != nil {
+		t.Fatal(err)
 	}
 }
