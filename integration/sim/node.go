@@ -62,7 +62,9 @@ func (n *Node) Start() {
 		GossipTransport: transport, Connect: n.Pods.connect, Logger: c.log,
 	})
 	if err != nil {
-		c.t.Fatal(err)
+		_ = listener.Close()
+		_ = transport.Shutdown() // else the bubble's end would hide the reason
+		c.t.Fatalf("start %s: %v", n.Name, err)
 	}
 	n.running = run(a.Run)
 }

@@ -48,7 +48,8 @@ func (s *Server) Start() {
 		Dial: c.Net.Dialer(s.Host), Logger: c.log.With("server", s.Name),
 	})
 	if err != nil {
-		c.t.Fatal(err)
+		_ = transport.Shutdown() // else the bubble's end would hide the reason
+		c.t.Fatalf("start %s: %v", s.Name, err)
 	}
 	api := s.api
 	s.running = run(func(ctx context.Context) error { return s.run(ctx, api) })
