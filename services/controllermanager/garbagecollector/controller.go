@@ -206,7 +206,12 @@ func (c *Controller) carryOut(ctx context.Context, k kinds.Kind, obj metav1.Obje
 	if plan.Delete == "" {
 		return nil
 	}
-	return k.Delete(ctx, c.client, obj.GetNamespace(), obj.GetName(), sdk.DeleteOptions{UID: obj.GetUID(), Propagation: plan.Delete})
+	opts := sdk.DeleteOptions{UID: obj.GetUID(), ResourceVersion: obj.GetResourceVersion(), Propagation: plan.Delete}
+	if plan.Unblock {
+		// The patch has just found it unchanged, and changed it.
+		opts.ResourceVersion = ""
+	}
+	return k.Delete(ctx, c.client, obj.GetNamespace(), obj.GetName(), opts)
 }
 
 // orphan cuts the dependents loose, each as it is by now.
