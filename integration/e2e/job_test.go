@@ -17,9 +17,7 @@ import (
 func applyExamples(t *testing.T, namespace string) {
 	t.Helper()
 	kubectl(t, "create", "namespace", namespace)
-	t.Cleanup(func() {
-		_, _ = cluster.Kubectl(contextOf(t), harness.OwnKubectl(), "", "delete", "namespace", namespace)
-	})
+	t.Cleanup(func() { deleteNamespace(t, namespace) })
 	kubectl(t, "-n", namespace, "apply", "-f", filepath.Join(harness.Root(), "deploy", "examples"))
 	kubectl(t, "-n", namespace, "rollout", "status", "deployment/whoami-deployment", "--timeout=60s")
 	kubectl(t, "-n", namespace, "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
