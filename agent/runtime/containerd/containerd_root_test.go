@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -42,7 +43,26 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := removeParents(); err != nil {
+		fmt.Fprintln(os.Stderr, "pods left cgroups behind:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// removeParents removes the cgroup that the tests' pods were made below, in
+// every hierarchy. The runtime leaves it, for it is the agent's; a pod's that is
+// still in it makes this fail.
+func removeParents() error {
+	var errs []error
+	for _, pattern := range []string{"/sys/fs/cgroup/muster-test", "/sys/fs/cgroup/*/muster-test"} {
+		dirs, _ := filepath.Glob(pattern) // the pattern is well formed
+		for _, dir := range dirs {
+			errs = append(errs, os.Remove(dir))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // daemon is a containerd of the test's own.
