@@ -40,6 +40,7 @@ func Run(t *testing.T, suite Suite) {
 		{"EndpointsChange", testEndpointsChange},
 		{"OldConnectionsDrain", testDraining},
 		{"UDPFollowsEndpoints", testUDPFollows},
+		{"AttemptsFollowEndpoints", testAttemptsFollow},
 		{"Affinity", testAffinity},
 		{"Repair", testRepair},
 		{"Adopt", testAdopt},

@@ -110,8 +110,14 @@ func (c *Cluster) pids(m *Member) ([]int, error) {
 }
 
 // powerOff does to a node what a power cut does to a machine: processes, mounts,
-// namespace and what is kept in memory only are gone; the disk stays.
+// namespace and what is kept in memory only are gone; the disk stays. Its cable
+// goes first: a machine without power does not refuse connections, it is silent.
 func (c *Cluster) powerOff(m *Member) error {
+	if _, err := os.Stat(filepath.Join(netnsDir, c.netns(m))); err == nil && m.Role == Node {
+		if err := c.setLink(m, false); err != nil {
+			return err
+		}
+	}
 	if err := killAll(m.Name, func() ([]int, error) { return c.pids(m) }); err != nil {
 		return err
 	}
