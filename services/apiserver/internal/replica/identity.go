@@ -31,10 +31,12 @@ func identify(dir, cluster, member string) error {
 	path := filepath.Join(dir, identityFile)
 	raw, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		for _, name := range []string{logDir, snapshotsDir, markFile} {
-			if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-				return damaged(path, fmt.Errorf("it is missing, but %s is there", name))
-			}
+		if err := unused(dir); err != nil {
+			return damaged(path, err)
+		}
+		// The mark comes first: an identity without one has lost what it had.
+		if err := replaceFile(filepath.Join(dir, markFile), nil); err != nil {
+			return fmt.Errorf("make log mark: %w", err)
 		}
 		return writeIdentity(path, identity{Format: dataFormat, Cluster: cluster, Member: member})
 	}
@@ -56,6 +58,18 @@ func identify(dir, cluster, member string) error {
 	case found.Member != member:
 		return fmt.Errorf("%w member: %s holds the data of member %q of cluster %q, this is member %q; start it under the old name, or give it another directory (moving this one away)",
 			ErrForeignData, dir, found.Member, cluster, member)
+	}
+	return nil
+}
+
+// unused checks that a directory without an identity holds no more than one
+// whose making was interrupted.
+func unused(dir string) error {
+	for _, name := range []string{logDir, snapshotsDir, markFile} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err == nil && (name != markFile || info.Size() > 0) {
+			return fmt.Errorf("it is missing, but %s is there", name)
+		}
 	}
 	return nil
 }

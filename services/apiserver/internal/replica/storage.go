@@ -175,16 +175,15 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	if err != nil {
 		return fmt.Errorf("open log: %w", err)
 	}
-	if _, err := os.Stat(filepath.Join(dir, markFile)); errors.Is(err, fs.ErrNotExist) && (len(segments) > 0 || snapshot > 0) {
-		return damaged(filepath.Join(dir, markFile), err)
-	}
-	mark, reached, err := openMark(filepath.Join(dir, markFile))
+	mark, reached, begun, err := openMark(filepath.Join(dir, markFile))
 	if err != nil {
 		return damaged(filepath.Join(dir, markFile), err)
 	}
 	s.closers = append(s.closers, closer(mark.close))
-	if err := whole(path, len(segments) > 0, reached, snapshot); err != nil {
-		return damaged(path, err)
+	if begun || len(segments) > 0 || snapshot > 0 {
+		if err := whole(path); err != nil {
+			return damaged(path, err)
+		}
 	}
 	log, database, err := openWAL(path, logger)
 	if err != nil {
@@ -199,16 +198,19 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	if err := verify(j, s.stable, snapshot, reached); err != nil {
 		return damaged(path, err)
 	}
+	if !begun {
+		// From now on this member may vote, and must not forget that it did.
+		if err := mark.set(0, true); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// whole checks that the log's database is there if it ever was. raft-wal would
-// make a new one, without the term and the vote of this member, and remove the
-// segments that it does not name.
-func whole(path string, segments bool, reached, snapshot uint64) error {
-	if !segments && reached == 0 && snapshot == 0 {
-		return nil
-	}
+// whole checks that the database of a log that was in use is there. raft-wal
+// would make a new one, without the term and the vote of this member, and remove
+// the segments that it does not name.
+func whole(path string) error {
 	_, err := os.Stat(filepath.Join(path, metadb.FileName))
 	return err
 }

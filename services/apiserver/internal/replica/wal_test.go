@@ -35,6 +35,9 @@ type logTest struct {
 
 func newLogTest(t *testing.T) *logTest {
 	lt := &logTest{T: t, dir: t.TempDir()}
+	if err := identify(lt.dir, "c", "m1"); err != nil {
+		t.Fatal(err)
+	}
 	lt.open()
 	t.Cleanup(func() { _ = lt.s.close() })
 	return lt
