@@ -111,6 +111,12 @@ func (i *Informer[T]) List() []T { return i.store.list() }
 // was never added holds nothing.
 func (i *Informer[T]) ByIndex(name, value string) []T { return i.store.byIndex(name, value) }
 
+// ByIndexAny is ByIndex for several values at one moment, each object once: one
+// that goes from one of the values to another is not missed on the way.
+func (i *Informer[T]) ByIndexAny(name string, values ...string) []T {
+	return i.store.byIndex(name, values...)
+}
+
 // Len is the count of cached objects.
 func (i *Informer[T]) Len() int { return i.store.len() }
 

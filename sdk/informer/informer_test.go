@@ -107,6 +107,9 @@ func TestFollowsChanges(t *testing.T) {
 		if got := in.ByIndex("app", "y"); len(got) != 1 || got[0].Name != "b" || len(in.ByIndex("app", "x")) != 0 {
 			t.Errorf("index: x %v, y %v", in.ByIndex("app", "x"), got)
 		}
+		if got := in.ByIndexAny("app", "x", "y", "y"); len(got) != 1 {
+			t.Errorf("index: x or y %v, want one object once", got)
+		}
 		if _, ok := in.Get("default", "a"); ok || in.Len() != 1 {
 			t.Error("a deleted object is still cached")
 		}

@@ -2,6 +2,7 @@ package informer
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 	"sync"
 
@@ -81,15 +82,19 @@ func (s *store[T]) list() []T {
 	return out
 }
 
-func (s *store[T]) byIndex(name, value string) []T {
+func (s *store[T]) byIndex(name string, values ...string) []T {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	ix := s.indexes[name]
 	if ix == nil {
 		return nil
 	}
-	out := make([]T, 0, len(ix.keys[value]))
-	for k := range ix.keys[value] {
+	found := map[objectKey]struct{}{}
+	for _, v := range values {
+		maps.Copy(found, ix.keys[v])
+	}
+	out := make([]T, 0, len(found))
+	for k := range found {
 		out = append(out, s.objects[k])
 	}
 	return out

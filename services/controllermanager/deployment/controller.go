@@ -11,7 +11,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/utils/ptr"
 
 	"github.com/musterhq/muster/sdk"
@@ -52,7 +51,7 @@ func (c *Controller) Name() string { return "deployment" }
 func (c *Controller) Inputs() []controller.Input {
 	return []controller.Input{
 		controller.For(controller.Self[*appsv1.Deployment]),
-		controller.For(c.ofSet),
+		controller.For(claim.Concerned[*appsv1.ReplicaSet](kind.Kind, c.deployments.List, selectorOf)),
 		controller.For(c.ofPod),
 	}
 }
@@ -62,21 +61,7 @@ func (c *Controller) Outputs() []string {
 	return []string{"deployments/status", controller.Shared("replicasets")}
 }
 
-// ofSet finds the deployments that a changed ReplicaSet concerns: its owner or,
-// for an orphan, those that would take it.
-func (c *Controller) ofSet(rs *appsv1.ReplicaSet) []controller.Request {
-	if metav1.GetControllerOfNoCopy(rs) != nil {
-		return controller.OwnerOf[*appsv1.ReplicaSet](kind.Kind)(rs)
-	}
-	var out []controller.Request
-	for _, d := range c.deployments.List() {
-		selector, err := metav1.LabelSelectorAsSelector(d.Spec.Selector)
-		if d.Namespace == rs.Namespace && err == nil && !selector.Empty() && selector.Matches(labels.Set(rs.Labels)) {
-			out = append(out, controller.Request{Namespace: d.Namespace, Name: d.Name})
-		}
-	}
-	return out
-}
+func selectorOf(d *appsv1.Deployment) *metav1.LabelSelector { return d.Spec.Selector }
 
 // ofPod matters to a Recreate deployment only: it waits for old pods to end.
 func (c *Controller) ofPod(pod *corev1.Pod) []controller.Request {
@@ -107,8 +92,7 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	if err != nil {
 		return controller.Result{}, fmt.Errorf("read selector of deployment %s/%s: %w", d.Namespace, d.Name, err)
 	}
-	candidates := append(c.sets.Of(d.UID), c.sets.Orphans(d.Namespace)...)
-	claims := claim.Sort(d, selector, candidates)
+	claims := claim.Sort(d, selector, c.sets.Candidates(d))
 	if len(claims.Adopt)+len(claims.Release) > 0 {
 		// The change comes back through the cache and starts the next round.
 		return controller.Result{}, c.claim(ctx, d, claims)
@@ -130,18 +114,11 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 // now has no fraction, like the times that conditions hold.
 func now() time.Time { return time.Now().Truncate(time.Second) }
 
-// claim takes and releases sets. Before anything is taken the owner is read
-// anew: one that was deleted must not take what another may have made.
+// claim takes and releases sets.
 func (c *Controller) claim(ctx context.Context, d *appsv1.Deployment, claims claim.Claims[*appsv1.ReplicaSet]) error {
 	if len(claims.Adopt) > 0 {
-		fresh, err := sdk.Get[*appsv1.Deployment](ctx, c.client, d.Namespace, d.Name)
-		switch {
-		case apierrors.IsNotFound(err):
-			return nil
-		case err != nil:
+		if may, err := claim.MayAdopt(ctx, c.client, d); err != nil || !may {
 			return err
-		case fresh.UID != d.UID || fresh.DeletionTimestamp != nil:
-			return nil
 		}
 	}
 	var ops []sdk.Operation

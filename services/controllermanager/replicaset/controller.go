@@ -11,13 +11,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/musterhq/muster/sdk"
 	"github.com/musterhq/muster/sdk/controller"
 	"github.com/musterhq/muster/services/controllermanager/internal/claim"
 	"github.com/musterhq/muster/services/controllermanager/internal/lookup"
+	"github.com/musterhq/muster/services/controllermanager/internal/podstate"
 )
 
 // Recorder tells the user what happened to an object.
@@ -56,7 +56,7 @@ func (c *Controller) Name() string { return "replicaset" }
 func (c *Controller) Inputs() []controller.Input {
 	return []controller.Input{
 		controller.For(controller.Self[*appsv1.ReplicaSet]),
-		controller.For(c.ofPod),
+		controller.For(claim.Concerned[*corev1.Pod](kind.Kind, c.sets.List, selectorOf)),
 	}
 }
 
@@ -65,24 +65,7 @@ func (c *Controller) Outputs() []string {
 	return []string{"replicasets/status", controller.Shared("pods")}
 }
 
-// ofPod finds the sets that a changed pod concerns: its owner or, for an orphan,
-// those that would take it.
-func (c *Controller) ofPod(pod *corev1.Pod) []controller.Request {
-	if metav1.GetControllerOfNoCopy(pod) != nil {
-		return controller.OwnerOf[*corev1.Pod](kind.Kind)(pod)
-	}
-	var out []controller.Request
-	for _, rs := range c.sets.List() {
-		if rs.Namespace != pod.Namespace {
-			continue
-		}
-		selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
-		if err == nil && !selector.Empty() && selector.Matches(labels.Set(pod.Labels)) {
-			out = append(out, controller.Request{Namespace: rs.Namespace, Name: rs.Name})
-		}
-	}
-	return out
-}
+func selectorOf(rs *appsv1.ReplicaSet) *metav1.LabelSelector { return rs.Spec.Selector }
 
 // Reconcile implements controller.Controller.
 func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (controller.Result, error) {
@@ -94,18 +77,15 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	if err != nil {
 		return controller.Result{}, fmt.Errorf("read selector of replica set %s/%s: %w", rs.Namespace, rs.Name, err)
 	}
-	// Orphans come first: one that is adopted between the two readings is then in
-	// both, and missed in neither.
-	orphans := c.pods.Orphans(rs.Namespace)
-	held := c.pods.Of(rs.UID)
-	claims := claim.Sort(rs, selector, slices.Concat(held, orphans))
-	claims.Adopt = withoutEnded(claims.Adopt)
+	candidates := c.pods.Candidates(rs)
+	claims := claim.Sort(rs, selector, candidates)
+	claims.Adopt = slices.DeleteFunc(claims.Adopt, podstate.Terminal)
 	if len(claims.Adopt)+len(claims.Release) > 0 {
 		// The change comes back through the cache and starts the next round.
 		return controller.Result{}, c.claim(ctx, rs, claims)
 	}
 	now := time.Now()
-	plan, err := c.plan(ctx, rs, held, claims.Owned, now)
+	plan, err := c.plan(ctx, rs, candidates, claims.Owned, now)
 	if err != nil {
 		return controller.Result{}, err
 	}
@@ -133,12 +113,12 @@ func (c *Controller) next(rs *appsv1.ReplicaSet, plan Plan) time.Duration {
 }
 
 // plan decides with what is known of pods that the cache does not show yet.
-// held is what the cache showed as this set's when it was read for this round,
-// owned those of it that count.
-func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, held, owned []*corev1.Pod, now time.Time) (Plan, error) {
-	shown := make(map[string]bool, len(held))
-	for _, pod := range held {
-		shown[pod.Name] = true
+// candidates is what the cache showed when it was read for this round, owned
+// those of it that are this set's and count.
+func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, candidates, owned []*corev1.Pod, now time.Time) (Plan, error) {
+	shown := map[string]bool{}
+	for _, pod := range candidates {
+		shown[pod.Name] = metav1.IsControlledBy(pod, rs)
 	}
 	coming := 0
 	for name, at := range c.pending.coming(rs.UID) {
@@ -198,28 +178,11 @@ func (c *Controller) related(rs *appsv1.ReplicaSet) map[string]int {
 	return Related(pods)
 }
 
-func withoutEnded(pods []*corev1.Pod) []*corev1.Pod {
-	var out []*corev1.Pod
-	for _, pod := range pods {
-		if pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed {
-			out = append(out, pod)
-		}
-	}
-	return out
-}
-
-// claim takes and releases pods. Before anything is taken the owner is read
-// anew: one that was deleted must not take what another may have made.
+// claim takes and releases pods.
 func (c *Controller) claim(ctx context.Context, rs *appsv1.ReplicaSet, claims claim.Claims[*corev1.Pod]) error {
 	if len(claims.Adopt) > 0 {
-		fresh, err := sdk.Get[*appsv1.ReplicaSet](ctx, c.client, rs.Namespace, rs.Name)
-		switch {
-		case apierrors.IsNotFound(err):
-			return nil
-		case err != nil:
+		if may, err := claim.MayAdopt(ctx, c.client, rs); err != nil || !may {
 			return err
-		case fresh.UID != rs.UID || fresh.DeletionTimestamp != nil:
-			return nil
 		}
 	}
 	for _, pod := range claims.Adopt {

@@ -20,8 +20,7 @@ const (
 	orphanPrefix = "orphans:"
 )
 
-// ByOwner is a cache that finds what an object controls, and what of a
-// namespace nobody controls.
+// ByOwner is a cache that finds what an object controls, and what it could.
 type ByOwner[T sdk.Object] struct{ *informer.Informer[T] }
 
 // Owners returns the shared cache of T with its owner index. Call it before the
@@ -40,9 +39,11 @@ func Owners[T sdk.Object](caches *controller.Caches) ByOwner[T] {
 // Of returns what the owner controls.
 func (b ByOwner[T]) Of(owner types.UID) []T { return b.ByIndex(ownerIndex, string(owner)) }
 
-// Orphans returns what nobody controls in the namespace.
-func (b ByOwner[T]) Orphans(namespace string) []T {
-	return b.ByIndex(ownerIndex, orphanPrefix+namespace)
+// Candidates returns what the owner controls and what nobody does in its
+// namespace. It is one look at the cache: what the owner has just adopted goes
+// from the ones to the others, and who looked twice could miss it in both.
+func (b ByOwner[T]) Candidates(owner metav1.Object) []T {
+	return b.ByIndexAny(ownerIndex, string(owner.GetUID()), orphanPrefix+owner.GetNamespace())
 }
 
 // ByNamespace is a cache that finds what is in a namespace.
