@@ -1,0 +1,118 @@
+package scheduler_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/musterhq/muster/sdk"
+)
+
+func TestUnschedulableUntilANodeAppears(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		t := f.T
+		small := node("small", "1")
+		tainted := node("tainted", "8")
+		tainted.Spec.Taints = []corev1.Taint{{Key: "k", Value: "v", Effect: corev1.TaintEffectNoSchedule}}
+		create(f, small, tainted)
+		f.start("a")
+		create(f, pod("p", "2"))
+		time.Sleep(time.Second)
+		message := "0/2 nodes are available: 1 Insufficient cpu, 1 node(s) had untolerated taint {k: v}."
+		if got, want := condition(f.pod("p")), "False Unschedulable: "+message; got != want {
+			t.Errorf("condition %q, want %q", got, want)
+		}
+		if got, want := f.events("p"), []string{"Warning FailedScheduling: " + message + " x1"}; !slices.Equal(got, want) {
+			t.Errorf("events %q, want %q", got, want)
+		}
+		version := f.pod("p").ResourceVersion
+		create(f, node("tiny", "1"))
+		time.Sleep(time.Minute)
+		if p := f.pod("p"); p.ResourceVersion != version {
+			t.Error("a node that cannot help had the pod written again")
+		}
+		create(f, node("big", "4"))
+		time.Sleep(50 * time.Millisecond)
+		p := f.pod("p")
+		if p.Spec.NodeName != "big" || !strings.HasPrefix(condition(p), "True") {
+			t.Errorf("on %q with %q 50 ms after a node that fits appeared", p.Spec.NodeName, condition(p))
+		}
+	})
+}
+
+func TestRoomThatBecomesFreeIsTaken(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		t := f.T
+		create(f, node("n", "1"))
+		f.start("a")
+		create(f, pod("first", "1"))
+		time.Sleep(100 * time.Millisecond)
+		create(f, pod("second", "1"))
+		time.Sleep(time.Second)
+		if f.pod("second").Spec.NodeName != "" {
+			t.Fatal("the node's only CPU was given away twice")
+		}
+		first := f.pod("first")
+		first.Status.Phase = corev1.PodSucceeded
+		if _, err := sdk.UpdateStatus(f.Context(), f.client, first); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if f.pod("second").Spec.NodeName != "n" {
+			t.Error("the room of a pod that ended was not taken")
+		}
+	})
+}
+
+func TestNotReadyNodeIsAvoidedUntilItIs(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		t := f.T
+		n := node("n", "4")
+		n.Status.Conditions[0].Status = corev1.ConditionFalse
+		create(f, n)
+		f.start("a")
+		create(f, pod("p", "1"))
+		time.Sleep(time.Second)
+		if got, want := condition(f.pod("p")), "False Unschedulable: 0/1 nodes are available: 1 node(s) were not ready."; got != want {
+			t.Errorf("condition %q, want %q", got, want)
+		}
+		n, err := sdk.Get[*corev1.Node](f.Context(), f.client, "", "n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Status.Conditions[0].Status = corev1.ConditionTrue
+		if _, err := sdk.UpdateStatus(f.Context(), f.client, n); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Millisecond)
+		if f.pod("p").Spec.NodeName != "n" {
+			t.Error("not bound when the node became ready")
+		}
+	})
+}
+
+func TestPodThatWantsAnotherFollowsIt(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		t := f.T
+		create(f, node("n", "8"), node("m", "8"))
+		f.start("a")
+		follower := pod("follower", "1")
+		follower.Labels = nil
+		follower.Spec.Affinity = &corev1.Affinity{PodAffinity: &corev1.PodAffinity{RequiredDuringSchedulingIgnoredDuringExecution: []corev1.PodAffinityTerm{{
+			TopologyKey: "name", LabelSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}}}}}
+		create(f, follower)
+		time.Sleep(time.Second)
+		if got, want := condition(f.pod("follower")), "False Unschedulable: 0/2 nodes are available: 2 node(s) didn't match pod affinity rules."; got != want {
+			t.Fatalf("condition %q, want %q", got, want)
+		}
+		create(f, pod("first", "1"))
+		time.Sleep(time.Second)
+		if first := f.pod("first").Spec.NodeName; first == "" || f.pod("follower").Spec.NodeName != first {
+			t.Errorf("first on %q, follower on %q", first, f.pod("follower").Spec.NodeName)
+		}
+	})
+}
