@@ -129,9 +129,10 @@ func (q *Queue) Delete(uid types.UID) {
 }
 
 // Pop waits for at least one active pod and returns up to limit of them, in
-// order. Each has to be given back by Done, Rest or Retry. Nil when ctx ended.
+// order. Each has to be given back by Done, Rest or Retry. Nil when ctx ended,
+// also while there are more: another may be placing them by now.
 func (q *Queue) Pop(ctx context.Context, limit int) []*Item {
-	for {
+	for ctx.Err() == nil {
 		out, next := q.take(limit)
 		if len(out) > 0 {
 			return out
@@ -139,13 +140,12 @@ func (q *Queue) Pop(ctx context.Context, limit int) []*Item {
 		t := time.NewTimer(next)
 		select {
 		case <-ctx.Done():
-			t.Stop()
-			return nil
 		case <-q.notify:
 		case <-t.C:
 		}
 		t.Stop()
 	}
+	return nil
 }
 
 // take returns active pods, or how long to wait for the first.

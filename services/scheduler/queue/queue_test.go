@@ -148,3 +148,16 @@ func TestRetryBacksOff(t *testing.T) {
 		}
 	})
 }
+
+func TestPopEndsWithItsContext(t *testing.T) {
+	q := queue.New()
+	q.Add(pod("p", 0))
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got := q.Pop(ctx, 1); got != nil {
+		t.Errorf("popped %v for one that was told to stop", names(got))
+	}
+	if active, _ := q.Len(); active != 1 {
+		t.Errorf("%d pods left, want the one", active)
+	}
+}
