@@ -1,6 +1,16 @@
 package rest
 
-import "net/http"
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+var errUnsupported = errors.New("not supported by this version of Muster")
 
 // crdPath is where clients list the definitions of custom resources.
 const crdPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -16,4 +26,26 @@ func serveNoCustomResources(w http.ResponseWriter, r *http.Request) (done bool, 
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinitionList",
 		"metadata": map[string]any{"resourceVersion": "0"}, "items": []any{},
 	})
+}
+
+// refuseImpersonation refuses what is asked for in another's name (kubectl
+// --as): answered as the caller's own, it would be done with the wrong rights.
+func refuseImpersonation(r *http.Request) error {
+	for name, values := range r.Header {
+		if strings.HasPrefix(name, "Impersonate-") {
+			return apierrors.NewForbidden(schema.GroupResource{Resource: "users"}, values[0], fmt.Errorf("impersonation is %w", errUnsupported))
+		}
+	}
+	return nil
+}
+
+// absent tells what Muster's version of a kind lacks (pods/exec) from what
+// nobody has.
+func (h *Handler) absent(r route) error {
+	sub, err := r.sub, notFound()
+	r.sub = ""
+	if _, ok := h.target(r); ok && sub != "" {
+		err.ErrStatus.Message = fmt.Sprintf("%s %q: %s is %s", r.resource, r.name, sub, errUnsupported)
+	}
+	return err
 }

@@ -125,6 +125,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 		h.logger.Info("request refused", "path", r.URL.Path, "from", r.RemoteAddr, "cause", err)
 		return apierrors.NewUnauthorized("Unauthorized")
 	}
+	if err := refuseImpersonation(r); err != nil {
+		return err
+	}
 	r = r.WithContext(access.WithUser(r.Context(), user))
 	for prefix, extra := range h.extra {
 		if strings.HasPrefix(r.URL.Path, prefix) {
@@ -158,7 +161,7 @@ func (h *Handler) serveObjects(w http.ResponseWriter, r *http.Request) error {
 	}
 	target, ok := h.target(route)
 	if !ok {
-		return notFound()
+		return h.absent(route)
 	}
 	verb := h.verbOf(r, target)
 	if verb == nil {
@@ -172,7 +175,7 @@ func (h *Handler) serveObjects(w http.ResponseWriter, r *http.Request) error {
 	return verb(w, r.WithContext(ctx), target)
 }
 
-func notFound() error {
+func notFound() *apierrors.StatusError {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
 		Message: "the server could not find the requested resource", Details: &metav1.StatusDetails{},
