@@ -76,6 +76,15 @@ func DirOf(name, dir string) (string, error) {
 	return dir, nil
 }
 
+// commandFor words a command about a cluster so that it can be copied.
+func commandFor(verb, name, dir string) string {
+	command := "muster dev " + verb + " --name " + name
+	if dir != filepath.Join(DefaultRoot, name) {
+		command += " --data-dir " + dir
+	}
+	return command
+}
+
 func newCluster(name, dir string, servers, nodes int) *Cluster {
 	c := &Cluster{Name: name, dir: dir}
 	for i := range servers {
@@ -148,7 +157,7 @@ func Open(name, dir string) (c *Cluster, unlock func(), err error) {
 	}
 	unlock, err = lock(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, fmt.Errorf("no cluster %s at %s: start one with `muster dev up --name %s`", name, dir, name)
+		return nil, nil, fmt.Errorf("no cluster %s at %s: start one with `%s`, or say with --data-dir where it is", name, dir, commandFor("up", name, dir))
 	}
 	if err != nil {
 		return nil, nil, err

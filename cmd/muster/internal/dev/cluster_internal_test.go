@@ -110,3 +110,21 @@ func TestOptions(t *testing.T) {
 		t.Errorf("says %s", out.String())
 	}
 }
+
+// What is told to be run must work as it stands, wherever the cluster is.
+func TestCommandsNameTheDirectory(t *testing.T) {
+	for dir, want := range map[string]string{
+		"/var/lib/muster-dev/a": "muster dev down --name a",
+		"/elsewhere":            "muster dev down --name a --data-dir /elsewhere",
+	} {
+		if got := commandFor("down", "a", dir); got != want {
+			t.Errorf("%s: %s, want %s", dir, got, want)
+		}
+	}
+	var out bytes.Buffer
+	c := newCluster("a", "/elsewhere", 1, 0)
+	c.sayNext(&out)
+	if n := strings.Count(out.String(), "--data-dir /elsewhere"); n != 3 {
+		t.Errorf("directory named %d times:\n%s", n, &out)
+	}
+}

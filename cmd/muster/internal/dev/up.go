@@ -55,7 +55,8 @@ func Up(ctx context.Context, o Options) error {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(dir, stateFile)); err == nil {
-		return fmt.Errorf("cluster %s is there already, at %s: `muster dev status --name %s` shows it, `muster dev down --name %s` removes it", o.Name, dir, o.Name, o.Name)
+		return fmt.Errorf("cluster %s is there already, at %s: `%s` shows it, `%s` removes it",
+			o.Name, dir, commandFor("status", o.Name, dir), commandFor("down", o.Name, dir))
 	}
 	if err := refuseLeftovers(o.Name, dir); err != nil {
 		return err
@@ -72,12 +73,13 @@ func Up(ctx context.Context, o Options) error {
 	p := &progress{out: o.Out, start: time.Now()}
 	c := newCluster(o.Name, dir, o.Servers, o.Nodes)
 	if err := c.create(p); err != nil {
-		return fmt.Errorf("start cluster %s (`muster dev down --name %s` clears what was made): %w", o.Name, o.Name, err)
+		return fmt.Errorf("start cluster %s (`%s` clears what was made): %w", o.Name, commandFor("down", o.Name, dir), err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
 	if err := c.waitReady(ctx, p); err != nil {
-		return fmt.Errorf("cluster %s is not ready (logs are in %s; `muster dev down --name %s` removes it): %w", o.Name, filepath.Join(dir, "logs"), o.Name, err)
+		return fmt.Errorf("cluster %s is not ready (logs are in %s; `%s` removes it): %w",
+			o.Name, filepath.Join(dir, "logs"), commandFor("down", o.Name, dir), err)
 	}
 	p.say("cluster %s is ready", o.Name)
 	c.sayNext(o.Out)
@@ -199,11 +201,11 @@ func (c *Cluster) sayNext(out io.Writer) {
 
 Try next:
   kubectl get nodes -o wide
-  muster image load FILE.tar           an image from an OCI or docker archive
-  muster dev status --name %s
-  muster dev kill server1 --name %s    and kubectl works on
-  muster dev down --name %s
-`, c.kubeconfig(), c.Name, c.Name, c.Name)
+  muster image load FILE.tar   an image from an OCI or docker archive
+  %s
+  %s   and kubectl works on
+  %s
+`, c.kubeconfig(), commandFor("status", c.Name, c.dir), commandFor("kill server1", c.Name, c.dir), commandFor("down", c.Name, c.dir))
 }
 
 // Down removes a cluster and all it left, whatever still runs of it.
