@@ -19,8 +19,8 @@ const (
 	batch = 256
 	// inFlight is how many batches may be on their way at once.
 	inFlight = 4
-	// bindTimeout bounds the sending of one batch.
-	bindTimeout = 10 * time.Second
+	// sendTimeout bounds the sending of one batch of bindings or of conditions.
+	sendTimeout = 10 * time.Second
 )
 
 // wake has the resting pods tried again that would fit on the node now, and
@@ -48,14 +48,13 @@ func (s *Scheduler) lead(ctx context.Context) error {
 			g.Go(func() error { s.bind(ctx, placed, results); return nil })
 		}
 		if len(resting) > 0 {
-			g.Go(func() error { s.report(ctx, resting, refusals); return nil })
+			g.Go(func() error { s.rest(ctx, resting, refusals); return nil })
 		}
 	}
 }
 
-// place chooses nodes and parts the pods into those that got one and the rest,
-// which it puts to rest.
-func (s *Scheduler) place(items []*queue.Item) (placed []*queue.Item, results []core.Result, resting []*corev1.Pod, refusals []core.Result) {
+// place chooses nodes and parts the pods into those that got one and the rest.
+func (s *Scheduler) place(items []*queue.Item) (placed []*queue.Item, results []core.Result, resting []*queue.Item, refusals []core.Result) {
 	pods := make([]*core.Pod, len(items))
 	for i, it := range items {
 		pods[i] = it.Pod
@@ -65,17 +64,30 @@ func (s *Scheduler) place(items []*queue.Item) (placed []*queue.Item, results []
 			placed, results = append(placed, items[i]), append(results, res)
 			continue
 		}
-		resting, refusals = append(resting, pods[i].Object), append(refusals, res)
-		s.queue.Rest(items[i])
+		resting, refusals = append(resting, items[i]), append(refusals, res)
 	}
 	return placed, results, resting, refusals
+}
+
+// rest tells of pods that fit nowhere and puts them aside. They are told of
+// first: one that could be placed meanwhile would be bound and then said to be
+// unschedulable.
+func (s *Scheduler) rest(ctx context.Context, items []*queue.Item, refusals []core.Result) {
+	pods := make([]*corev1.Pod, len(items))
+	for i, it := range items {
+		pods[i] = it.Pod.Object
+	}
+	s.report(ctx, pods, refusals)
+	for _, it := range items {
+		s.queue.Rest(it)
+	}
 }
 
 // bind sends the bindings of a batch in one transaction.
 func (s *Scheduler) bind(ctx context.Context, items []*queue.Item, results []core.Result) {
 	// A batch that was begun is finished also when this instance is told to stop:
 	// whoever leads next sees the pods bound.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), bindTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
 	ops := make([]sdk.Operation, len(items))
 	for i, it := range items {

@@ -28,7 +28,9 @@ func (s *Scheduler) report(ctx context.Context, pods []*corev1.Pod, results []co
 			of = append(of, pod)
 		}
 	}
-	for i, err := range s.client.TransactEach(ctx, ops...) {
+	sending, cancel := context.WithTimeout(ctx, sendTimeout)
+	defer cancel()
+	for i, err := range s.client.TransactEach(sending, ops...) {
 		if err != nil && ctx.Err() == nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
 			s.log.Warn("condition not written", "namespace", of[i].Namespace, "pod", of[i].Name, "error", err)
 		}

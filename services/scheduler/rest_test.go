@@ -3,12 +3,14 @@ package scheduler_test
 import (
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 	"github.com/musterhq/muster/sdk"
 )
 
@@ -113,6 +115,30 @@ func TestPodThatWantsAnotherFollowsIt(t *testing.T) {
 		time.Sleep(time.Second)
 		if first := f.pod("first").Spec.NodeName; first == "" || f.pod("follower").Spec.NodeName != first {
 			t.Errorf("first on %q, follower on %q", first, f.pod("follower").Spec.NodeName)
+		}
+	})
+}
+
+func TestIsNotToldOfAfterItIsBound(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		t := f.T
+		create(f, node("small", "1"))
+		f.start("a")
+		// What says that the pod fits nowhere takes its time on the way; a node for
+		// it appears meanwhile.
+		var held atomic.Bool
+		f.cluster.Fail(func(_ string, req any) error {
+			if r, ok := req.(*apiv1.TransactRequest); ok && r.Operations[0].GetPatch() != nil && held.CompareAndSwap(false, true) {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		create(f, pod("p", "2"))
+		time.Sleep(100 * time.Millisecond)
+		create(f, node("big", "4"))
+		time.Sleep(3 * time.Second)
+		if p := f.pod("p"); !held.Load() || p.Spec.NodeName != "big" || !strings.HasPrefix(condition(p), "True") {
+			t.Errorf("held up %v, on %q with %q", held.Load(), p.Spec.NodeName, condition(p))
 		}
 	})
 }
