@@ -1,6 +1,7 @@
 package scheduler_test
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 	"github.com/musterhq/muster/sdk"
@@ -141,4 +143,49 @@ func TestIsNotToldOfAfterItIsBound(t *testing.T) {
 			t.Errorf("held up %v, on %q with %q", held.Load(), p.Spec.NodeName, condition(p))
 		}
 	})
+}
+
+// evenly asks for the pod to be spread over the nodes by name.
+func evenly(p *corev1.Pod) *corev1.Pod {
+	p.Spec.TopologySpreadConstraints = []corev1.TopologySpreadConstraint{{MaxSkew: 1, TopologyKey: "name",
+		WhenUnsatisfiable: corev1.DoNotSchedule, LabelSelector: &metav1.LabelSelector{MatchLabels: p.Labels}}}
+	return p
+}
+
+// TestSpreadPodsWaitForTheirPlaces has a full node, on which there may be no pod
+// of the spread, and one on which there is one already.
+func TestSpreadPodsWaitForTheirPlaces(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		end  func(ctx context.Context, c *sdk.Client) error
+	}{
+		{"until there is one place less", func(ctx context.Context, c *sdk.Client) error {
+			return sdk.Delete[*corev1.Node](ctx, c, "", "full", sdk.DeleteOptions{})
+		}},
+		{"until the other pod is ending", func(ctx context.Context, c *sdk.Client) error {
+			return sdk.Delete[*corev1.Pod](ctx, c, "default", "first", sdk.DeleteOptions{GracePeriodSeconds: ptr.To(int64(30))})
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			inBubble(t, func(f *fixture) {
+				t := f.T
+				create(f, node("free", "4"), node("full", "0"))
+				f.start("a")
+				create(f, evenly(pod("first", "1")))
+				time.Sleep(100 * time.Millisecond)
+				create(f, evenly(pod("second", "1")))
+				time.Sleep(time.Second)
+				if p := f.pod("second"); f.pod("first").Spec.NodeName != "free" || p.Spec.NodeName != "" {
+					t.Fatalf("first on %q, second on %q", f.pod("first").Spec.NodeName, p.Spec.NodeName)
+				}
+				if err := tc.end(t.Context(), f.client); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(50 * time.Millisecond)
+				if p := f.pod("second"); p.Spec.NodeName != "free" {
+					t.Errorf("second on %q: %s", p.Spec.NodeName, condition(p))
+				}
+			})
+		})
+	}
 }

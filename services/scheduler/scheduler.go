@@ -126,13 +126,12 @@ func (s *Scheduler) podChanged(old, pod *corev1.Pod) {
 		if gone == nil {
 			gone = pod
 		}
-		s.cache.RemovePod(gone.UID)
 		s.queue.Delete(gone.UID)
-		s.wake(gone.Spec.NodeName)
+		s.wake(s.cache.RemovePod(gone.UID))
 		return
 	}
 	s.cache.SetPod(pod)
-	if pod.Spec.NodeName != "" && (old == nil || old.Spec.NodeName == "" || !maps.Equal(old.Labels, pod.Labels)) {
+	if pod.Spec.NodeName != "" && (old == nil || !sameCompany(old, pod)) {
 		s.queue.WakeRelating()
 	}
 	switch {
@@ -145,9 +144,19 @@ func (s *Scheduler) podChanged(old, pod *corev1.Pod) {
 	}
 }
 
+// sameCompany says that a change of a bound pod cannot help those that demand
+// something of the pods around them. One that is ending no longer counts where
+// pods are to be spread.
+func sameCompany(a, b *corev1.Pod) bool {
+	return a.Spec.NodeName == b.Spec.NodeName && maps.Equal(a.Labels, b.Labels) &&
+		(a.DeletionTimestamp == nil) == (b.DeletionTimestamp == nil)
+}
+
 func (s *Scheduler) nodeChanged(old, node *corev1.Node) {
 	if node == nil {
 		s.cache.RemoveNode(old.Name)
+		// One place less to spread over.
+		s.queue.WakeRelating()
 		return
 	}
 	s.cache.SetNode(node)

@@ -74,11 +74,14 @@ func (c *Cache) SetPod(pod *corev1.Pod) {
 	c.count(core.NewPod(pod), pod.Spec.NodeName, false)
 }
 
-// RemovePod forgets a pod that is gone or has ended.
-func (c *Cache) RemovePod(uid types.UID) {
+// RemovePod forgets a pod that is gone or has ended, and returns the node whose
+// room it took, "" for none. That may be one on which it was never seen.
+func (c *Cache) RemovePod(uid types.UID) (node string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	node = c.pods[uid].node
 	c.uncount(uid)
+	return node
 }
 
 // Forget takes an assumption back; a pod seen on its node since then stays.

@@ -87,6 +87,21 @@ func TestAssumptions(t *testing.T) {
 	}
 }
 
+func TestRemovedPodsTellWhereTheirRoomWas(t *testing.T) {
+	c := cache.New()
+	c.SetNode(node("a"))
+	c.SetPod(pod("bound", "elsewhere"))
+	place(c, "assumed")
+	for name, want := range map[types.UID]string{"bound": "elsewhere", "assumed": "a", "unknown": ""} {
+		if got := c.RemovePod(name); got != want {
+			t.Errorf("%s had room on %q, want %q", name, got, want)
+		}
+		if again := c.RemovePod(name); again != "" {
+			t.Errorf("%s had room on %q a second time", name, again)
+		}
+	}
+}
+
 func TestPodsAreCountedBeforeTheirNodeIsSeen(t *testing.T) {
 	c := cache.New()
 	c.SetPod(pod("p", "a"))
