@@ -1,5 +1,6 @@
 // Package volume makes the directories that pods mount: emptyDir, hostPath and
 // the files of configMaps, secrets, the downward API and projections of them.
+// Files of secrets live in memory only.
 package volume
 
 import (
@@ -49,6 +50,11 @@ func one(ctx context.Context, dir string, pod *corev1.Pod, v *corev1.Volume, src
 	if err != nil {
 		return "", err
 	}
+	if holdsSecrets(v) {
+		if err := secretMemory(dir); err != nil {
+			return "", err
+		}
+	}
 	return dir, writeFiles(dir, fsGroup(pod), files)
 }
 
@@ -68,13 +74,13 @@ func emptyDir(dir string, pod *corev1.Pod, e *corev1.EmptyDirVolumeSource) error
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return err
 	}
-	if e.Medium == corev1.StorageMediumMemory && !isTmpfs(dir) {
-		data := "mode=0777"
+	if e.Medium == corev1.StorageMediumMemory {
+		options := "mode=0777"
 		if e.SizeLimit != nil && e.SizeLimit.Value() > 0 {
-			data += fmt.Sprintf(",size=%d", e.SizeLimit.Value())
+			options += fmt.Sprintf(",size=%d", e.SizeLimit.Value())
 		}
-		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NODEV|unix.MS_NOSUID, data); err != nil {
-			return fmt.Errorf("mount tmpfs: %w", err)
+		if err := memory(dir, options); err != nil {
+			return err
 		}
 	}
 	mode := os.FileMode(0o777)
@@ -85,14 +91,6 @@ func emptyDir(dir string, pod *corev1.Pod, e *corev1.EmptyDirVolumeSource) error
 		mode |= os.ModeSetgid
 	}
 	return os.Chmod(dir, mode) // MkdirAll is subject to the umask.
-}
-
-func isTmpfs(dir string) bool {
-	var st unix.Statfs_t
-	var parent unix.Stat_t
-	var own unix.Stat_t
-	return unix.Statfs(dir, &st) == nil && st.Type == unix.TMPFS_MAGIC &&
-		unix.Stat(dir, &own) == nil && unix.Stat(filepath.Dir(dir), &parent) == nil && own.Dev != parent.Dev
 }
 
 // hostPath checks, or makes, what the type asks for, with Kubernetes' words.
@@ -155,7 +153,7 @@ func Remove(dir string) error {
 	for _, e := range entries {
 		p := filepath.Join(dir, e.Name())
 		for isTmpfs(p) {
-			if err := unix.Unmount(p, unix.MNT_DETACH); err != nil {
+			if err := unix.Unmount(p, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW); err != nil {
 				return fmt.Errorf("unmount %s: %w", p, err)
 			}
 		}

@@ -14,7 +14,8 @@ import (
 	"github.com/musterhq/muster/agent/volume"
 )
 
-// source is a cluster with one configMap, whose content a test may change.
+// source is a cluster with one configMap and one secret, both named cfg, whose
+// content a test may change.
 type source struct{ data map[string]string }
 
 func (s source) ConfigMap(_ context.Context, _, name string) (*corev1.ConfigMap, error) {
@@ -25,7 +26,14 @@ func (s source) ConfigMap(_ context.Context, _, name string) (*corev1.ConfigMap,
 }
 
 func (s source) Secret(_ context.Context, _, name string) (*corev1.Secret, error) {
-	return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, name)
+	if name != "cfg" {
+		return nil, apierrors.NewNotFound(schema.GroupResource{Resource: "secrets"}, name)
+	}
+	data := map[string][]byte{}
+	for k, v := range s.data {
+		data[k] = []byte(v)
+	}
+	return &corev1.Secret{Data: data}, nil
 }
 
 func (source) Field(pod *corev1.Pod, ref *corev1.ObjectFieldSelector) (string, error) {
