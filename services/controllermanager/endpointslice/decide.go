@@ -195,7 +195,8 @@ func (g *endpointGroup) place(svc *corev1.Service, held []*discoveryv1.EndpointS
 		rest = append(rest, left[id])
 	}
 	for i := range held {
-		n := min(len(rest), maxEndpoints-len(filled[i]))
+		// Nothing stops another from putting more into a slice than this controller would.
+		n := max(0, min(len(rest), maxEndpoints-len(filled[i])))
 		filled[i] = append(filled[i], rest[:n]...)
 		rest = rest[n:]
 	}

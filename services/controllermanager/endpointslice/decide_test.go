@@ -180,3 +180,14 @@ func TestDualStack(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// TestOverfullSlice has a slice that somebody put more into than fits.
+func TestOverfullSlice(t *testing.T) {
+	svc := service()
+	full := decide(svc, pods(150), nil).Create
+	full[0].Endpoints = append(full[0].Endpoints, full[1].Endpoints...)
+	plan := decide(svc, pods(151), full[:1])
+	if len(plan.Update) != 0 || len(plan.Create) != 1 || len(plan.Create[0].Endpoints) != 1 {
+		t.Errorf("plan %+v, want the new endpoint in a slice of its own", plan)
+	}
+}
