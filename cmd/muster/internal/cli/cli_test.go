@@ -24,7 +24,11 @@ func TestMistakes(t *testing.T) {
 		want string
 	}{
 		{[]string{"dev", "up", "--no-such-flag"}, 2, "See `muster dev up --help`"},
-		{[]string{"dev", "kill"}, 2, "accepts 1 arg"},
+		{[]string{"dev", "kill"}, 2, "muster dev kill needs MEMBER, got []"},
+		{[]string{"dev", "exec", "node1"}, 2, `muster dev exec needs MEMBER -- COMMAND [ARGUMENT...], got ["node1"]`},
+		{[]string{"token", "user"}, 2, "muster token user needs NAME"},
+		{[]string{"image", "load"}, 2, "muster image load needs FILE.tar..."},
+		{[]string{"image", "pack", "--image", "a:b"}, 2, "(--file)"},
 		{[]string{"dev", "kill", "server1", "--name", "none"}, 1, "start one with `muster dev up --name none`"},
 		{[]string{"dev", "up", "--servers", "2"}, 1, "choose 1, 3, 5"},
 		{[]string{"token", "create"}, 1, "--kubeconfig"},

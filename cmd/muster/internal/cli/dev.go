@@ -39,9 +39,9 @@ containerd of its own. Members can be killed, paused and cut off.`,
 		{dev.Kill, "Kill a member (node1: as by a power cut) or one process of it (node1/agent)"},
 		{dev.Start, "Start a member, or one process of it, again"},
 		{dev.Pause, "Stop a member's processes without ending them"},
-		{dev.Resume, "Let them go on"},
+		{dev.Resume, "Let a paused member's processes go on"},
 		{dev.Cut, "Take a member's network cable out"},
-		{dev.Heal, "Put it in again"},
+		{dev.Heal, "Put a member's network cable in again"},
 	} {
 		c.AddCommand(newDevFault(f.fault, f.short))
 	}

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"runtime"
 
@@ -58,7 +59,12 @@ func newImagePack() *cobra.Command {
 		Short:   "Make an image archive of a few files, without a container tool",
 		Example: `  muster image pack --image app:v1 --file ./app:/app --entrypoint /app --output app.tar`,
 		Args:    noArgs,
-		RunE:    func(*cobra.Command, []string) error { return imagepack.Write(spec, output) },
+		RunE: func(*cobra.Command, []string) error {
+			if spec.Name == "" || len(spec.Files) == 0 {
+				return usageError{errors.New("an image needs a name (--image) and something in it (--file)")}
+			}
+			return imagepack.Write(spec, output)
+		},
 	}
 	f := c.Flags()
 	f.StringVar(&spec.Name, "image", "", "name and tag of the image")

@@ -64,7 +64,8 @@ func meant(c *cobra.Command, word, prefix string) string {
 	return "; did you mean " + strings.Join(out, " or ") + "?"
 }
 
-// noArgs, exactArgs and minArgs are cobra's checks as usage errors.
+// noArgs, exactArgs and minArgs are cobra's checks as usage errors that show
+// what is to be given.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("%s takes no arguments, got %q", c.CommandPath(), args[0])}
@@ -73,18 +74,19 @@ func noArgs(c *cobra.Command, args []string) error {
 }
 
 func exactArgs(n int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error { return asUsage(cobra.ExactArgs(n)(c, args)) }
+	return func(c *cobra.Command, args []string) error { return asUsage(c, cobra.ExactArgs(n)(c, args), args) }
 }
 
 func minArgs(n int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error { return asUsage(cobra.MinimumNArgs(n)(c, args)) }
+	return func(c *cobra.Command, args []string) error { return asUsage(c, cobra.MinimumNArgs(n)(c, args), args) }
 }
 
-func asUsage(err error) error {
+func asUsage(c *cobra.Command, err error, args []string) error {
 	if err == nil {
 		return nil
 	}
-	return usageError{err}
+	_, wanted, _ := strings.Cut(c.Use, " ")
+	return usageError{fmt.Errorf("%s needs %s, got %q", c.CommandPath(), wanted, args)}
 }
 
 // emptyToken refuses `--join "$TOKEN"` where the variable is empty: without a

@@ -22,7 +22,7 @@ func newTokenUser() *cobra.Command {
 it is shown this once and kept nowhere; the cluster knows only its hash.`,
 		Example: `  muster token user alice --group system:masters --ttl 8h
   kubectl --server https://ADDRESS:6443 --certificate-authority ca.crt --token TOKEN get pods`,
-		Args: cobra.ExactArgs(1),
+		Args: exactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			request := &clusterv1.CreateUserTokenRequest{User: args[0], Groups: groups, TtlSeconds: int64(ttl / time.Second)}
 			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, _ kubeconfig.Access) error {
@@ -31,6 +31,10 @@ it is shown this once and kept nowhere; the cluster knows only its hash.`,
 				made, err := cluster.CreateUserToken(ctx, request)
 				if err != nil {
 					return worded("make token", err)
+				}
+				_, _ = fmt.Fprintf(c.ErrOrStderr(), "# expires %s\n", made.GetExpires().AsTime().Local().Format(time.RFC1123))
+				if len(groups) == 0 {
+					_, _ = fmt.Fprintf(c.ErrOrStderr(), "# %s is in no group and may do nothing; --group system:masters makes an administrator\n", args[0])
 				}
 				_, err = fmt.Fprintln(c.OutOrStdout(), made.GetToken())
 				return err
