@@ -182,7 +182,7 @@ func (c *Controller) ownerState(ctx context.Context, obj metav1.Object, ref meta
 }
 
 func (c *Controller) carryOut(ctx context.Context, k kinds.Kind, obj metav1.Object, dependents []dependent, plan Plan) error {
-	if len(plan.Orphan) > 0 {
+	if plan.Orphan {
 		if err := c.orphan(ctx, obj.GetUID(), dependents); err != nil {
 			return err
 		}

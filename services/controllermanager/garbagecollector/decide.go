@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 )
 
 // OwnerState is what is known of an owner that an object refers to.
@@ -40,8 +41,8 @@ type Plan struct {
 	// Unblock says that the object must no longer hold up its owners' deletion:
 	// it waits for dependents that wait for it.
 	Unblock bool
-	// Orphan lists dependents that have to lose their reference to the object.
-	Orphan []metav1.Object
+	// Orphan says that the dependents have to lose their reference to the object.
+	Orphan bool
 	// DropFinalizer is one that has done its work; it goes after all else.
 	DropFinalizer string
 }
@@ -52,8 +53,8 @@ func Decide(o Observed) Plan {
 	if obj.GetDeletionTimestamp() != nil {
 		switch {
 		case has(obj, metav1.FinalizerOrphanDependents):
-			return Plan{Orphan: o.Dependents, DropFinalizer: metav1.FinalizerOrphanDependents}
-		case has(obj, metav1.FinalizerDeleteDependents) && len(blocking(o)) == 0:
+			return Plan{Orphan: true, DropFinalizer: metav1.FinalizerOrphanDependents}
+		case has(obj, metav1.FinalizerDeleteDependents) && !blocked(o):
 			return Plan{DropFinalizer: metav1.FinalizerDeleteDependents}
 		}
 		return Plan{}
@@ -89,17 +90,13 @@ func byOwners(o Observed) Plan {
 	return Plan{Delete: metav1.DeletePropagationBackground}
 }
 
-// blocking returns the dependents that the object's deletion has to wait for.
-func blocking(o Observed) []metav1.Object {
-	var out []metav1.Object
-	for _, d := range o.Dependents {
-		for _, ref := range d.GetOwnerReferences() {
-			if ref.UID == o.Object.GetUID() && ref.BlockOwnerDeletion != nil && *ref.BlockOwnerDeletion {
-				out = append(out, d)
-			}
-		}
-	}
-	return out
+// blocked says whether the object's deletion has to wait for a dependent.
+func blocked(o Observed) bool {
+	return slices.ContainsFunc(o.Dependents, func(d metav1.Object) bool {
+		return slices.ContainsFunc(d.GetOwnerReferences(), func(ref metav1.OwnerReference) bool {
+			return ref.UID == o.Object.GetUID() && ptr.Deref(ref.BlockOwnerDeletion, false)
+		})
+	})
 }
 
 // deletesDependents says whether the object waits for its dependents to go.

@@ -65,14 +65,14 @@ func TestDecide(t *testing.T) {
 		"deleted, plain":              {object: object("o", deleted, ownedBy("p", true)), owners: states{absent}},
 		"deleted, waits for blocker":  {object: object("o", deleted, with(foreground)), dependents: []metav1.Object{blocker}},
 		"deleted, nothing blocks":     {object: object("o", deleted, with(foreground)), dependents: []metav1.Object{child}, want: garbagecollector.Plan{DropFinalizer: foreground}},
-		"deleted, to orphan":          {object: object("o", deleted, with(orphan)), dependents: []metav1.Object{child}, want: garbagecollector.Plan{Orphan: []metav1.Object{child}, DropFinalizer: orphan}},
+		"deleted, to orphan":          {object: object("o", deleted, with(orphan)), dependents: []metav1.Object{child}, want: garbagecollector.Plan{Orphan: true, DropFinalizer: orphan}},
 		"deleted, foreign finalizer":  {object: object("o", deleted, with("x/y")), dependents: []metav1.Object{child}},
-		"orphan wins over foreground": {object: object("o", deleted, with(foreground), with(orphan)), want: garbagecollector.Plan{DropFinalizer: orphan}},
+		"orphan wins over foreground": {object: object("o", deleted, with(foreground), with(orphan)), want: garbagecollector.Plan{Orphan: true, DropFinalizer: orphan}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := garbagecollector.Decide(garbagecollector.Observed{Object: tc.object, Owners: tc.owners, Dependents: tc.dependents})
 			if got.Delete != tc.want.Delete || got.Unblock != tc.want.Unblock || got.DropFinalizer != tc.want.DropFinalizer ||
-				!slices.Equal(got.DropOwners, tc.want.DropOwners) || len(got.Orphan) != len(tc.want.Orphan) {
+				got.Orphan != tc.want.Orphan || !slices.Equal(got.DropOwners, tc.want.DropOwners) {
 				t.Errorf("%+v, want %+v", got, tc.want)
 			}
 		})

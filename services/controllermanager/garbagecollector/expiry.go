@@ -86,7 +86,12 @@ func (e *Expiry) Reconcile(ctx context.Context, req controller.Request) (control
 	if wait := e.untilSweep(req.Namespace, now); wait > 0 {
 		return controller.Result{RequeueAfter: wait}, nil
 	}
-	gone, next := Expired(e.events.In(req.Namespace), now)
+	events := e.events.In(req.Namespace)
+	if len(events) == 0 {
+		e.forget(req.Namespace)
+		return controller.Result{}, nil
+	}
+	gone, next := Expired(events, now)
 	for chunk := range slices.Chunk(gone, batch) {
 		if err := e.remove(ctx, chunk); err != nil {
 			return controller.Result{}, err
@@ -108,6 +113,13 @@ func (e *Expiry) untilSweep(namespace string, now time.Time) time.Duration {
 	}
 	e.swept[namespace] = now
 	return 0
+}
+
+// forget drops a namespace without events, which may be gone itself.
+func (e *Expiry) forget(namespace string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.swept, namespace)
 }
 
 func (e *Expiry) remove(ctx context.Context, events []*corev1.Event) error {
