@@ -73,6 +73,8 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	if !ok {
 		return controller.Result{}, nil
 	}
+	// A set that goes during its round was dropped before the round's last notes.
+	defer c.dropGone(rs)
 	selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
 	if err != nil {
 		return controller.Result{}, fmt.Errorf("read selector of replica set %s/%s: %w", rs.Namespace, rs.Name, err)
@@ -100,6 +102,14 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 		}
 	}
 	return controller.Result{RequeueAfter: c.next(rs, plan)}, acted
+}
+
+// dropGone forgets what was asked for a set that the cache no longer has. The
+// cache loses it before it is dropped for that, so one of the two is last.
+func (c *Controller) dropGone(rs *appsv1.ReplicaSet) {
+	if now, ok := c.sets.Get(rs.Namespace, rs.Name); !ok || now.UID != rs.UID {
+		c.pending.drop(rs.UID)
+	}
 }
 
 // next is when to look again: when a pod becomes available by waiting, and when

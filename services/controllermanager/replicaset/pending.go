@@ -48,8 +48,10 @@ func (p *pending) creating(set types.UID, names []string, now time.Time) {
 func (p *pending) forget(set types.UID, names ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, name := range names {
-		delete(p.of(set).created, name)
+	if a := p.sets[set]; a != nil {
+		for _, name := range names {
+			delete(a.created, name)
+		}
 	}
 }
 
@@ -79,8 +81,10 @@ func (p *pending) deleting(set types.UID, pods []types.UID, now time.Time) {
 func (p *pending) stays(set types.UID, pods []types.UID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, uid := range pods {
-		delete(p.of(set).deleted, uid)
+	if a := p.sets[set]; a != nil {
+		for _, uid := range pods {
+			delete(a.deleted, uid)
+		}
 	}
 }
 
