@@ -4,6 +4,7 @@ package nft
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/binaryutil"
@@ -149,6 +150,35 @@ func Verdict(reg uint32, set *nftables.Set) []expr.Any {
 // Find loads what the map has for the key at reg to dest.
 func Find(reg, dest uint32, set *nftables.Set) []expr.Any {
 	return []expr.Any{&expr.Lookup{SourceRegister: reg, DestRegister: dest, IsDestRegSet: true, SetName: set.Name, SetID: set.ID}}
+}
+
+// Remember puts the key at reg with the 4 bytes at data into a set that forgets
+// it after timeout, or makes it last as long again; a datum that is there stays.
+// A full set ends the rule.
+func Remember(reg, data uint32, set *nftables.Set, timeout time.Duration) []expr.Any {
+	return []expr.Any{&expr.Dynset{SrcRegKey: reg, SrcRegData: data, SetName: set.Name, SetID: set.ID,
+		Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: timeout}}
+}
+
+// Forget removes the key at reg from such a set. The kernel wants to see a datum
+// here too.
+func Forget(reg, data uint32, set *nftables.Set) []expr.Any {
+	const opDelete = 2 // NFT_DYNSET_OP_DELETE
+	return []expr.Any{&expr.Dynset{SrcRegKey: reg, SrcRegData: data, SetName: set.Name, SetID: set.ID, Operation: opDelete}}
+}
+
+// Opaque leaves 4 bytes that a map gave as they are. The nft of Debian 12 (1.0.6)
+// aborts when it lists a rule where such bytes become part of a key or of a set;
+// when they went through the packet's priority it does not. The priority is 0
+// afterwards: forwarding sets it anew, and for packets of this machine 0 is what
+// nearly all have.
+func Opaque(reg, spare uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg, SourceRegister: true},
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: reg},
+		&expr.Immediate{Register: spare, Data: make([]byte, 4)},
+		&expr.Meta{Key: expr.MetaKeyPRIORITY, Register: spare, SourceRegister: true},
+	}
 }
 
 // Goto ends the rule in another chain.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
@@ -50,10 +51,72 @@ func (t *Table) remove(set *nftables.Set, keys []string) error {
 	return nil
 }
 
-// intact compares the table with what we wrote last: every element, and the
-// number of rules of every chain.
+// carryOver adds to the sets that the kernel fills what it remembers now, for as
+// long as it would have. What a packet adds meanwhile is lost.
+func (t *Table) carryOver(remembered map[string][]nftables.SetElement) error {
+	for _, s := range t.sets {
+		for part := range slices.Chunk(remembered[s.Name], chunk) {
+			if err := t.conn.SetAddElements(s, part); err != nil {
+				return fmt.Errorf("keep elements of %s: %w", s.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// remembered reads the elements of the sets that the kernel fills.
+func (t *Table) remembered() (map[string][]nftables.SetElement, error) {
+	out := map[string][]nftables.SetElement{}
+	for _, s := range t.sets {
+		if !s.Dynamic {
+			continue
+		}
+		elements, err := t.read(s)
+		if err != nil {
+			return nil, err
+		}
+		for _, e := range elements {
+			if e.Expires > 0 {
+				out[s.Name] = append(out[s.Name], nftables.SetElement{Key: e.Key, Val: e.Val, Timeout: e.Expires})
+			}
+		}
+	}
+	return out, nil
+}
+
+// Keys reads the keys that a set has now, also those that an earlier process
+// wrote; none where there is no such set.
+func (t *Table) Keys(set string) ([]string, error) {
+	elements, err := t.read(t.byName[set])
+	keys := make([]string, 0, len(elements))
+	for _, e := range elements {
+		keys = append(keys, string(e.Key))
+	}
+	return keys, err
+}
+
+// read lists a set's elements in the kernel. Those of a set that another version
+// of us made, with other keys, are left out.
+func (t *Table) read(s *nftables.Set) ([]nftables.SetElement, error) {
+	if _, err := t.conn.GetSetByName(t.Table, s.Name); errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	elements, err := t.conn.GetSetElements(s)
+	if err != nil {
+		return nil, fmt.Errorf("list elements of %s: %w", s.Name, err)
+	}
+	return slices.DeleteFunc(elements, func(e nftables.SetElement) bool {
+		return len(e.Key) != int(s.KeyType.Bytes) || s.IsMap && len(e.Val) != int(s.DataType.Bytes)
+	}), nil
+}
+
+// intact compares the table with what we wrote last: every element but those
+// that the kernel adds, and the number of rules of every chain.
 func (t *Table) intact() bool {
 	for _, s := range t.sets {
+		if s.Dynamic {
+			continue
+		}
 		want := t.have.Elements[s.Name]
 		got, err := t.conn.GetSetElements(s)
 		if err != nil || len(got) != len(want) {

@@ -110,8 +110,13 @@ func (t *Table) change(want Content) (changed bool, err error) {
 	return true, t.replace(want)
 }
 
-// replace writes the whole table, whatever was there.
+// replace writes the whole table, whatever was there. Only what the kernel has
+// put into sets (those that are Dynamic) lives on.
 func (t *Table) replace(want Content) error {
+	remembered, err := t.remembered()
+	if err != nil {
+		return err
+	}
 	t.conn.AddTable(t.Table) // so that the next line never fails
 	t.conn.DelTable(t.Table)
 	t.conn.AddTable(t.Table)
@@ -125,6 +130,9 @@ func (t *Table) replace(want Content) error {
 		if err := t.add(s, want.Elements[s.Name]); err != nil {
 			return err
 		}
+	}
+	if err := t.carryOver(remembered); err != nil {
+		return err
 	}
 	return t.conn.Flush()
 }

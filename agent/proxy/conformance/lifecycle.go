@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/agent/network/nettest"
-	"github.com/musterhq/muster/agent/proxy"
 )
 
 // echo sends a line on an open connection and wants it back.
@@ -72,54 +71,6 @@ func testUDPFollows(r *rig) {
 	}
 }
 
-func sticky(rules proxy.Rules) proxy.Rules {
-	for i := range rules.Services {
-		rules.Services[i].Affinity = time.Hour
-	}
-	return rules
-}
-
-func testAffinity(r *rig) {
-	r.sync(sticky(r.rules(0, 1, 2)))
-	stays := func(from *nettest.Namespace, network string, to netip.AddrPort) string {
-		first := r.ask(from, network, to).Server
-		for range 15 {
-			if got := r.ask(from, network, to).Server; got != first {
-				r.t.Errorf("%s from %s to %s: %s answered after %s", network, from.Name, to, got, first)
-			}
-		}
-		return first
-	}
-	for _, network := range networks {
-		stays(r.outside, network, nodePort)
-		stays(r.node, network, vip)
-		stays(r.client, network, vip)
-	}
-	first := stays(r.client, "tcp4", vip)
-	// Other changes leave it, and so does another process.
-	r.sync(sticky(r.rules(0, 1, 2)))
-	r.applier = r.newApplier()
-	r.sync(sticky(r.rules(0, 1, 2)))
-	if again := stays(r.client, "tcp4", vip); again != first {
-		r.t.Errorf("%s answered after a restart, want %s", again, first)
-	}
-	// It stays when another endpoint goes, and moves when its own does.
-	var others []int
-	for i, s := range r.servers {
-		if s.Name != first {
-			others = append(others, i)
-		}
-	}
-	r.sync(sticky(r.rules(slices.DeleteFunc([]int{0, 1, 2}, func(i int) bool { return i == others[0] })...)))
-	if again := stays(r.client, "tcp4", vip); again != first {
-		r.t.Errorf("%s answered after another endpoint was removed, want %s", again, first)
-	}
-	r.sync(sticky(r.rules(others...)))
-	if got := stays(r.client, "tcp4", vip); got == first {
-		r.t.Errorf("%s answered after it was removed", got)
-	}
-}
-
 func testRepair(r *rig) {
 	rules := r.rules(0, 1, 2)
 	r.sync(rules)
@@ -173,7 +124,7 @@ func testCleanup(r *rig) {
 	if len(before) == 0 {
 		r.t.Error("nothing foreign is to be seen, so that nobody would notice its loss")
 	}
-	r.sync(sticky(r.rules(0, 1, 2)))
+	r.sync(sticky(r.rules(0, 1, 2), time.Hour))
 	if len(leftovers()) <= len(before) {
 		r.t.Error("nothing of the applier's is to be seen, so that nobody would notice it later")
 	}

@@ -42,6 +42,7 @@ func Run(t *testing.T, suite Suite) {
 		{"UDPFollowsEndpoints", testUDPFollows},
 		{"AttemptsFollowEndpoints", testAttemptsFollow},
 		{"Affinity", testAffinity},
+		{"AffinityEnds", testAffinityEnds},
 		{"Repair", testRepair},
 		{"Adopt", testAdopt},
 		{"Cleanup", testCleanup},

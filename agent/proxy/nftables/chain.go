@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"net/netip"
+	"time"
 
 	"github.com/google/nftables/expr"
 	"github.com/musterhq/muster/agent/network/nft"
@@ -16,12 +17,12 @@ import (
 // meet the same endpoints always.
 const counters = 64
 
-// endpointChain chooses among a number of endpoints, or of slots of a service
-// with affinity. The services with that many and the same counter share it.
+// endpointChain chooses among a number of endpoints. The services with that many,
+// the same counter and the same affinity share it.
 type endpointChain struct {
 	choices        int
-	counter        int  // of counters; 0 with byClient
-	byClient       bool // by the client's address, else in turn
+	counter        int           // of counters
+	affinity       time.Duration // how long a client is remembered; 0 for not at all
 	nodePort       bool
 	preserveSource bool
 }
@@ -34,10 +35,11 @@ func (c endpointChain) name() string {
 	case c.nodePort:
 		kind = "node"
 	}
-	if c.byClient {
-		return fmt.Sprintf("%s-by-client-%d", kind, c.choices)
+	name := fmt.Sprintf("%s-%d-%d", kind, c.choices, c.counter)
+	if c.affinity > 0 {
+		name += fmt.Sprintf("-sticky-%d", int(c.affinity.Seconds()))
 	}
-	return fmt.Sprintf("%s-%d-%d", kind, c.choices, c.counter)
+	return name
 }
 
 // counterOf spreads services over the counters.
@@ -48,38 +50,50 @@ func counterOf(front string) int {
 }
 
 // Registers: 0 the client; 1 to 3 what was asked for (address, protocol, port)
-// and 4 the choice, which together are the key of the endpoint that then
-// replaces the choice.
+// and 4 the choice, which together are the key of the endpoint; 5 and 6 the
+// endpoint.
 var (
 	regClient = nft.Reg(0)
 	regFront  = nft.Reg(1)
 	regChoice = nft.Reg(4)
+	regTarget = nft.Reg(5)
 )
-
-// hashSeed is the same on all nodes, and so is a client's endpoint.
-const hashSeed = 0x6d757374
 
 // rules of the chain: mark what needs masquerade, choose, translate. The last
 // rule takes the first endpoint: while the kernel swaps in a new generation of
 // the maps, a packet may be in the chain for three endpoints and no longer find
 // the third.
 func (c endpointChain) rules(t *nft.Table, clusterCIDR netip.Prefix) [][]expr.Any {
-	front := nft.Exprs(nft.DestAddr(regFront), nft.Protocol(regFront+1), nft.DestPort(regFront+2))
-	if c.nodePort {
-		front[0] = &expr.Immediate{Register: regFront, Data: anyAddress.AsSlice()}
-	}
-	choice := []expr.Any{&expr.Numgen{Register: regChoice, Modulus: uint32(c.choices), Type: unix.NFT_NG_INCREMENTAL}}
-	if c.byClient {
-		choice = nft.Exprs(nft.SourceAddr(regClient), []expr.Any{&expr.Hash{SourceRegister: regClient, DestRegister: regChoice,
-			Length: 4, Modulus: uint32(c.choices), Seed: hashSeed, Type: expr.HashTypeJenkins}})
-	}
-	first := []expr.Any{&expr.Immediate{Register: regChoice, Data: make([]byte, 4)}}
-	translate := nft.Exprs(nft.Find(regFront, regChoice, t.Set(setEndpoints)), []expr.Any{
-		&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: regChoice, RegProtoMin: regChoice + 1}})
-
 	var out [][]expr.Any
 	if !c.preserveSource {
 		out = append(out, nft.Exprs(nft.SourceAddr(regClient), nft.NotIn(regClient, clusterCIDR), nft.SetMark(regClient)))
 	}
-	return append(out, nft.Exprs(front, choice, translate), nft.Exprs(front, first, translate))
+	if c.affinity > 0 {
+		return append(out, c.stickyRules(t)...)
+	}
+	for _, choice := range []expr.Any{c.inTurn(), firstChoice} {
+		out = append(out, nft.Exprs(c.front(), []expr.Any{choice},
+			nft.Find(regFront, regTarget, t.Set(setEndpoints)), translate(regTarget)))
+	}
+	return out
+}
+
+// front loads what was asked for, as the maps' keys spell it.
+func (c endpointChain) front() []expr.Any {
+	front := nft.Exprs(nft.DestAddr(regFront), nft.Protocol(regFront+1), nft.DestPort(regFront+2))
+	if c.nodePort {
+		front[0] = &expr.Immediate{Register: regFront, Data: anyAddress.AsSlice()}
+	}
+	return front
+}
+
+func (c endpointChain) inTurn() expr.Any {
+	return &expr.Numgen{Register: regChoice, Modulus: uint32(c.choices), Type: unix.NFT_NG_INCREMENTAL}
+}
+
+var firstChoice expr.Any = &expr.Immediate{Register: regChoice, Data: make([]byte, 4)}
+
+// translate ends the rule: the connection goes to the endpoint at reg.
+func translate(reg uint32) []expr.Any {
+	return []expr.Any{&expr.NAT{Type: expr.NATTypeDestNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: reg, RegProtoMin: reg + 1}}
 }

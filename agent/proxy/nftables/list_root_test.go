@@ -42,7 +42,9 @@ func TestTableIsReadable(t *testing.T) {
 	})
 	for _, want := range []string{
 		"10.96.7.7 . tcp . 80 : goto cluster-2",
-		"10.96.7.7 . tcp . 81 : goto cluster-by-client-256",
+		"10.96.7.7 . tcp . 81 : goto cluster-2-",
+		"-sticky-3600",
+		"update @clients { ip saddr . ip daddr . meta l4proto . th dport timeout 1h : meta priority }",
 		"tcp . 30080 : goto node-2",
 		"10.244.1.2 . 8000",
 		"ip saddr . ip daddr @hairpin masquerade",

@@ -14,6 +14,9 @@ const (
 	setServices  = "services"   // address . protocol . port : chain
 	setNodePorts = "node-ports" // protocol . port : chain
 	setEndpoints = "endpoints"  // address . protocol . port . choice : address . port
+	setClients   = "clients"    // client . address . protocol . port : endpoint's number
+	setChoices   = "choices"    // address . protocol . port . choice : endpoint's number
+	setNumbered  = "numbered"   // address . protocol . port . number : address . port
 	setHairpin   = "hairpin"    // address . address of every endpoint
 	setAddresses = "addresses"  // the node's own
 	setRefused   = "refused"    // protocol . port of node ports without an endpoint
@@ -29,7 +32,7 @@ type state struct {
 // more for each endpoint, whatever their number: no chain is made for it.
 func desired(rules proxy.Rules) state {
 	s := state{sets: map[string]nft.Elements{}, chains: map[string]endpointChain{}}
-	for _, name := range []string{setServices, setNodePorts, setEndpoints, setHairpin, setAddresses, setRefused} {
+	for _, name := range []string{setServices, setNodePorts, setEndpoints, setChoices, setNumbered, setHairpin, setAddresses, setRefused} {
 		s.sets[name] = nft.Elements{}
 	}
 	for _, a := range rules.NodeAddresses {
@@ -42,47 +45,49 @@ func desired(rules proxy.Rules) state {
 }
 
 func (s *state) addService(service *proxy.Service) {
-	choices := service.Endpoints
-	if service.Affinity > 0 {
-		choices = slots(service.Endpoints)
-	}
-	chain := endpointChain{choices: len(choices), byClient: service.Affinity > 0}
-	if service.ClusterIP.IsValid() && len(choices) > 0 {
+	chain := endpointChain{choices: len(service.Endpoints), affinity: service.Affinity}
+	if service.ClusterIP.IsValid() && chain.choices > 0 {
 		front := frontKey(service.ClusterIP, service.Protocol, service.Port)
-		if !chain.byClient {
-			chain.counter = counterOf(front)
-		}
-		s.chains[chain.name()] = chain
-		s.sets[setServices][front] = chain.name()
-		s.addChoices(service.ClusterIP, service.Protocol, service.Port, choices)
+		s.sets[setServices][front] = s.addFront(front, chain, service.Endpoints)
 	}
 	if service.NodePort == 0 {
 		return
 	}
 	key := portKey(service.Protocol, service.NodePort)
-	if len(choices) == 0 {
+	if chain.choices == 0 {
 		s.sets[setRefused][key] = ""
 		return
 	}
 	chain.nodePort, chain.preserveSource = true, service.PreserveSource
-	if !chain.byClient {
-		chain.counter = counterOf(key)
-	}
-	s.chains[chain.name()] = chain
-	s.sets[setNodePorts][key] = chain.name()
-	s.addChoices(anyAddress, service.Protocol, service.NodePort, choices)
+	s.sets[setNodePorts][key] = s.addFront(nft.AddrKey(anyAddress)+key, chain, service.Endpoints)
 }
 
 // anyAddress stands for every address of the node in the keys of node ports.
 var anyAddress = netip.IPv4Unspecified()
 
-func (s *state) addChoices(front netip.Addr, protocol proxy.Protocol, port uint16, choices []netip.AddrPort) {
-	key := frontKey(front, protocol, port)
-	for i, e := range choices {
-		s.sets[setEndpoints][key+string(binary.NativeEndian.AppendUint32(nil, uint32(i)))] = nft.AddrKey(e.Addr()) + nft.PortKey(e.Port())
-		s.sets[setHairpin][nft.AddrKey(e.Addr())+nft.AddrKey(e.Addr())] = ""
+// addFront adds a front's endpoints and gives the name of the chain that chooses
+// among them.
+func (s *state) addFront(front string, chain endpointChain, endpoints []netip.AddrPort) string {
+	chain.counter = counterOf(front)
+	s.chains[chain.name()] = chain
+	var numbers []uint32
+	if chain.affinity > 0 {
+		numbers = number(endpoints)
 	}
+	for i, e := range endpoints {
+		target := nft.AddrKey(e.Addr()) + nft.PortKey(e.Port())
+		s.sets[setHairpin][nft.AddrKey(e.Addr())+nft.AddrKey(e.Addr())] = ""
+		if chain.affinity == 0 {
+			s.sets[setEndpoints][front+numberKey(uint32(i))] = target
+			continue
+		}
+		s.sets[setChoices][front+numberKey(uint32(i))] = numberKey(numbers[i])
+		s.sets[setNumbered][front+numberKey(numbers[i])] = target
+	}
+	return chain.name()
 }
+
+func numberKey(n uint32) string { return string(binary.NativeEndian.AppendUint32(nil, n)) }
 
 func frontKey(a netip.Addr, p proxy.Protocol, port uint16) string {
 	return nft.AddrKey(a) + portKey(p, port)
