@@ -129,7 +129,7 @@ func (a *Agent) applier(mode string) (proxy.Applier, error) {
 	if mode == proxy.ModeNFTables {
 		return nftables.New(nftables.Config{Logger: a.cfg.Logger})
 	}
-	return ipvs.New(ipvs.Config{Logger: a.cfg.Logger, NodeAddresses: []netip.Addr{a.cfg.NodeIP}})
+	return ipvs.New(ipvs.Config{Logger: a.cfg.Logger})
 }
 
 // peerRetry is how soon a failed change of peers is tried again.

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/moby/ipvs"
@@ -26,20 +25,17 @@ const recheck = 20 * time.Second
 // Config of an Applier.
 type Config struct {
 	Logger *slog.Logger
-	// NodeAddresses tell a Cleanup without a Sync before it where an earlier
-	// process's node ports are.
-	NodeAddresses []netip.Addr
 }
 
-// Applier owns the virtual servers on services' and node addresses, the device
-// "muster-ipvs" and the table "muster-proxy" of the network namespace of the
-// thread that made it.
+// Applier owns the virtual servers on services' addresses and those it made on
+// node addresses, the device "muster-ipvs" and the table "muster-proxy" of the
+// network namespace of the thread that made it.
 type Applier struct {
 	handle *ipvs.Handle
 	table  *nft.Table
-	node   []netip.Addr // from Config
 
 	last    proxy.Rules
+	made    map[string]bool  // as the table records it; nil before it was read
 	settled map[front]server // as the kernel has them, nothing draining
 	checked time.Time
 }
@@ -61,7 +57,7 @@ func New(cfg Config) (proxy.Applier, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new ipvs applier: %w", err)
 	}
-	return &Applier{handle: handle, table: table, node: cfg.NodeAddresses, settled: map[front]server{}}, nil
+	return &Applier{handle: handle, table: table, settled: map[front]server{}}, nil
 }
 
 // Mode implements proxy.Applier.
@@ -96,12 +92,16 @@ func (a *Applier) sync(rules proxy.Rules) error {
 	if err != nil {
 		return err
 	}
-	if err := a.table.Apply(content(a.table, rules)); err != nil {
+	servers, vips := plan(rules)
+	present, err := a.present(func(f front) bool {
+		_, wanted := servers[f]
+		return wanted || rules.ServiceCIDR.Contains(f.addr)
+	})
+	if err != nil {
 		return err
 	}
-	servers, vips := plan(rules)
-	present, err := a.present(rules)
-	if err != nil {
+	a.record(servers, present)
+	if err := a.table.Apply(content(a.table, rules, a.made)); err != nil {
 		return err
 	}
 	if time.Since(a.checked) > recheck {
@@ -141,27 +141,6 @@ func settings() error {
 	)
 }
 
-// present lists our virtual servers: on addresses of services and of the node.
-func (a *Applier) present(rules proxy.Rules) (map[front]*ipvs.Service, error) {
-	list, err := a.handle.GetServices()
-	if err != nil {
-		return nil, fmt.Errorf("list virtual servers: %w", err)
-	}
-	node := map[netip.Addr]bool{}
-	for _, addresses := range [][]netip.Addr{rules.NodeAddresses, a.last.NodeAddresses} {
-		for _, addr := range addresses {
-			node[addr] = true
-		}
-	}
-	out := make(map[front]*ipvs.Service, len(list))
-	for _, v := range list {
-		if f, ok := frontOf(v); ok && (node[f.addr] || rules.ServiceCIDR.Contains(f.addr)) {
-			out[f] = v
-		}
-	}
-	return out, nil
-}
-
 // ensure makes one virtual server as wanted.
 func (a *Applier) ensure(f front, want server, have *ipvs.Service) error {
 	v := virtual(f, want)
@@ -190,8 +169,7 @@ func (a *Applier) ensure(f front, want server, have *ipvs.Service) error {
 // Cleanup implements proxy.Applier.
 func (a *Applier) Cleanup(context.Context) error {
 	var errs []error
-	// Without rules of our own, what an earlier process left is told by the
-	// addresses on its device.
+	// Without rules of our own, the services' addresses are told by the device.
 	link, err := ensureDevice()
 	errs = append(errs, err)
 	bound := map[netip.Addr]bool{}
@@ -199,17 +177,12 @@ func (a *Applier) Cleanup(context.Context) error {
 		bound, err = addresses(link)
 		errs = append(errs, err)
 	}
-	for _, addr := range slices.Concat(a.node, a.last.NodeAddresses) {
-		bound[addr] = true
-	}
-	list, err := a.handle.GetServices()
+	present, err := a.present(func(f front) bool { return bound[f.addr] })
 	errs = append(errs, err)
-	for _, v := range list {
-		if f, ok := frontOf(v); ok && bound[f.addr] {
-			errs = append(errs, a.handle.DelService(v))
-		}
+	for _, v := range present {
+		errs = append(errs, a.handle.DelService(v))
 	}
-	a.settled, a.last = map[front]server{}, proxy.Rules{}
+	a.settled, a.last, a.made = map[front]server{}, proxy.Rules{}, nil
 	errs = append(errs, removeDevice(), a.table.Delete())
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("clean up ipvs: %w", err)

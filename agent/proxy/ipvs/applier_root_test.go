@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"testing"
+	"time"
 
 	"github.com/google/nftables"
 	kernel "github.com/moby/ipvs"
@@ -23,12 +24,30 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestConformance(t *testing.T) {
 	conformance.Run(t, conformance.Suite{
 		New: func() (proxy.Applier, error) {
-			return ipvs.New(ipvs.Config{Logger: slog.New(slog.DiscardHandler)})
+			// The affinity of a client lasts for as long as its UDP flows, of which
+			// nothing but time (5 minutes otherwise) tells the end.
+			if err := setUDPTimeout(time.Second); err != nil {
+				return nil, err
+			}
+			return newApplier()
 		},
 		Sabotage:  sabotage,
 		Foreign:   foreign,
 		Leftovers: leftovers,
 	})
+}
+
+func newApplier() (proxy.Applier, error) {
+	return ipvs.New(ipvs.Config{Logger: slog.New(slog.DiscardHandler)})
+}
+
+func setUDPTimeout(d time.Duration) error {
+	handle, err := kernel.New("")
+	if err != nil {
+		return err
+	}
+	defer handle.Close()
+	return handle.SetConfig(&kernel.Config{TimeoutUDP: d})
 }
 
 func sabotage() error {

@@ -16,6 +16,7 @@ const (
 	setRefused   = "refused"    // protocol . port of node ports without an endpoint
 	setAddresses = "addresses"  // the node's own
 	setHairpin   = "hairpin"    // address . address of every endpoint
+	setMade      = "made"       // address . protocol . port of our virtual servers; no rule reads it
 
 	chainReject = "refuse"
 )
@@ -30,16 +31,20 @@ func sets() []*nftables.Set {
 		{Name: setRefused, KeyType: concat(proto, port)},
 		{Name: setAddresses, KeyType: addr},
 		{Name: setHairpin, KeyType: concat(addr, addr)},
+		{Name: setMade, KeyType: concat(addr, proto, port)},
 	}
 }
 
-func content(t *nft.Table, rules proxy.Rules) nft.Content {
+func content(t *nft.Table, rules proxy.Rules, made map[string]bool) nft.Content {
 	c := nft.Content{Key: rules.ClusterCIDR.String() + " " + rules.ServiceCIDR.String(),
 		Chains: chains(t, rules), Elements: map[string]nft.Elements{}}
 	for _, s := range sets() {
 		c.Elements[s.Name] = nft.Elements{}
 	}
 	add := func(set, key string) { c.Elements[set][key] = "" }
+	for key := range made {
+		add(setMade, key)
+	}
 	for _, a := range rules.NodeAddresses {
 		add(setAddresses, nft.AddrKey(a))
 	}
