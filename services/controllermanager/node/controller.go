@@ -79,15 +79,15 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	if !ok {
 		return controller.Result{}, c.abandon(ctx, req.Name)
 	}
-	if err := c.assign(ctx, node); err != nil {
-		c.events.Event(node, corev1.EventTypeWarning, "CIDRNotAvailable", "%v", err)
+	if assigned, err := c.assign(ctx, node); err != nil || assigned {
+		// The change comes back through the cache and starts the next round.
 		return controller.Result{}, err
 	}
 	now := time.Now()
 	if taints := Taints(node, now.Truncate(time.Second)); !sameTaints(taints, node.Spec.Taints) {
 		updated := node.DeepCopy()
 		updated.Spec.Taints = taints
-		// The change comes back through the cache and starts the next round.
+		// So does this one.
 		_, err := sdk.Update(ctx, c.client, updated)
 		return controller.Result{}, err
 	}
@@ -100,20 +100,20 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	return controller.Result{RequeueAfter: wait}, errors.Join(marked, evicted)
 }
 
-// assign gives the node a pod network of its own.
-func (c *Controller) assign(ctx context.Context, node *corev1.Node) error {
+// assign gives the node a pod network of its own, unless it has one.
+func (c *Controller) assign(ctx context.Context, node *corev1.Node) (assigned bool, err error) {
 	if node.Spec.PodCIDR != "" || !c.cidr.IsValid() || node.DeletionTimestamp != nil {
-		return nil
+		return false, nil
 	}
 	select {
 	case c.assigning <- struct{}{}:
 	case <-ctx.Done():
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	defer func() { <-c.assigning }()
 	page, err := sdk.List[*corev1.Node](ctx, c.client, sdk.ListOptions{})
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, n := range page.Items {
 		if n.UID != node.UID || n.Spec.PodCIDR != "" {
@@ -121,13 +121,14 @@ func (c *Controller) assign(ctx context.Context, node *corev1.Node) error {
 		}
 		p, err := NextCIDR(c.cidr, nodeBits, page.Items)
 		if err != nil {
-			return err
+			c.events.Event(node, corev1.EventTypeWarning, "CIDRNotAvailable", "%v", err)
+			return false, err
 		}
 		n.Spec.PodCIDR, n.Spec.PodCIDRs = p.String(), []string{p.String()}
 		_, err = sdk.Update(ctx, c.client, n)
-		return err
+		return err == nil, err
 	}
-	return nil
+	return false, nil
 }
 
 // evicts says whether the node has a taint that pods may have to leave for.
