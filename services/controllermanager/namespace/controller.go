@@ -147,14 +147,13 @@ func (c *Controller) empty(ctx context.Context, ns *corev1.Namespace) (controlle
 			left = append(left, r)
 		}
 	}
-	failure := errors.Join(failures...)
-	if len(left) == 0 && failure == nil {
+	if len(left) == 0 && len(failures) == 0 {
 		return controller.Result{}, c.finalize(ctx, ns)
 	}
-	if err := c.report(ctx, ns, left, failure); err != nil {
-		failure = errors.Join(failure, err)
+	if err := c.report(ctx, ns, left, failures); err != nil {
+		failures = append(failures, err)
 	}
-	return controller.Result{RequeueAfter: recheck}, failure
+	return controller.Result{RequeueAfter: recheck}, errors.Join(failures...)
 }
 
 // clear deletes the objects of a kind that are not on their way out yet, and
@@ -198,8 +197,8 @@ func (c *Controller) transact(ctx context.Context, ops []sdk.Operation) error {
 	return nil
 }
 
-func (c *Controller) report(ctx context.Context, ns *corev1.Namespace, left []Remaining, failure error) error {
-	conditions := Conditions(ns.Status.Conditions, left, failure, time.Now().Truncate(time.Second))
+func (c *Controller) report(ctx context.Context, ns *corev1.Namespace, left []Remaining, failures []error) error {
+	conditions := Conditions(ns.Status.Conditions, left, failures, time.Now().Truncate(time.Second))
 	if equality.Semantic.DeepEqual(conditions, ns.Status.Conditions) {
 		return nil
 	}

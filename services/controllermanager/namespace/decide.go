@@ -3,6 +3,7 @@
 package namespace
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,9 +22,10 @@ type Remaining struct {
 	Finalizers map[string]int64
 }
 
-// Conditions tells how far the deletion is, in Kubernetes' words. A condition
-// that does not change keeps its transition time.
-func Conditions(before []corev1.NamespaceCondition, left []Remaining, failure error, now time.Time) []corev1.NamespaceCondition {
+// Conditions tells how far the deletion is, in Kubernetes' words; failures are
+// those of one kind each. A condition that does not change keeps its transition
+// time.
+func Conditions(before []corev1.NamespaceCondition, left []Remaining, failures []error, now time.Time) []corev1.NamespaceCondition {
 	content, finalizers := describe(left)
 	want := []corev1.NamespaceCondition{
 		{Type: corev1.NamespaceDeletionDiscoveryFailure, Status: corev1.ConditionFalse,
@@ -37,9 +39,9 @@ func Conditions(before []corev1.NamespaceCondition, left []Remaining, failure er
 		{Type: corev1.NamespaceFinalizersRemaining, Status: corev1.ConditionFalse,
 			Reason: "ContentHasNoFinalizers", Message: "All content-preserving finalizers finished"},
 	}
-	if failure != nil {
+	if len(failures) > 0 {
 		want[2].Status, want[2].Reason, want[2].Message = corev1.ConditionTrue, "ContentDeletionFailed",
-			"Failed to delete all resource types, 1 remaining: "+failure.Error()
+			fmt.Sprintf("Failed to delete all resource types, %d remaining: %v", len(failures), errors.Join(failures...))
 	}
 	if content != "" {
 		want[3].Status, want[3].Reason, want[3].Message = corev1.ConditionTrue, "SomeResourcesRemain", "Some resources are remaining: "+content
