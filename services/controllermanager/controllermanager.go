@@ -119,7 +119,10 @@ func (m *Manager) Run(ctx context.Context) error {
 			LeaseDuration: m.cfg.LeaseDuration, RenewDeadline: m.cfg.RenewDeadline, RetryPeriod: m.cfg.RetryPeriod,
 		}, m.lead)
 	})
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return fmt.Errorf("controller manager: %w", err)
+	}
+	return nil
 }
 
 func (m *Manager) lead(ctx context.Context) error {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/musterhq/muster/services/controllermanager/internal/backend"
 )
@@ -57,7 +58,7 @@ func subsetsOf(svc *corev1.Service, backends []backend.Backend) ([]corev1.Endpoi
 	byPorts := map[string]*corev1.EndpointSubset{}
 	count, cut := 0, false
 	for _, b := range readyFirst(backends) {
-		address := b.Address(family(svc))
+		address := b.Address(backend.Families(svc)[0])
 		if address == "" || (b.Terminating && !svc.Spec.PublishNotReadyAddresses) {
 			continue
 		}
@@ -66,7 +67,7 @@ func subsetsOf(svc *corev1.Service, backends []backend.Backend) ([]corev1.Endpoi
 			break
 		}
 		ports := endpointPorts(b.Ports)
-		key := fmt.Sprint(portKey(ports))
+		key := portsKey(ports)
 		if byPorts[key] == nil {
 			byPorts[key] = &corev1.EndpointSubset{Ports: ports}
 		}
@@ -113,16 +114,6 @@ func add(s *corev1.EndpointSubset, svc *corev1.Service, b backend.Backend, addre
 	}
 }
 
-func family(svc *corev1.Service) corev1.IPFamily {
-	if len(svc.Spec.IPFamilies) > 0 {
-		return svc.Spec.IPFamilies[0]
-	}
-	if strings.Contains(svc.Spec.ClusterIP, ":") {
-		return corev1.IPv6Protocol
-	}
-	return corev1.IPv4Protocol
-}
-
 func endpointPorts(ports []backend.Port) []corev1.EndpointPort {
 	var out []corev1.EndpointPort
 	for _, p := range ports {
@@ -134,16 +125,13 @@ func endpointPorts(ports []backend.Port) []corev1.EndpointPort {
 	return out
 }
 
-func portKey(ports []corev1.EndpointPort) []string {
-	var out []string
+// portsKey tells sets of ports apart.
+func portsKey(ports []corev1.EndpointPort) string {
+	parts := make([]string, 0, len(ports))
 	for _, p := range ports {
-		app := ""
-		if p.AppProtocol != nil {
-			app = *p.AppProtocol
-		}
-		out = append(out, fmt.Sprintf("%s/%d/%s/%s", p.Name, p.Port, p.Protocol, app))
+		parts = append(parts, fmt.Sprintf("%s/%d/%s/%s", p.Name, p.Port, p.Protocol, ptr.Deref(p.AppProtocol, "")))
 	}
-	return out
+	return strings.Join(parts, ",")
 }
 
 func sortAddresses(addresses []corev1.EndpointAddress) {

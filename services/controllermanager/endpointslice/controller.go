@@ -83,5 +83,3 @@ func (c *Controller) carryOut(ctx context.Context, plan Plan) error {
 	_, err := c.client.Transact(ctx, ops...)
 	return err
 }
-
-var _ controller.Controller = (*Controller)(nil)

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/rand"
+	"k8s.io/utils/ptr"
 
 	"github.com/musterhq/muster/services/controllermanager/internal/backend"
 )
@@ -91,7 +92,7 @@ type endpointGroup struct {
 // empty group, so that the service has a slice that says so.
 func group(svc *corev1.Service, backends []backend.Backend, zone Zone) map[string]*endpointGroup {
 	groups := map[string]*endpointGroup{}
-	for _, family := range families(svc) {
+	for _, family := range backend.Families(svc) {
 		kind := discoveryv1.AddressTypeIPv4
 		if family == corev1.IPv6Protocol {
 			kind = discoveryv1.AddressTypeIPv6
@@ -118,16 +119,6 @@ func group(svc *corev1.Service, backends []backend.Backend, zone Zone) map[strin
 	return groups
 }
 
-func families(svc *corev1.Service) []corev1.IPFamily {
-	if len(svc.Spec.IPFamilies) > 0 {
-		return svc.Spec.IPFamilies
-	}
-	if strings.Contains(svc.Spec.ClusterIP, ":") {
-		return []corev1.IPFamily{corev1.IPv6Protocol}
-	}
-	return []corev1.IPFamily{corev1.IPv4Protocol}
-}
-
 func slicePorts(ports []backend.Port) []discoveryv1.EndpointPort {
 	out := make([]discoveryv1.EndpointPort, 0, len(ports))
 	for _, p := range ports {
@@ -140,18 +131,10 @@ func slicePorts(ports []backend.Port) []discoveryv1.EndpointPort {
 func groupKey(family discoveryv1.AddressType, ports []discoveryv1.EndpointPort) string {
 	parts := make([]string, 0, len(ports))
 	for _, p := range ports {
-		parts = append(parts, fmt.Sprintf("%s/%s/%d/%s", deref(p.Name), deref(p.Protocol), deref(p.Port), deref(p.AppProtocol)))
+		parts = append(parts, fmt.Sprintf("%s/%s/%d/%s", ptr.Deref(p.Name, ""), ptr.Deref(p.Protocol, ""), ptr.Deref(p.Port, 0), ptr.Deref(p.AppProtocol, "")))
 	}
 	slices.Sort(parts)
 	return string(family) + "|" + strings.Join(parts, ",")
-}
-
-func deref[T any](p *T) T {
-	if p == nil {
-		var zero T
-		return zero
-	}
-	return *p
 }
 
 func endpoint(svc *corev1.Service, b backend.Backend, address string, zone Zone) discoveryv1.Endpoint {

@@ -90,6 +90,17 @@ func (b Backend) Address(family corev1.IPFamily) string {
 	return ""
 }
 
+// Families are the address families of the service, its first one first.
+func Families(svc *corev1.Service) []corev1.IPFamily {
+	if len(svc.Spec.IPFamilies) > 0 {
+		return svc.Spec.IPFamilies
+	}
+	if net.IsIPv6String(svc.Spec.ClusterIP) {
+		return []corev1.IPFamily{corev1.IPv6Protocol}
+	}
+	return []corev1.IPFamily{corev1.IPv4Protocol}
+}
+
 // Hostname is the name that DNS gives the pod within the service, "" for none.
 func (b Backend) Hostname(svc *corev1.Service) string {
 	if b.Pod.Spec.Subdomain == svc.Name {
@@ -105,11 +116,7 @@ func ports(svc *corev1.Service, pod *corev1.Pod) []Port {
 		if !ok {
 			continue
 		}
-		protocol := sp.Protocol
-		if protocol == "" {
-			protocol = corev1.ProtocolTCP
-		}
-		out = append(out, Port{Name: sp.Name, Protocol: protocol, AppProtocol: sp.AppProtocol, Number: number})
+		out = append(out, Port{Name: sp.Name, Protocol: orTCP(sp.Protocol), AppProtocol: sp.AppProtocol, Number: number})
 	}
 	return out
 }
@@ -125,21 +132,16 @@ func targetPort(pod *corev1.Pod, sp corev1.ServicePort) (int32, bool) {
 	}
 	for _, c := range serving(pod) {
 		for _, p := range c.Ports {
-			protocol := p.Protocol
-			if protocol == "" {
-				protocol = corev1.ProtocolTCP
-			}
-			want := sp.Protocol
-			if want == "" {
-				want = corev1.ProtocolTCP
-			}
-			if p.Name == sp.TargetPort.StrVal && protocol == want {
+			if p.Name == sp.TargetPort.StrVal && orTCP(p.Protocol) == orTCP(sp.Protocol) {
 				return p.ContainerPort, true
 			}
 		}
 	}
 	return 0, false
 }
+
+// orTCP is the protocol of a port that may not say.
+func orTCP(p corev1.Protocol) corev1.Protocol { return cmp.Or(p, corev1.ProtocolTCP) }
 
 // serving returns the containers that run for the pod's life: sidecars too.
 func serving(pod *corev1.Pod) []corev1.Container {
