@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,10 @@ const (
 	queueLength = 1024
 	remembered  = 4096
 	batchLength = 128
+	// maxMessage is the server's limit, in bytes; maxName leaves room for the rest
+	// of an event's name.
+	maxMessage = 1024
+	maxName    = 236
 	// lastWords is how long events are written after the end.
 	lastWords = time.Second
 	// writeTimeout bounds one batch: none is worth holding up the others.
@@ -83,9 +88,7 @@ func (r *Recorder) event(obj sdk.Object, eventType, reason, message string) (*co
 	if err != nil {
 		return nil, err
 	}
-	if len(message) > 1024 {
-		message = message[:1024]
-	}
+	message = cut(message, maxMessage)
 	namespace := ref.Namespace
 	if namespace == "" {
 		// Events about cluster-wide objects live in the default namespace.
@@ -115,11 +118,18 @@ func (r *Recorder) name(ref *corev1.ObjectReference, eventType, reason, message 
 		h.Write([]byte(s))
 		h.Write([]byte{0})
 	}
-	name := ref.Name
-	if len(name) > 236 {
-		name = name[:236]
+	return fmt.Sprintf("%s.%016x", cut(ref.Name, maxName), h.Sum64())
+}
+
+// cut keeps at most n bytes, and no part of a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
 	}
-	return fmt.Sprintf("%s.%016x", name, h.Sum64())
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
 }
 
 // Run writes recorded events until ctx ends; what is queued or on its way then

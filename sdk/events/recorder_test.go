@@ -136,3 +136,16 @@ func TestNeverBlocks(t *testing.T) {
 		}
 	})
 }
+
+func TestLongMessagesEndWithACharacter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sdktest.New(t).Client(t)
+		r, stop := recorder(t, c)
+		r.Event(pod, corev1.EventTypeNormal, "Long", "%s", "x"+strings.Repeat("ä", 1000))
+		stop()
+		events := list(t, c)
+		if len(events) != 1 || events[0].Message != "x"+strings.Repeat("ä", 511) {
+			t.Errorf("stored %d events: %v", len(events), events)
+		}
+	})
+}
