@@ -17,6 +17,8 @@ package informer
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"slices"
@@ -154,7 +156,7 @@ func (i *Informer[T]) Run(ctx context.Context) error {
 			return nil
 		}
 		if final(err) {
-			return err
+			return fmt.Errorf("watch %s: %w", sdk.TypeNameOf[T](), err)
 		}
 		if began {
 			failures = 0
@@ -267,7 +269,7 @@ func final(err error) bool {
 		apierrors.IsInvalid(err), apierrors.IsMethodNotSupported(err):
 		return true
 	}
-	if _, typed := err.(apierrors.APIStatus); typed {
+	if typed := apierrors.APIStatus(nil); errors.As(err, &typed) {
 		return false
 	}
 	switch status.Code(err) {
