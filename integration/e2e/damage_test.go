@@ -64,6 +64,10 @@ func TestDamagedServersRefuseToStart(t *testing.T) {
 			[]string{"wal-meta.db", "data is damaged", restore}},
 		{"no member.json", func() error { return remove(filepath.Join(dir, "raft/member.json")) },
 			[]string{dir + "/raft/member.json", "it is missing", restore}},
+		{"only member.json", func() error { return remove(filepath.Join(dir, "raft/log*"), filepath.Join(dir, "raft/snapshots")) },
+			[]string{dir + "/raft/log.mark: data is damaged", restore}},
+		{"no log at all", func() error { return remove(filepath.Join(dir, "raft")) },
+			[]string{"the log of this server is gone", dir + "/raft", "muster members remove server2", restore}},
 		{"no membership", func() error { return remove(filepath.Join(dir, "membership.json")) },
 			[]string{dir + " holds a server's raft, but its membership.json is missing", restore}},
 		{"half a membership", func() error { return os.Truncate(filepath.Join(dir, "membership.json"), 20) },
@@ -187,14 +191,16 @@ func copyDir(t *testing.T, from, to string) {
 	}
 }
 
-func remove(pattern string) error {
-	paths, err := filepath.Glob(pattern)
-	if err != nil || len(paths) == 0 {
-		return errorf("%s: %v %w", pattern, err, fs.ErrNotExist)
-	}
-	for _, path := range paths {
-		if err := os.Remove(path); err != nil {
-			return err
+func remove(patterns ...string) error {
+	for _, pattern := range patterns {
+		paths, err := filepath.Glob(pattern)
+		if err != nil || len(paths) == 0 {
+			return errorf("%s: %v %w", pattern, err, fs.ErrNotExist)
+		}
+		for _, path := range paths {
+			if err := os.RemoveAll(path); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

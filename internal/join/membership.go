@@ -28,6 +28,12 @@ type Membership struct {
 	APIAddresses []string `json:"apiAddresses,omitempty"`
 	// Bootstrap marks the server that formed the cluster.
 	Bootstrap bool `json:"bootstrap,omitempty"`
+	// Started says that a server has had a log: were it gone, another one must
+	// not be begun in its place.
+	Started bool `json:"started,omitempty"`
+	// Entered says that a server was a voting member: one that is none any more
+	// was removed.
+	Entered bool `json:"entered,omitempty"`
 }
 
 // PKIDir is where a member's certificates are, below its data directory.
@@ -43,13 +49,32 @@ func (m Membership) Save(dataDir string) error {
 		return fmt.Errorf("save membership: %w", err)
 	}
 	path := filepath.Join(dataDir, membershipFile)
-	if err := os.WriteFile(path+".tmp", append(content, '\n'), 0o600); err != nil {
-		return fmt.Errorf("save membership: %w", err)
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
+	if err := replaceFile(path, append(content, '\n')); err != nil {
 		return fmt.Errorf("save membership: %w", err)
 	}
 	return nil
+}
+
+// replaceFile writes a file so that a loss of power leaves the old one or the
+// new one.
+func replaceFile(path string, content []byte) error {
+	file, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(content)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(path+".tmp", path); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
 }
 
 // LoadMembership reads what Save wrote. It wraps fs.ErrNotExist when the

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,7 +17,6 @@ import (
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
-	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 	"github.com/musterhq/muster/services/apiserver"
 )
 
@@ -39,6 +39,7 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	s := &controlPlane{config: config, membership: m, logger: config.Logger.With("component", "server")}
+	s.servers.Store(&m.APIAddresses)
 	if err := s.load(); err != nil {
 		return err
 	}
@@ -53,6 +54,8 @@ type controlPlane struct {
 	scheduler  *pki.KeyPair
 	manager    *pki.KeyPair
 	apiserver  *apiserver.Server
+	servers    atomic.Pointer[[]string] // gRPC addresses of all servers known
+	hindrance  atomic.Pointer[string]   // why this server is not ready yet
 	logger     *slog.Logger
 }
 
@@ -76,6 +79,9 @@ func (s *controlPlane) load() error {
 	if err != nil {
 		return s.incomplete(err)
 	}
+	if err := s.checkLog(); err != nil {
+		return err
+	}
 	s.apiserver, err = apiserver.New(apiserver.Config{
 		Name: s.membership.Name, DataDir: s.config.DataDir, AdvertiseAddress: s.config.AdvertiseAddress,
 		Authority: authority, KeyPair: s.own, ServiceAccountKeyPEM: serviceAccountKey,
@@ -84,7 +90,10 @@ func (s *controlPlane) load() error {
 		GossipListen: net.JoinHostPort("0.0.0.0", strconv.Itoa(provision.GossipPort)),
 		Logger:       s.config.Logger,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.began()
 }
 
 // revive renews a certificate that expired while the server was off. It holds
@@ -119,9 +128,11 @@ func (s *controlPlane) run(ctx context.Context) error {
 		if err := s.enter(ctx); err != nil {
 			return err
 		}
-		if err := s.formed(); err != nil {
+		if err := s.entered(); err != nil {
 			return err
 		}
+		group.Go(func() error { return s.stay(ctx) })
+		group.Go(func() error { return s.keepServers(ctx) })
 		s.logger.Info("server is ready", "name", s.membership.Name, "kubernetes", provision.Address(s.config.AdvertiseAddress, provision.RESTPort))
 		return s.runRoles(ctx)
 	})
@@ -134,104 +145,5 @@ func (s *controlPlane) run(ctx context.Context) error {
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
 	}
-	return err
-}
-
-// apiAddresses are the servers' gRPC addresses, this one's first.
-func (s *controlPlane) apiAddresses() []string {
-	return append([]string{provision.Address(s.config.AdvertiseAddress, provision.GRPCPort)}, s.others(s.membership.APIAddresses)...)
-}
-
-func (s *controlPlane) others(addresses []string) []string {
-	var out []string
-	for _, address := range addresses {
-		if host, _, err := net.SplitHostPort(address); err == nil && host != s.config.AdvertiseAddress {
-			out = append(out, address)
-		}
-	}
-	return out
-}
-
-// enter makes this server a voting member, unless it formed the cluster, and
-// waits until it serves.
-func (s *controlPlane) enter(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
-	ready, done := context.WithCancel(ctx)
-	group.Go(func() error {
-		defer done()
-		return s.apiserver.WaitReady(ctx)
-	})
-	group.Go(func() error {
-		s.sayWaiting(ready)
-		return nil
-	})
-	if !s.membership.Bootstrap {
-		// A member that restarts is one already and soon ready: asking again is
-		// harmless, and right when it was stopped between joining and being added.
-		group.Go(func() error { return s.addUntil(ready) })
-	}
-	err := group.Wait()
-	if errors.Is(err, context.Canceled) && ready.Err() != nil && ctx.Err() == nil {
-		return nil
-	}
-	return err
-}
-
-// sayWaiting tells whoever looks at the log why nothing happens, until ctx ends.
-func (s *controlPlane) sayWaiting(ctx context.Context) {
-	const patience = 5 * time.Second
-	ticker := time.NewTicker(patience)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			s.logger.Warn("not ready yet: waiting until a majority of the servers answers", "others", s.others(s.membership.APIAddresses))
-		}
-	}
-}
-
-// formed notes that the cluster exists: were this server's log lost later, it
-// must not form a second cluster, but be brought up to date by the others.
-func (s *controlPlane) formed() error {
-	if !s.membership.Bootstrap {
-		return nil
-	}
-	s.membership.Bootstrap = false
-	return s.membership.Save(s.config.DataDir)
-}
-
-// addUntil asks the other servers to add this one, until one did or ctx ends.
-func (s *controlPlane) addUntil(ctx context.Context) error {
-	const pause = 100 * time.Millisecond
-	request := &clusterv1.AddServerRequest{
-		Id: s.membership.Name, RaftAddress: provision.Address(s.config.AdvertiseAddress, provision.RaftPort),
-	}
-	for {
-		for _, address := range s.others(s.membership.APIAddresses) {
-			err := s.add(ctx, address, request)
-			if err == nil {
-				return nil
-			}
-			s.logger.Debug("not added yet", "through", address, "error", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(pause):
-		}
-	}
-}
-
-func (s *controlPlane) add(ctx context.Context, address string, request *clusterv1.AddServerRequest) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	conn, err := join.Connect(address, s.own.PeerTLS(pki.IsServer, "h2"), nil)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	_, err = clusterv1.NewClusterServiceClient(conn).AddServer(ctx, request)
 	return err
 }

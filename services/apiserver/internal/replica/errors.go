@@ -22,7 +22,7 @@ var (
 	// ErrStopped says that the member was stopped.
 	ErrStopped = errors.New("replica is stopped")
 	// ErrRemoved says that the member was taken out of the cluster.
-	ErrRemoved = errors.New("member was removed from the cluster")
+	ErrRemoved = errors.New("this server was removed from the cluster: to join again, move its data directory away and start with a new token (`muster token create --role server`)")
 
 	errNotLeader = errors.New("this member does not lead")
 )
