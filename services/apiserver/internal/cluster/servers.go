@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
 	"strings"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -19,6 +21,9 @@ import (
 
 // serversTable maps a server's name to its Addresses in JSON.
 const serversTable = "_servers"
+
+// rememberTimeout bounds taking back what a removal began that was refused.
+const rememberTimeout = 5 * time.Second
 
 func (s *Service) writeServer(ctx context.Context) error {
 	value, err := json.Marshal(s.config.Addresses)
@@ -140,15 +145,33 @@ func (s *Service) RemoveServer(ctx context.Context, r *clusterv1.RemoveServerReq
 	case len(names) == 1:
 		return nil, status.Errorf(codes.FailedPrecondition, "server %q is the only member: the cluster would be gone with it", r.GetId())
 	}
-	if err := s.config.Replica.RemoveServer(ctx, r.GetId()); err != nil {
-		return nil, status.Errorf(codes.Unavailable, "remove server %s: %v", r.GetId(), err)
-	}
-	_, err := s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: []*storev1.Operation{{
-		Key: &storev1.Key{Resource: serversTable, Name: r.GetId()}, Action: storev1.Action_ACTION_DELETE,
-	}}})
-	if err != nil {
-		return nil, status.Errorf(codes.Unavailable, "forget the addresses of server %s: %v", r.GetId(), err)
+	if err := s.takeOut(ctx, r.GetId()); err != nil {
+		return nil, status.Error(codes.Unavailable, err.Error())
 	}
 	s.logger.Info("server removed", "server", r.GetId())
 	return &clusterv1.RemoveServerResponse{}, nil
+}
+
+// takeOut forgets a server's addresses and removes it. The removal comes last: a
+// server that removes itself ends soon after it.
+func (s *Service) takeOut(ctx context.Context, id string) error {
+	key := &storev1.Key{Resource: serversTable, Name: id}
+	entry, known := s.config.Replica.Store().View().Get(state.Key{Resource: serversTable, Name: id})
+	forget := &storev1.Operation{Key: key, Action: storev1.Action_ACTION_DELETE}
+	if _, err := s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: []*storev1.Operation{forget}}); err != nil {
+		return fmt.Errorf("forget the addresses of server %s: %w", id, err)
+	}
+	err := s.config.Replica.RemoveServer(ctx, id)
+	if err == nil {
+		return nil
+	}
+	err = fmt.Errorf("remove server %s: %w", id, err)
+	if !known || !slices.ContainsFunc(s.config.Members(), func(m RaftMember) bool { return m.ID == id }) {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rememberTimeout)
+	defer cancel()
+	remember := &storev1.Operation{Key: key, Action: storev1.Action_ACTION_PUT, Value: entry.Value}
+	_, again := s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: []*storev1.Operation{remember}})
+	return errors.Join(err, again)
 }

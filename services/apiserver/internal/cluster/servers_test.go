@@ -13,6 +13,8 @@ import (
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
 func TestRemoveServer(t *testing.T) {
@@ -44,6 +46,32 @@ func TestRemoveServer(t *testing.T) {
 	}
 	if _, err := join.Join(t.Context(), join.Request{Token: f.token(t, server), Role: server, Name: "s2"}); err != nil {
 		t.Errorf("its name is not free: %v", err)
+	}
+}
+
+// The addresses of a server are forgotten with it, and not when it stays.
+func TestRemoveServerForgetsItsAddresses(t *testing.T) {
+	f := start(t)
+	admin := f.as(t, f.pair(t, pki.AdminIdentity()))
+	for _, id := range []string{"goes", "stays"} {
+		if err := f.replica.AddVoter(t.Context(), id, "127.0.0.2:6444"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.replica.Apply(t.Context(), &storev1.Transaction{Operations: []*storev1.Operation{{
+			Key: &storev1.Key{Resource: "_servers", Name: id}, Action: storev1.Action_ACTION_PUT, Value: []byte(`{"api":"127.0.0.2:6442"}`),
+		}}}); err != nil {
+			t.Fatal(err)
+		}
+		_, err := admin.RemoveServer(t.Context(), &clusterv1.RemoveServerRequest{Id: id})
+		if removed := err == nil; removed != (id == "goes") {
+			t.Errorf("remove %s: %v", id, err)
+		}
+	}
+	if _, known := f.replica.store.View().Get(state.Key{Resource: "_servers", Name: "goes"}); known {
+		t.Error("the addresses of a removed server are kept")
+	}
+	if got := string(f.entry(t, "_servers", "stays")); got != `{"api":"127.0.0.2:6442"}` {
+		t.Errorf("the addresses of a server that stays are %q", got)
 	}
 }
 

@@ -65,6 +65,9 @@ func (r *oneMember) AddVoter(_ context.Context, id, address string) error {
 func (r *oneMember) RemoveServer(_ context.Context, id string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if id == "stays" {
+		return errors.New("no leader")
+	}
 	delete(r.voters, id)
 	return nil
 }
