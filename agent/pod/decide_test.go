@@ -33,6 +33,50 @@ func podOf(policy corev1.RestartPolicy, inits, mains []string) *corev1.Pod {
 	return p
 }
 
+// decision is a pod with what there is of it, and what has to follow.
+type decision struct {
+	pod         *corev1.Pod
+	there       []runtime.Container
+	held        bool
+	starting    bool     // nothing has passed its startup probe
+	start       []string // name and attempt
+	stop        []string
+	waiting     []string
+	remove      []string
+	initialized bool
+	finished    bool
+}
+
+func (tc decision) check(t *testing.T) {
+	t.Helper()
+	p := decide(tc.pod, runtime.Pod{Containers: tc.there}, func(string, time.Time) (time.Duration, time.Duration) {
+		if tc.held {
+			return 7 * time.Second, 10 * time.Second
+		}
+		return 0, 0
+	}, func(*corev1.Container, string) bool { return !tc.starting })
+	var start, stop, waits []string
+	for _, s := range p.start {
+		start = append(start, s.container.Name+string(rune('0'+s.attempt)))
+	}
+	for _, s := range p.stop {
+		stop = append(stop, s.name)
+	}
+	for n := range p.waiting {
+		waits = append(waits, n)
+	}
+	same(t, "start", start, tc.start)
+	same(t, "stop", stop, tc.stop)
+	same(t, "waiting", waits, tc.waiting)
+	same(t, "remove", p.remove, tc.remove)
+	if p.initialized != tc.initialized || p.finished != tc.finished {
+		t.Errorf("initialized %t, finished %t", p.initialized, p.finished)
+	}
+	if tc.held && p.again != 7*time.Second {
+		t.Errorf("again in %v", p.again)
+	}
+}
+
 func TestDecide(t *testing.T) {
 	const (
 		always = corev1.RestartPolicyAlways
@@ -40,18 +84,7 @@ func TestDecide(t *testing.T) {
 		onFail = corev1.RestartPolicyOnFailure
 	)
 	run, end := runtime.Running, runtime.Exited
-	tests := map[string]struct {
-		pod         *corev1.Pod
-		there       []runtime.Container
-		held        bool
-		starting    bool     // nothing has passed its startup probe
-		start       []string // name and attempt
-		stop        []string
-		waiting     []string
-		remove      []string
-		initialized bool
-		finished    bool
-	}{
+	tests := map[string]decision{
 		"new pod starts all":              {pod: podOf(always, nil, []string{"a", "b"}), start: []string{"a0", "b0"}, initialized: true},
 		"running pod rests":               {pod: podOf(always, nil, []string{"a"}), there: []runtime.Container{one("a", 0, run, 0)}, initialized: true},
 		"ended one starts again":          {pod: podOf(always, nil, []string{"a"}), there: []runtime.Container{one("a", 2, end, 0)}, start: []string{"a3"}, initialized: true},
@@ -79,32 +112,7 @@ func TestDecide(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := decide(tc.pod, runtime.Pod{Containers: tc.there}, func(string, time.Time) (time.Duration, time.Duration) {
-				if tc.held {
-					return 7 * time.Second, 10 * time.Second
-				}
-				return 0, 0
-			}, func(*corev1.Container, string) bool { return !tc.starting })
-			var start, stop, waits []string
-			for _, s := range p.start {
-				start = append(start, s.container.Name+string(rune('0'+s.attempt)))
-			}
-			for _, s := range p.stop {
-				stop = append(stop, s.name)
-			}
-			for n := range p.waiting {
-				waits = append(waits, n)
-			}
-			same(t, "start", start, tc.start)
-			same(t, "stop", stop, tc.stop)
-			same(t, "waiting", waits, tc.waiting)
-			same(t, "remove", p.remove, tc.remove)
-			if p.initialized != tc.initialized || p.finished != tc.finished {
-				t.Errorf("initialized %t, finished %t", p.initialized, p.finished)
-			}
-			if tc.held && p.again != 7*time.Second {
-				t.Errorf("again in %v", p.again)
-			}
+			tc.check(t)
 		})
 	}
 }
