@@ -34,7 +34,8 @@ const (
 // Config says where the cluster is and who calls.
 type Config struct {
 	// Servers are the gRPC addresses (host:port) of the apiservers. One is used
-	// at a time; when it dies or falls silent the client moves to another.
+	// at a time; when it dies or falls silent the client moves to another. As
+	// servers come and go, a client that may list them learns of it.
 	Servers []string
 	// TLS authenticates both ends. How the server is verified is the caller's
 	// choice (by CA and group inside a cluster, by name outside). Nil means plain
@@ -98,6 +99,7 @@ func Dial(cfg Config) (*Client, error) {
 		return nil, fmt.Errorf("dial %v: %w", cfg.Servers, err)
 	}
 	c.conn, c.objects = conn, apiv1.NewObjectServiceClient(conn)
+	c.done.Go(func() { c.learn(ctx) })
 	if cfg.ProbeInterval >= 0 {
 		p.conn = conn
 		c.done.Go(func() { p.run(ctx) })

@@ -13,6 +13,8 @@ import (
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
 
 const (
@@ -61,7 +63,8 @@ func newProbe(cfg Config, l *links, log *slog.Logger) *probe {
 
 // watch is a client interceptor that knows whether calls wait, and how they end.
 func (p *probe) watch(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, call grpc.UnaryInvoker, opts ...grpc.CallOption) error {
-	if method == healthv1.Health_Check_FullMethodName {
+	// A server answers these by itself: they do not tell that it serves.
+	if method == healthv1.Health_Check_FullMethodName || method == clusterv1.ClusterService_ListMembers_FullMethodName {
 		return call(ctx, method, req, reply, cc, opts...)
 	}
 	p.waiting.Add(1)

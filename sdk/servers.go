@@ -1,0 +1,80 @@
+package sdk
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+)
+
+const (
+	// learnInterval is how often a client asks who the servers are: all that it
+	// knows may be replaced while it runs.
+	learnInterval = 10 * time.Second
+	learnTimeout  = 3 * time.Second
+)
+
+// learn keeps the client's servers those of today until ctx ends, or until a
+// server says that this caller may not know.
+func (c *Client) learn(ctx context.Context) {
+	tick := time.NewTicker(learnInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		addresses, err := c.listServers(ctx)
+		switch status.Code(err) {
+		case codes.OK:
+			if c.links.replace(addresses) {
+				c.log.Info("the cluster has other servers now", "servers", addresses)
+			}
+		case codes.PermissionDenied, codes.Unimplemented:
+			return
+		}
+	}
+}
+
+func (c *Client) listServers(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
+	defer cancel()
+	response, err := clusterv1.NewClusterServiceClient(c.conn).ListMembers(ctx, &clusterv1.ListMembersRequest{}, grpc.WaitForReady(false))
+	if err != nil {
+		return nil, err
+	}
+	var addresses []string
+	for _, m := range response.GetMembers() {
+		if a := m.GetApiAddress(); a != "" { // else it has not announced one yet
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses, nil
+}
+
+// replace makes other servers the known ones and says whether they differ. Those
+// that stay keep their order, new ones come after them. A list that shares no
+// server with the known ones is not taken: the servers are called by other
+// addresses from here, as through a balancer.
+func (l *links) replace(addresses []string) (changed bool) {
+	l.mu.Lock()
+	stay := slices.DeleteFunc(slices.Clone(l.order), func(a string) bool { return !slices.Contains(addresses, a) })
+	added := slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return slices.Contains(stay, a) })
+	if len(stay) == 0 || len(added) == 0 && len(stay) == len(l.order) {
+		l.mu.Unlock()
+		return false
+	}
+	rand.Shuffle(len(added), func(i, j int) { added[i], added[j] = added[j], added[i] })
+	l.order = append(stay, added...)
+	order := slices.Clone(l.order)
+	l.mu.Unlock()
+	l.publish(order)
+	return true
+}
