@@ -21,6 +21,7 @@ import (
 	discoveryv1 "k8s.io/api/discovery/v1"
 
 	"github.com/musterhq/muster/agent/dns"
+	"github.com/musterhq/muster/agent/image"
 	"github.com/musterhq/muster/agent/node"
 	"github.com/musterhq/muster/agent/pod"
 	"github.com/musterhq/muster/agent/runtime"
@@ -242,6 +243,7 @@ func (a *Agent) runPods(ctx context.Context, net pod.Network, capacity corev1.Re
 	})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return manager.Run(ctx) })
+	group.Go(func() error { return a.collectImages(ctx) })
 	group.Go(func() error {
 		if err := a.pods.WaitSynced(ctx); err != nil {
 			return err
@@ -263,6 +265,16 @@ func (a *Agent) runPods(ctx context.Context, net pod.Network, capacity corev1.Re
 		return nil
 	})
 	return group.Wait()
+}
+
+// collectImages removes images that nobody uses when the disk gets full.
+func (a *Agent) collectImages(ctx context.Context) error {
+	notify := func(eventType, reason, message string) {
+		if n, ok := a.nodes.Get("", a.cfg.NodeName); ok {
+			a.recorder.Event(n, eventType, reason, "%s", message)
+		}
+	}
+	return image.NewCollector(a.cfg.Runtime, notify, a.cfg.Logger.With("component", "images")).Run(ctx)
 }
 
 // nodeReady says whether the cluster holds this node for ready.

@@ -51,6 +51,15 @@ type Runtime interface {
 	// ImportImages loads an OCI or docker archive.
 	ImportImages(ctx context.Context, archive io.Reader) ([]Image, error)
 
+	// Images lists the names of present images, with their RepoDigest; their
+	// other fields may be empty.
+	Images(ctx context.Context) ([]Image, error)
+	// RemoveImage removes a name, and the image itself when it has no other.
+	// Containers made from it run on.
+	RemoveImage(ctx context.Context, ref string) error
+	// ImageDisk measures the file system that holds the images.
+	ImageDisk(ctx context.Context) (Disk, error)
+
 	// Version names the runtime as Node.status.nodeInfo does: "containerd://1.6.20".
 	Version(ctx context.Context) (string, error)
 }
@@ -192,6 +201,9 @@ type Image struct {
 	// User as the image's configuration names it; empty is root.
 	User string
 }
+
+// Disk is the size of a file system and what is left of it, in bytes.
+type Disk struct{ Capacity, Available int64 }
 
 // RegistryAuth is a user of a registry.
 type RegistryAuth struct{ Username, Password string }

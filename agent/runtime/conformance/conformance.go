@@ -39,6 +39,7 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		"commands run beside the program":           execBeside,
 		"killed for memory":                         outOfMemory,
 		"missing things are not found":              missing,
+		"images are listed and removed":             listImages,
 		"a missing image is worded like containerd": pullMissing,
 	}
 	for name, part := range parts {

@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -181,6 +182,39 @@ func missing(t *testing.T, s *suite) {
 	if err := s.Runtime.Stop(ctx, uid, "none", time.Second); err != nil {
 		t.Errorf("stop: %v", err)
 	}
+}
+
+func listImages(t *testing.T, s *suite) {
+	ctx := t.Context()
+	image := s.config(0, "serve").Image
+	has := func() bool {
+		list, err := s.Runtime.Images(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(list, func(i runtime.Image) bool { return i.Ref == image.Ref && i.RepoDigest == image.RepoDigest })
+	}
+	if !has() {
+		t.Errorf("%s is not among the images", image.Ref)
+	}
+	s.sandbox()
+	c := s.start(s.config(0, "serve"))
+	before, err := s.Runtime.ImageDisk(ctx)
+	if err != nil || before.Available <= 0 || before.Available > before.Capacity {
+		t.Errorf("disk: %+v, %v", before, err)
+	}
+	for range 2 {
+		if err := s.Runtime.RemoveImage(ctx, image.Ref); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := s.Runtime.Image(ctx, image.Ref); has() || !errors.Is(err, runtime.ErrNotFound) {
+		t.Errorf("the image is still there: %v", err)
+	}
+	if pod, err := s.Runtime.Pod(ctx, uid); err != nil || pod.Containers[0].ID != c.ID || pod.Containers[0].State != runtime.Running {
+		t.Errorf("the container did not outlive its image's name: %+v, %v", pod, err)
+	}
+	s.removeSandbox()
 }
 
 func pullMissing(t *testing.T, s *suite) {

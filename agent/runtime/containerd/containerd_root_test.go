@@ -248,8 +248,8 @@ func TestConformance(t *testing.T) {
 	before := footprint(t)
 	d := startDaemon(t)
 	r := d.runtime(t, mirror(t))
-	importBusybox(t, r)
 	conformance.Run(t, func(t *testing.T) conformance.Harness {
+		importBusybox(t, r) // each time: one part removes it
 		t.Cleanup(func() {
 			if err := r.RemoveSandbox(context.Background(), "0d7f4b52-1111-4c1c-9c5e-5d1f5f3f0001"); err != nil {
 				t.Error(err)

@@ -7,14 +7,10 @@ package fake
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"sort"
-	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +28,7 @@ type Runtime struct {
 	registry map[string]bool
 	pulls    int
 	pullTime time.Duration
+	disk     int64
 	ready    bool
 	watchers map[chan runtime.Event]struct{}
 }
@@ -55,7 +52,7 @@ var _ runtime.Runtime = (*Runtime)(nil)
 func New(registry ...string) *Runtime {
 	r := &Runtime{
 		pods: map[string]*pod{}, images: map[string]runtime.Image{},
-		registry: map[string]bool{}, watchers: map[chan runtime.Event]struct{}{},
+		registry: map[string]bool{}, disk: 1 << 40, watchers: map[chan runtime.Event]struct{}{},
 	}
 	r.Publish(registry...)
 	return r
@@ -68,20 +65,6 @@ func (r *Runtime) Publish(refs ...string) {
 	for _, ref := range refs {
 		r.registry[normal(ref)] = true
 	}
-}
-
-// SetPullTime is how long each pull takes.
-func (r *Runtime) SetPullTime(d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.pullTime = d
-}
-
-// Pulls counts the pulls, also those that failed.
-func (r *Runtime) Pulls() int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.pulls
 }
 
 func normal(ref string) string {
@@ -177,64 +160,6 @@ func (r *Runtime) Events(ctx context.Context, yield func(runtime.Event)) error {
 			return ctx.Err()
 		}
 	}
-}
-
-// Image implements runtime.Runtime.
-func (r *Runtime) Image(_ context.Context, ref string) (runtime.Image, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	img, ok := r.images[normal(ref)]
-	if !ok {
-		return runtime.Image{}, fmt.Errorf("image %s: %w", ref, runtime.ErrNotFound)
-	}
-	return img, nil
-}
-
-// Pull implements runtime.Runtime.
-func (r *Runtime) Pull(ctx context.Context, ref string, _ *runtime.RegistryAuth) (runtime.Image, error) {
-	r.mu.Lock()
-	r.pulls++
-	wait := r.pullTime
-	r.mu.Unlock()
-	select {
-	case <-ctx.Done():
-		return runtime.Image{}, ctx.Err()
-	case <-time.After(wait):
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	name := normal(ref)
-	if !r.registry[name] {
-		return runtime.Image{}, fmt.Errorf("failed to pull and unpack image %q: failed to resolve reference %q: %s: not found", name, name, name)
-	}
-	return r.add(name), nil
-}
-
-func (r *Runtime) add(name string) runtime.Image {
-	sum := sha256.Sum256([]byte(name))
-	digest := "sha256:" + hex.EncodeToString(sum[:])
-	repository := name
-	if named, err := reference.ParseNormalizedNamed(name); err == nil {
-		repository = named.Name()
-	}
-	img := runtime.Image{Ref: name, ID: digest, RepoDigest: repository + "@" + digest, Size: 1 << 20}
-	r.images[name] = img
-	return img
-}
-
-// ImportImages implements runtime.Runtime; an archive is one reference a line.
-func (r *Runtime) ImportImages(_ context.Context, archive io.Reader) ([]runtime.Image, error) {
-	b, err := io.ReadAll(archive)
-	if err != nil {
-		return nil, err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var out []runtime.Image
-	for _, ref := range strings.Fields(string(b)) {
-		out = append(out, r.add(normal(ref)))
-	}
-	return out, nil
 }
 
 func writeLog(path, text string) error {
