@@ -2,7 +2,10 @@ package dev
 
 import (
 	"bytes"
+	"errors"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -126,5 +129,54 @@ func TestCommandsNameTheDirectory(t *testing.T) {
 	c.sayNext(&out)
 	if n := strings.Count(out.String(), "--data-dir /elsewhere"); n != 3 {
 		t.Errorf("directory named %d times:\n%s", n, &out)
+	}
+}
+
+// A removal takes the whole directory, so it must be the cluster's own.
+func TestRemovalSparesOthersFiles(t *testing.T) {
+	others := t.TempDir()
+	if err := os.WriteFile(filepath.Join(others, "thesis"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ours := newCluster("a", t.TempDir(), 1, 0)
+	if err := ours.save(); err != nil {
+		t.Fatal(err)
+	}
+	stateless := t.TempDir() // of a cluster whose state was lost
+	for _, name := range []string{"logs", "server1", "node12", "kubeconfig"} {
+		if err := os.Mkdir(filepath.Join(stateless, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mixed := t.TempDir()
+	for _, name := range []string{"server1", "thesis"} {
+		if err := os.Mkdir(filepath.Join(mixed, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	absent := filepath.Join(t.TempDir(), "none")
+	for _, test := range []struct{ name, dir, err string }{
+		{"a", others, "is not a cluster's"},
+		{"a", mixed, "is not a cluster's"},
+		{"b", ours.dir, "belongs to cluster a"},
+		{"a", stateless, ""},
+		{"a", ours.dir, ""},
+		{"a", t.TempDir(), ""},
+		{"a", absent, ""},
+	} {
+		c, err := forRemoval(test.name, test.dir)
+		if test.err == "" && (err != nil || c.Name != test.name || c.dir != test.dir) || test.err != "" && (err == nil || !strings.Contains(err.Error(), test.err)) {
+			t.Errorf("%s at %s: %v, %v, want %q", test.name, test.dir, c, err, test.err)
+		}
+	}
+	if err := ours.removeDirectory(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(ours.dir); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("after the removal: %v", err)
+	}
+	// Nor may a cluster be made where its removal would take more with it.
+	if err := refuseFull(others); err == nil {
+		t.Error("a directory with files in it was accepted")
 	}
 }

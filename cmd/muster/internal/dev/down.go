@@ -3,8 +3,11 @@ package dev
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,11 +46,71 @@ func (c *Cluster) remove() error {
 	if err := c.restoreForwarding(); err != nil {
 		return err
 	}
-	if err := os.RemoveAll(c.dir); err != nil {
+	if err := c.removeDirectory(); err != nil {
 		return fmt.Errorf("remove directory: %w", err)
 	}
 	_ = os.Remove(DefaultRoot) // with the last cluster; it is not empty until then
 	return nil
+}
+
+// removeDirectory takes the cluster's state last: by it a directory that was
+// removed in part is still known to be the cluster's.
+func (c *Cluster) removeDirectory() error {
+	entries, err := entriesOf(c.dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry == stateFile {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(c.dir, entry)); err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(c.dir)
+}
+
+// forRemoval is the cluster to remove. Everything in its directory goes with
+// it, so a directory that may be somebody else's is refused.
+func forRemoval(name, dir string) (*Cluster, error) {
+	c, err := load(dir)
+	if err == nil && c.Name != name {
+		return nil, fmt.Errorf("%s belongs to cluster %s: `%s` removes that one", dir, c.Name, commandFor("down", c.Name, dir))
+	}
+	if err == nil {
+		return c, nil
+	}
+	// What has the cluster's name can be found without its state.
+	c = &Cluster{Name: name, dir: dir}
+	if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Join(DefaultRoot, name) {
+		return c, nil
+	}
+	entries, err := entriesOf(dir)
+	if err != nil || len(entries) == 0 {
+		return c, err
+	}
+	foreign := slices.IndexFunc(entries, func(name string) bool { return !madeByCluster.MatchString(name) })
+	if foreign >= 0 || !slices.Contains(entries, string(Server)+"1") {
+		return nil, fmt.Errorf("%s is not a cluster's: it has files in it, but no %s: check --data-dir", dir, stateFile)
+	}
+	return c, nil
+}
+
+// madeByCluster matches what a cluster makes in its directory.
+var madeByCluster = regexp.MustCompile(`^(logs|kubeconfig|cluster\.json\.tmp|(server|node)[0-9]+)$`)
+
+// entriesOf lists a directory; one that is absent has no entries.
+func entriesOf(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var out []string
+	for _, entry := range entries {
+		out = append(out, entry.Name())
+	}
+	return out, nil
 }
 
 // everyPid lists what is in the cluster's cgroups or namespaces, or recorded.

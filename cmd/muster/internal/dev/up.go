@@ -61,6 +61,9 @@ func Up(ctx context.Context, o Options) error {
 	if err := refuseLeftovers(o.Name, dir); err != nil {
 		return err
 	}
+	if err := refuseFull(dir); err != nil {
+		return fmt.Errorf("make cluster: %w", err)
+	}
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return fmt.Errorf("make cluster: %w", err)
 	}
@@ -96,6 +99,15 @@ func refuseLeftovers(name, dir string) error {
 		return fmt.Errorf("something of a cluster %s is left, but not in %s: `muster dev down --name %s` removes it, or choose another --name", name, dir, name)
 	}
 	return nil
+}
+
+// refuseFull keeps others' files out of a directory that goes with the cluster.
+func refuseFull(dir string) error {
+	entries, err := entriesOf(dir)
+	if err == nil && len(entries) > 0 {
+		return fmt.Errorf("%s is not empty, and what is in it would go with the cluster: choose another --data-dir", dir)
+	}
+	return err
 }
 
 // create makes the network and the identities and starts everything at once.
@@ -223,10 +235,9 @@ func Down(name, dir string, out io.Writer) error {
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	c, err := load(dir)
+	c, err := forRemoval(name, dir)
 	if err != nil {
-		// What has the cluster's name can be found without its state.
-		c = &Cluster{Name: name, dir: dir}
+		return fmt.Errorf("remove cluster %s: %w", name, err)
 	}
 	if err := c.remove(); err != nil {
 		return fmt.Errorf("remove cluster %s: %w", name, err)
