@@ -122,7 +122,7 @@ func TestRegister(t *testing.T) {
 func TestRegisterTakesOver(t *testing.T) {
 	inBubble(t, func(r *rig) {
 		before := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{"mine": "yes", "zone": "old"}},
-			Spec: corev1.NodeSpec{PodCIDR: "10.244.3.0/24", Unschedulable: true},
+			Spec:   corev1.NodeSpec{PodCIDR: "10.244.3.0/24", Unschedulable: true},
 			Status: corev1.NodeStatus{Conditions: []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady"}}}}
 		if _, err := sdk.Create(r.Context(), r.client, before); err != nil {
 			r.Fatal(err)
