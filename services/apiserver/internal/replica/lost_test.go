@@ -1,11 +1,15 @@
 package replica_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 )
@@ -70,5 +74,40 @@ func TestDirectoryMadeByHalf(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// Old data of a server whose name has joined again elsewhere must not draw the
+// member to itself; a member that moved may.
+func TestMemberMovesOnlyWhenItsOldAddressIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		leader := c.leader(c.members...)
+		member := c.without(leader)[0]
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		elsewhere := c.network.listen("elsewhere")
+		go accept(elsewhere)
+		defer elsewhere.Close()
+		if err := leader.AddVoter(ctx, member.id, "elsewhere"); err == nil || !strings.Contains(err.Error(), "answers at "+member.id) {
+			t.Errorf("a member that answers was moved: %v", err)
+		}
+		c.network.setCut(member.id, true)
+		if err := leader.AddVoter(ctx, member.id, "elsewhere"); err != nil {
+			t.Errorf("a member that is silent was not moved: %v", err)
+		}
+		c.network.setCut(member.id, false)
+		c.stop()
+	})
+}
+
+// accept takes connections and says nothing.
+func accept(l net.Listener) {
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
 	}
 }

@@ -131,22 +131,41 @@ func (r *Replica) addVoter(ctx context.Context, id, address string) error {
 		return errNotLeader
 	}
 	for _, m := range r.Members() {
-		if m.ID == id && m.Address == address && m.Voter {
+		switch {
+		case m.ID == id && m.Address == address && m.Voter:
 			return nil
-		}
-		if m.ID != id && m.Address == address {
+		case m.ID != id && m.Address == address:
 			return fmt.Errorf("%w: %s is the address of member %s", errRefused, address, m.ID)
+		case m.ID == id && m.Address != address && r.reaches(ctx, m.Address):
+			return fmt.Errorf("%w: member %s answers at %s: if that is the server that is to move to %s, have it keep its address; else choose another name and data directory for one of the two",
+				errRefused, id, m.Address, address)
 		}
 	}
 	if id == "" || address == "" {
 		return fmt.Errorf("%w: a member needs an id and an address", errRefused)
 	}
-	conn, err := r.dialer.dial(ctx, address, protocolRaft)
-	if err != nil {
+	if err := r.reach(ctx, address); err != nil {
 		return fmt.Errorf("%w: the new member cannot be reached: %w", errRefused, err)
 	}
-	_ = conn.Close()
 	return membership(r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(address), 0, enqueueTimeout))
+}
+
+// reach says why nobody answers at a member's address.
+func (r *Replica) reach(ctx context.Context, address string) error {
+	conn, err := r.dialer.dial(ctx, address, protocolRaft)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
+
+// reaches tells whether a member still answers where it was. One that moved does
+// not; else two servers go by one name, as when old data of one that has joined
+// again is started elsewhere.
+func (r *Replica) reaches(ctx context.Context, address string) bool {
+	ctx, cancel := context.WithTimeout(ctx, r.config.Timing.Attempt/2)
+	defer cancel()
+	return r.reach(ctx, address) == nil
 }
 
 func (r *Replica) removeServer(id string) error {
