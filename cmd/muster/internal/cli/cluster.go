@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -116,25 +117,34 @@ func newMembers() *cobra.Command {
 				if err != nil {
 					return err
 				}
-				w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 3, ' ', 0)
-				_, _ = fmt.Fprintln(w, "NAME\tROLE\tRAFT\tGRPC\tKUBERNETES")
-				for _, m := range response.GetMembers() {
-					role := "non-voter"
-					if m.GetVoter() {
-						role = "follower"
-					}
-					if m.GetLeader() {
-						role = "leader"
-					}
-					_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.GetId(), role, m.GetRaftAddress(), m.GetApiAddress(), m.GetRestAddress())
-				}
-				return w.Flush()
+				return tellMembers(c.OutOrStdout(), response.GetMembers())
 			})
 		},
 	}
 	flags.add(c)
 	c.AddCommand(newMembersRemove())
 	return c
+}
+
+// tellMembers lists the servers, and says so when none of them leads.
+func tellMembers(out io.Writer, members []*clusterv1.Member) error {
+	led := false
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	_, _ = fmt.Fprintln(w, "NAME\tROLE\tRAFT\tGRPC\tKUBERNETES")
+	for _, m := range members {
+		role := "non-voter"
+		if m.GetVoter() {
+			role = "follower"
+		}
+		if m.GetLeader() {
+			role, led = "leader", true
+		}
+		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.GetId(), role, m.GetRaftAddress(), m.GetApiAddress(), m.GetRestAddress())
+	}
+	if !led {
+		_, _ = fmt.Fprint(w, "\nNo server leads: nothing can be read or written until more than half of them run and reach each other.\n")
+	}
+	return w.Flush()
 }
 
 func newMembersRemove() *cobra.Command {
