@@ -23,7 +23,11 @@ func TestAddressesAndNamesFit(t *testing.T) {
 		if !c.gateway().Contains(m.IP) || m.IP == c.gateway().Addr() || seen[m.IP.String()] {
 			t.Errorf("%s has address %s", m.Name, m.IP)
 		}
-		seen[m.IP.String()] = true
+		mac := hardwareAddress(m.IP)
+		if len(mac) != 6 || mac[0]&3 != 2 || seen[mac.String()] {
+			t.Errorf("%s has hardware address %s", m.Name, mac)
+		}
+		seen[m.IP.String()], seen[mac.String()] = true, true
 	}
 	if len(c.bridge()) >= unix.IFNAMSIZ {
 		t.Errorf("bridge name %s is too long", c.bridge())

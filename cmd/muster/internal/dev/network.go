@@ -154,6 +154,9 @@ func (c *Cluster) plug(m *Member, bridge netlink.Link, outside netns.NsHandle) e
 		LinkAttrs:     netlink.LinkAttrs{Name: c.veth(m), MasterIndex: bridge.Attrs().Index},
 		PeerName:      memberDevice,
 		PeerNamespace: netlink.NsFd(inside),
+		// A machine keeps its address through a power cut; with another one
+		// its neighbours would send to the old for up to ten seconds.
+		PeerHardwareAddr: hardwareAddress(m.IP),
 	}
 	if err := host.LinkAdd(veth); err != nil {
 		return fmt.Errorf("make veth %s: %w", c.veth(m), err)
@@ -176,6 +179,11 @@ func (c *Cluster) plug(m *Member, bridge netlink.Link, outside netns.NsHandle) e
 		}
 	}
 	return netlink.RouteAdd(&netlink.Route{Gw: net.IP(c.gateway().Addr().AsSlice())})
+}
+
+// hardwareAddress is locally administered and the same for the same address.
+func hardwareAddress(ip netip.Addr) net.HardwareAddr {
+	return append(net.HardwareAddr{0x02, 0x58}, ip.AsSlice()...)
 }
 
 // inNewNamespace makes a named network namespace and runs f on a thread inside
