@@ -174,26 +174,44 @@ func (s *controlPlane) add(ctx context.Context, client clusterv1.ClusterServiceC
 }
 
 // confirm asks a server whether this one is still a member, and tells it where if
-// it has moved. Only the answer of one that leads counts: others may lag behind,
-// and not know yet that this one is a member.
+// it has moved.
 func (s *controlPlane) confirm(ctx context.Context, address string, client clusterv1.ClusterServiceClient) error {
 	response, err := client.ListMembers(ctx, &clusterv1.ListMembersRequest{})
 	if err != nil {
 		return err
 	}
-	members := response.GetMembers()
-	if !slices.ContainsFunc(members, func(m *clusterv1.Member) bool { return m.GetLeader() && m.GetApiAddress() == address }) {
-		return nil
-	}
-	i := slices.IndexFunc(members, func(m *clusterv1.Member) bool { return m.GetId() == s.membership.Name })
-	switch {
-	case i < 0:
+	switch standing(response.GetMembers(), address, s.membership.Name, s.raftAddress()) {
+	case removed:
 		return fmt.Errorf("%w, as %s says: to join again, move %s away and start with a new token (`muster token create --role server`)",
 			errRemoved, address, s.config.DataDir)
-	case members[i].GetRaftAddress() != s.raftAddress():
+	case moved:
 		return s.add(ctx, client)
 	}
 	return nil
+}
+
+// What a server is by the list of members that another one gave.
+const (
+	unsettled = iota // the answer does not count
+	member
+	moved
+	removed
+)
+
+// standing judges a list that the server at an API address gave. Only the word of
+// one that leads counts: others may lag behind, and not know of this one yet.
+func standing(members []*clusterv1.Member, from, name, raftAddress string) int {
+	if !slices.ContainsFunc(members, func(m *clusterv1.Member) bool { return m.GetLeader() && m.GetApiAddress() == from }) {
+		return unsettled
+	}
+	i := slices.IndexFunc(members, func(m *clusterv1.Member) bool { return m.GetId() == name })
+	switch {
+	case i < 0:
+		return removed
+	case members[i].GetRaftAddress() != raftAddress:
+		return moved
+	}
+	return member
 }
 
 // sayWaiting tells whoever looks at the log why nothing happens, until ctx ends.
