@@ -19,12 +19,7 @@ func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration
 	if p.finished {
 		return 0, w.finish(ctx, pod)
 	}
-	left, limited := remaining(pod, w.startTime(pod), time.Now())
-	if limited && left <= 0 {
-		if !w.expired {
-			w.event(pod, corev1.EventTypeNormal, deadlineExceeded, deadlineMessage)
-		}
-		w.expired = true
+	if w.overdue(pod) {
 		return 0, w.finish(ctx, pod)
 	}
 	w.noteBackOffs(pod, p)
@@ -41,24 +36,47 @@ func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration
 	if ctx.Err() != nil {
 		return 0, ctx.Err()
 	}
-	if refreshErr := w.refresh(ctx); refreshErr != nil {
-		return again, errors.Join(err, refreshErr)
+	next, reviewErr := w.review(ctx, pod, p)
+	if reviewErr != nil {
+		return again, errors.Join(err, reviewErr)
+	}
+	return soonest(again, p.again, next), err
+}
+
+// overdue says whether the pod was active for longer than it may, and tells so once.
+func (w *worker) overdue(pod *corev1.Pod) bool {
+	left, limited := remaining(pod, w.startTime(pod), time.Now())
+	if !limited || left > 0 {
+		return false
+	}
+	if !w.expired {
+		w.event(pod, corev1.EventTypeNormal, deadlineExceeded, deadlineMessage)
+	}
+	w.expired = true
+	return true
+}
+
+// review looks at what came of a plan, publishes it and returns when there will
+// be something to do.
+func (w *worker) review(ctx context.Context, pod *corev1.Pod, done plan) (again time.Duration, err error) {
+	if err := w.refresh(ctx); err != nil {
+		return 0, err
 	}
 	w.syncProbes(pod)
 	next := decide(pod, w.state, w.patience, w.up)
 	w.initialized = next.initialized
 	w.publish(pod)
-	if len(p.start) > 0 || len(p.stop) > 0 {
+	if len(done.start) > 0 || len(done.stop) > 0 {
 		// What was started may have ended already, or let the next one begin.
 		if next.finished || len(next.stop) > 0 || (len(next.start) > 0 && !w.allWaiting(next)) {
 			w.poke()
 		}
 	}
-	left, limited = remaining(pod, w.startTime(pod), time.Now())
+	left, limited := remaining(pod, w.startTime(pod), time.Now())
 	if limited {
 		left = max(left, time.Millisecond)
 	}
-	return soonest(again, p.again, next.again, w.volumesDue(pod), left), err
+	return soonest(next.again, w.volumesDue(pod), left), nil
 }
 
 // startTime is when the node took the pod on; what was written last may be newer
