@@ -52,7 +52,8 @@ func (t *Table) remove(set *nftables.Set, keys []string) error {
 }
 
 // carryOver adds to the sets that the kernel fills what it remembers now, for as
-// long as it would have. What a packet adds meanwhile is lost.
+// long as it would have. What a packet adds meanwhile is lost, and so may be some
+// that the kernel does not list while it makes a set larger.
 func (t *Table) carryOver(remembered map[string][]nftables.SetElement) error {
 	for _, s := range t.sets {
 		for part := range slices.Chunk(remembered[s.Name], chunk) {

@@ -14,10 +14,11 @@ import (
 // they mean the same after others came and went, and after a restart. That of an
 // endpoint that left leads nowhere, and its clients get another.
 
-// maxClients bounds the kernel's memory (about 100 bytes each), which anybody
-// who forges addresses could fill. Clients beyond it have no affinity by memory
-// but by a hash of their address.
-const maxClients = 1 << 18
+// maxClients bounds the kernel's memory, which anybody who forges addresses could
+// fill, and the time to read them all when the agent starts again: it grows with
+// the square, about two seconds for this many. Clients beyond it have their endpoint
+// by a hash of their address.
+const maxClients = 1 << 16
 
 // hashSeed is the same on all nodes.
 const hashSeed = 0x6d757374
