@@ -93,6 +93,8 @@ func TestMemberMovesOnlyWhenItsOldAddressIsSilent(t *testing.T) {
 			t.Errorf("a member that answers was moved: %v", err)
 		}
 		c.network.setCut(member.id, true)
+		// hashicorp/raft does not expect that a member moves in the midst of a stream to it.
+		time.Sleep(10 * time.Second)
 		if err := leader.AddVoter(ctx, member.id, "elsewhere"); err != nil {
 			t.Errorf("a member that is silent was not moved: %v", err)
 		}
