@@ -136,9 +136,6 @@ func (w *worker) secure(pod *corev1.Pod, c *corev1.Container, img runtime.Image,
 	if user.UID != nil || user.GID != nil || len(user.ExtraGroups) > 0 {
 		cfg.User = user
 	}
-	if user.GID != nil && user.UID == nil {
-		return errors.New("runAsGroup is specified without a runAsUser")
-	}
 	if isTrue(first(sc.RunAsNonRoot, psc.RunAsNonRoot)) {
 		if err := nonRoot(pod, c, user.UID, img.User); err != nil {
 			return err

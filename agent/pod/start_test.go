@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 )
 
 func TestImageBackOff(t *testing.T) {
@@ -87,6 +88,18 @@ func TestConfigMapAppears(t *testing.T) {
 		b, err := os.ReadFile(r.dir + "/logs/default_web_uid-web/main/0.log")
 		if err != nil || !strings.HasSuffix(string(b), "value $(B) $(A)\n") {
 			t.Errorf("log %q, %v", b, err)
+		}
+	})
+}
+
+// The image's user, here root, keeps its number and gets the group.
+func TestGroupWithoutUser(t *testing.T) {
+	inBubble(t, busybox, func(t *testing.T, r *rig) {
+		r.apply(with(simple("web", "serve"), func(p *corev1.Pod) {
+			p.Spec.SecurityContext = &corev1.PodSecurityContext{RunAsGroup: ptr.To(int64(3000))}
+		}))
+		if p := r.pod("web"); p.Status.Phase != corev1.PodRunning {
+			t.Errorf("with runAsGroup alone: %+v", p.Status)
 		}
 	})
 }

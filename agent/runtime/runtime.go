@@ -125,7 +125,7 @@ type ContainerConfig struct {
 	Hash string
 }
 
-// User a container runs as.
+// User a container runs as; what is nil is the image's.
 type User struct {
 	UID, GID    *int64
 	ExtraGroups []int64

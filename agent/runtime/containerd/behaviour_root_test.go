@@ -108,7 +108,7 @@ func TestContainerSeesItsPod(t *testing.T) {
 	d := startDaemon(t)
 	r := d.runtime(t)
 	importBusybox(t, r)
-	uid1, uid2 := int64(1000), int64(5000)
+	uid1, uid2, gid := int64(1000), int64(5000), int64(3000)
 	tests := map[string]struct {
 		cfg  runtime.ContainerConfig
 		want string
@@ -118,6 +118,7 @@ func TestContainerSeesItsPod(t *testing.T) {
 		"default user": {runtime.ContainerConfig{Command: []string{"id", "-u"}}, "0"},
 		"user's group": {runtime.ContainerConfig{Command: []string{"id", "-g"}, User: &runtime.User{UID: &uid1}}, "1001"},
 		"unknown user": {runtime.ContainerConfig{Command: []string{"id", "-u"}, User: &runtime.User{UID: &uid2}}, "5000"},
+		"group alone":  {runtime.ContainerConfig{Command: []string{"sh", "-c", "busybox id -u; busybox id -G"}, User: &runtime.User{GID: &gid}}, "0\n3000"},
 		"shm":          {runtime.ContainerConfig{Command: []string{"sh", "-c", "cat /proc/mounts | busybox grep -c '/dev/shm.*size=65536k'"}}, "1"},
 		"read-only":    {runtime.ContainerConfig{Command: []string{"sh", "-c", "echo x 2>&1 >/x | busybox grep -o Read-only"}, ReadOnlyRoot: true}, ""},
 		"no new privs": {runtime.ContainerConfig{Command: []string{"busybox", "grep", "NoNewPrivs", "/proc/self/status"}, NoNewPrivs: true}, "NoNewPrivs:\t1"},

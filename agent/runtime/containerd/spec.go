@@ -127,7 +127,7 @@ func withMounts(mounts []runtime.Mount) oci.SpecOpts {
 }
 
 // userOpts overrides the image's user; a uid alone takes its group from the
-// image's /etc/passwd.
+// image's /etc/passwd, a gid alone leaves the image's user what it is.
 func userOpts(u *runtime.User) []oci.SpecOpts {
 	if u == nil {
 		return nil
@@ -138,6 +138,8 @@ func userOpts(u *runtime.User) []oci.SpecOpts {
 		opts = append(opts, oci.WithUIDGID(uint32(*u.UID), uint32(*u.GID)))
 	case u.UID != nil:
 		opts = append(opts, oci.WithUserID(uint32(*u.UID)))
+	case u.GID != nil:
+		opts = append(opts, withGroup(uint32(*u.GID)))
 	}
 	if u.UID != nil {
 		opts = append(opts, withGroupsOfUID(uint32(*u.UID)))
@@ -153,6 +155,18 @@ func withGroupsOfUID(uid uint32) oci.SpecOpts {
 	return func(ctx context.Context, c oci.Client, ctr *containers.Container, s *oci.Spec) error {
 		s.Process.User.AdditionalGids = nil
 		return oci.WithAdditionalGIDs(strconv.FormatUint(uint64(uid), 10))(ctx, c, ctr, s)
+	}
+}
+
+// withGroup gives the image's user, which the specification holds by now, another
+// group.
+func withGroup(gid uint32) oci.SpecOpts {
+	return func(ctx context.Context, c oci.Client, ctr *containers.Container, s *oci.Spec) error {
+		uid := s.Process.User.UID
+		if err := oci.WithUIDGID(uid, gid)(ctx, c, ctr, s); err != nil {
+			return err
+		}
+		return withGroupsOfUID(uid)(ctx, c, ctr, s)
 	}
 }
 
