@@ -70,7 +70,10 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, s starting) (retry 
 	img, err := w.m.puller.Ensure(ctx, w.uid, c, keyring, w.imageEvents(pod, c))
 	var missing *image.Error
 	if errors.As(err, &missing) {
-		w.refuse(pod, c, waiting{missing.Reason, missing.Message}, "Error: "+missing.Reason)
+		// The puller holds its tries back, and is asked more often than it tries.
+		if why := (waiting{missing.Reason, missing.Message}); w.waits[c.Name] != why {
+			w.refuse(pod, c, why, "Error: "+missing.Reason)
+		}
 		return missing.Retry, nil
 	}
 	if err != nil {
@@ -109,11 +112,10 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, s starting) (retry 
 	return 0, nil
 }
 
-// refuse notes why a container does not start, and says it once.
+// refuse notes why a container does not start, and says it: the recorder counts
+// what is said again.
 func (w *worker) refuse(pod *corev1.Pod, c *corev1.Container, why waiting, event string) {
-	if w.waits[c.Name] != why {
-		w.event(pod, corev1.EventTypeWarning, "Failed", "%s", event)
-	}
+	w.event(pod, corev1.EventTypeWarning, "Failed", "%s", event)
 	w.waits[c.Name] = why
 }
 

@@ -156,3 +156,17 @@ func TestImageChangeRestartsContainer(t *testing.T) {
 		}
 	})
 }
+
+// A container that cannot be made is told of at each try, so that its event
+// counts them.
+func TestTriesAreCounted(t *testing.T) {
+	inBubble(t, busybox, func(t *testing.T, r *rig) {
+		r.apply(with(simple("web", "serve"), func(p *corev1.Pod) {
+			p.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: "cfg"}}}}
+		}))
+		r.after(time.Minute)
+		if n := r.cluster.said(`Failed: Error: configmap "cfg" not found`); n < 12 || n > 16 {
+			t.Errorf("told of %d times in a minute of tries 5 s apart", n)
+		}
+	})
+}
