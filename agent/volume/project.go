@@ -67,7 +67,7 @@ func fromConfigMap(ctx context.Context, src Source, namespace, name string, item
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, absent(err, "configmap", name)
 	}
 	data := make(map[string][]byte, len(cm.Data)+len(cm.BinaryData))
 	for k, v := range cm.Data {
@@ -85,9 +85,17 @@ func fromSecret(ctx context.Context, src Source, namespace, name string, items [
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, absent(err, "secret", name)
 	}
 	return pick(s.Data, items, mode, optional, "secret")
+}
+
+// absent words a missing object as the kubelet does; the API server says "configmaps".
+func absent(err error, kind, name string) error {
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("%s %q not found", kind, name)
+	}
+	return err
 }
 
 func pick(data map[string][]byte, items []corev1.KeyToPath, mode int32, optional bool, kind string) ([]file, error) {

@@ -135,7 +135,8 @@ func TestRefusals(t *testing.T) {
 		source corev1.VolumeSource
 		want   string // "" for none
 	}{
-		"missing":      {configMap("none"), `MountVolume.SetUp failed for volume "v" : configmaps "none" not found`},
+		"missing":      {configMap("none"), `MountVolume.SetUp failed for volume "v" : configmap "none" not found`},
+		"no secret":    {corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "none"}}, `MountVolume.SetUp failed for volume "v" : secret "none" not found`},
 		"optional":     {optional, ""},
 		"missing key":  {configMap("cfg", corev1.KeyToPath{Key: "z", Path: "z"}), "references non-existent config key: z"},
 		"host path":    {corev1.VolumeSource{HostPath: &corev1.HostPathVolumeSource{Path: "/no/such", Type: &file}}, "hostPath type check failed: /no/such is not a file"},
