@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -162,4 +163,55 @@ func leaderOf(t *testing.T, members string) string {
 	}
 	t.Fatalf("nobody leads:\n%s", members)
 	return ""
+}
+
+// TestTagLoadedWhileAServerIsDown loads an image anew, under the tag it had, while
+// one server is off. When it is back it serves the new one, whole.
+func TestTagLoadedWhileAServerIsDown(t *testing.T) {
+	c := ownCluster(t, "tag", 3, 0)
+	load := func(content string) {
+		t.Helper()
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "file"), content)
+		for _, args := range [][]string{
+			{"image", "pack", "--image", "tagged:1", "--file", dir + "/file:/file", "--entrypoint", "/file", "--output", dir + "/image.tar"},
+			{"image", "load", "--kubeconfig", c.Kubeconfig(), dir + "/image.tar"},
+		} {
+			if out, err := harness.Run(t.Context(), "", harness.Muster(), args...); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+		}
+	}
+	const image = "/v2/docker.io/library/tagged/"
+	ask := func(host byte, path string) (string, error) {
+		return c.Kubectl(t.Context(), harness.OwnKubectl(), "", "--server", "https://"+addressOf(t, c, host)+":6443", "get", "--raw", image+path)
+	}
+	load("old")
+	old, err := ask(12, "manifests/1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Dev(t.Context(), "kill", "server2"); err != nil {
+		t.Fatal(err)
+	}
+	load("new")
+	want, err := ask(11, "manifests/1")
+	if err != nil || want == old {
+		t.Fatalf("loaded anew: %v\n%s", err, want)
+	}
+	if _, err := c.Dev(t.Context(), "start", "server2"); err != nil {
+		t.Fatal(err)
+	}
+	var got string
+	if err := eventually(t, func() (err error) {
+		got, err = ask(12, "manifests/1")
+		return err
+	}); err != nil || got != want {
+		t.Fatalf("the server that was down: %v\n%s\nwant\n%s", err, got, want)
+	}
+	for _, digest := range regexp.MustCompile(`sha256:[0-9a-f]{64}`).FindAllString(got, -1) {
+		if _, err := ask(12, "blobs/"+digest); err != nil {
+			t.Errorf("blob %s: %v", digest, err)
+		}
+	}
 }

@@ -126,7 +126,7 @@ func (s *Server) wireREST(authn *auth.Authenticator) error {
 		client.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, address) }
 	}
 	registry, err := images.New(images.Config{
-		Dir: filepath.Join(s.config.DataDir, "images"), Peers: s.cluster.RESTAddresses,
+		Dir: filepath.Join(s.config.DataDir, "images"), Replica: s.replica, Peers: s.cluster.RESTAddresses,
 		Client: &http.Client{Transport: client}, Logger: s.config.Logger,
 	})
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -32,10 +31,10 @@ var (
 	validTag  = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$`)
 )
 
-// manifests keeps manifests by digest, and for each repository its tags: a file
-// that holds the digest.
+// manifests keeps manifests by digest.
 type manifests struct {
 	dir   string
+	tags  tags
 	peers *peers
 }
 
@@ -46,8 +45,7 @@ type manifest struct {
 }
 
 func (m *manifests) serve(w http.ResponseWriter, req *http.Request, name, reference string) error {
-	isDigest := strings.HasPrefix(reference, "sha256:")
-	if _, err := v1.NewHash(reference); !validName.MatchString(name) || (isDigest && err != nil) || (!isDigest && !validTag.MatchString(reference)) {
+	if !validName.MatchString(name) || !validReference(reference) {
 		writeError(w, http.StatusBadRequest, "NAME_INVALID", "invalid repository or reference")
 		return nil
 	}
@@ -61,6 +59,16 @@ func (m *manifests) serve(w http.ResponseWriter, req *http.Request, name, refere
 	return nil
 }
 
+func isDigest(reference string) bool { return strings.HasPrefix(reference, "sha256:") }
+
+func validReference(reference string) bool {
+	if isDigest(reference) {
+		_, err := v1.NewHash(reference)
+		return err == nil
+	}
+	return validTag.MatchString(reference)
+}
+
 func (m *manifests) get(w http.ResponseWriter, req *http.Request, name, reference string) error {
 	found, err := m.lookUp(req.Context(), name, reference, req.Header.Get("Accept"))
 	if errors.Is(err, registry.ErrNotFound) {
@@ -68,7 +76,7 @@ func (m *manifests) get(w http.ResponseWriter, req *http.Request, name, referenc
 		return nil
 	}
 	if err != nil {
-		writeError(w, http.StatusInternalServerError, "UNKNOWN", err.Error())
+		writeError(w, http.StatusServiceUnavailable, "UNAVAILABLE", err.Error())
 		return err
 	}
 	w.Header().Set("Content-Type", found.mediaType)
@@ -82,22 +90,24 @@ func (m *manifests) get(w http.ResponseWriter, req *http.Request, name, referenc
 }
 
 func (m *manifests) lookUp(ctx context.Context, name, reference, accept string) (manifest, error) {
-	found, err := m.read(name, reference)
+	digest := reference
+	if !isDigest(reference) {
+		var err error
+		if digest, err = m.tags.digest(ctx, name, reference); err != nil {
+			return manifest{}, err
+		}
+	}
+	found, err := m.read(digest)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return found, err
 	}
 	if !peersAllowed(ctx) {
 		return manifest{}, registry.ErrNotFound
 	}
-	content, mediaType, err := m.peers.manifest(ctx, name, reference, accept)
-	if err != nil {
+	if found, err = m.peers.manifest(ctx, name, digest, accept); err != nil {
 		return manifest{}, err
 	}
-	found, err = newManifest(content, mediaType)
-	if err != nil {
-		return manifest{}, err
-	}
-	return found, m.write(name, reference, found)
+	return found, m.write(found)
 }
 
 func (m *manifests) put(w http.ResponseWriter, req *http.Request, name, reference string) error {
@@ -107,16 +117,22 @@ func (m *manifests) put(w http.ResponseWriter, req *http.Request, name, referenc
 		return nil
 	}
 	put, err := newManifest(content, req.Header.Get("Content-Type"))
-	if err == nil && strings.HasPrefix(reference, "sha256:") && reference != put.digest {
-		err = fmt.Errorf("the manifest has digest %s, not %s", put.digest, reference)
+	if err == nil && isDigest(reference) {
+		err = put.check(reference)
 	}
 	if err != nil {
 		writeError(w, http.StatusBadRequest, "MANIFEST_INVALID", err.Error())
 		return nil
 	}
-	if err := m.write(name, reference, put); err != nil {
+	if err := m.write(put); err != nil {
 		writeError(w, http.StatusInternalServerError, "UNKNOWN", err.Error())
 		return err
+	}
+	if !isDigest(reference) {
+		if err := m.tags.set(req.Context(), name, reference, put.digest); err != nil {
+			writeError(w, http.StatusServiceUnavailable, "UNAVAILABLE", err.Error())
+			return err
+		}
 	}
 	w.Header().Set("Location", "/v2/"+name+"/manifests/"+put.digest)
 	w.Header().Set("Docker-Content-Digest", put.digest)
@@ -145,15 +161,15 @@ func newManifest(content []byte, mediaType string) (manifest, error) {
 	return manifest{digest: "sha256:" + hex.EncodeToString(sum[:]), mediaType: mediaType, content: content}, nil
 }
 
-func (m *manifests) read(name, reference string) (manifest, error) {
-	digest := reference
-	if !strings.HasPrefix(reference, "sha256:") {
-		tagged, err := os.ReadFile(m.tagPath(name, reference))
-		if err != nil {
-			return manifest{}, err
-		}
-		digest = string(tagged)
+// check compares a manifest with the digest that it was asked for by.
+func (m manifest) check(digest string) error {
+	if m.digest != digest {
+		return fmt.Errorf("the manifest has digest %s, not %s", m.digest, digest)
 	}
+	return nil
+}
+
+func (m *manifests) read(digest string) (manifest, error) {
 	stored, err := os.ReadFile(m.path(digest))
 	if err != nil {
 		return manifest{}, err
@@ -163,26 +179,16 @@ func (m *manifests) read(name, reference string) (manifest, error) {
 	return manifest{digest: digest, mediaType: string(mediaType), content: content}, nil
 }
 
-func (m *manifests) write(name, reference string, put manifest) error {
+func (m *manifests) write(put manifest) error {
 	stored := io.MultiReader(strings.NewReader(put.mediaType+"\n"), bytes.NewReader(put.content))
 	if err := writeAtomically(m.dir, m.path(put.digest), stored); err != nil {
 		return fmt.Errorf("write manifest %s: %w", put.digest, err)
-	}
-	if strings.HasPrefix(reference, "sha256:") {
-		return nil
-	}
-	if err := writeAtomically(m.dir, m.tagPath(name, reference), strings.NewReader(put.digest)); err != nil {
-		return fmt.Errorf("write tag %s:%s: %w", name, reference, err)
 	}
 	return nil
 }
 
 func (m *manifests) path(digest string) string {
 	return filepath.Join(m.dir, "manifests", "sha256", strings.TrimPrefix(digest, "sha256:"))
-}
-
-func (m *manifests) tagPath(name, tag string) string {
-	return filepath.Join(m.dir, "tags", url.PathEscape(name), tag)
 }
 
 // verifying fails at the end of a content that has another digest.

@@ -50,21 +50,26 @@ func (p *peers) blob(ctx context.Context, repo string, h v1.Hash, keep func(io.R
 	})
 }
 
-// manifest returns the content and the media type of a manifest or tag.
-func (p *peers) manifest(ctx context.Context, name, reference, accept string) (content []byte, mediaType string, err error) {
+// manifest returns a manifest by its digest, from the first member that has it.
+func (p *peers) manifest(ctx context.Context, name, digest, accept string) (found manifest, err error) {
 	err = p.each(func(address string) error {
 		ctx, cancel := context.WithTimeout(ctx, manifestTimeout)
 		defer cancel()
-		response, err := p.get(ctx, address, "/v2/"+name+"/manifests/"+reference, accept)
+		response, err := p.get(ctx, address, "/v2/"+name+"/manifests/"+digest, accept)
 		if err != nil {
 			return err
 		}
 		defer response.Body.Close()
-		mediaType = response.Header.Get("Content-Type")
-		content, err = io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
-		return err
+		content, err := io.ReadAll(io.LimitReader(response.Body, maxManifest+1))
+		if err != nil {
+			return err
+		}
+		if found, err = newManifest(content, response.Header.Get("Content-Type")); err != nil {
+			return err
+		}
+		return found.check(digest)
 	})
-	return content, mediaType, err
+	return found, err
 }
 
 // each asks one member after the other until one succeeds.

@@ -1,10 +1,11 @@
 // Package images is the cluster's own image registry, so that a node can pull
 // what was loaded into the cluster on a machine without a network. Each server
-// keeps blobs and manifests on its disk and fetches what it lacks from the
-// others.
+// keeps blobs and manifests, by digest, on its disk and fetches what it lacks
+// from the others; what a tag means is in the replicated state.
 package images
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -19,12 +20,24 @@ import (
 
 	"github.com/musterhq/muster/internal/access"
 	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
+
+// Replica is the replicated state, called from any goroutine. Both block until
+// the cluster answers or ctx ends; a view that Read returns holds every write
+// that was acknowledged before.
+type Replica interface {
+	Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error)
+	Read(ctx context.Context) (state.View, error)
+}
 
 // Config is what the registry needs.
 type Config struct {
-	// Dir keeps blobs, manifests and tags.
+	// Dir keeps blobs and manifests.
 	Dir string
+	// Replica keeps the tags.
+	Replica Replica
 	// Peers lists the other servers' REST addresses, host:port. It does not block.
 	Peers func() []string
 	// Client calls them with this server's certificate.
@@ -42,10 +55,10 @@ type Registry struct {
 
 // New prepares the directories.
 func New(config Config) (*Registry, error) {
-	if config.Dir == "" || config.Client == nil || config.Peers == nil {
-		return nil, errors.New("image registry: directory, peers and client are required")
+	if config.Dir == "" || config.Replica == nil || config.Client == nil || config.Peers == nil {
+		return nil, errors.New("image registry: directory, replica, peers and client are required")
 	}
-	for _, dir := range []string{"blobs/sha256", "manifests/sha256", "tags", "uploads"} {
+	for _, dir := range []string{"blobs/sha256", "manifests/sha256", "uploads"} {
 		if err := os.MkdirAll(filepath.Join(config.Dir, dir), 0o700); err != nil {
 			return nil, fmt.Errorf("image registry: %w", err)
 		}
@@ -56,7 +69,7 @@ func New(config Config) (*Registry, error) {
 	peers := &peers{list: config.Peers, client: config.Client}
 	r := &Registry{
 		blobs:     &blobs{dir: config.Dir, peers: peers},
-		manifests: &manifests{dir: config.Dir, peers: peers},
+		manifests: &manifests{dir: config.Dir, tags: tags{config.Replica}, peers: peers},
 		logger:    config.Logger.With("component", "images"),
 	}
 	r.library = registry.New(registry.WithBlobHandler(r.blobs), registry.Logger(log.New(io.Discard, "", 0)))

@@ -19,6 +19,7 @@ import (
 
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/services/apiserver/internal/images"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
 var (
@@ -30,17 +31,28 @@ var (
 // server is one member; who calls is told by a header, as TLS would tell.
 type server struct {
 	*httptest.Server
-	dir string
+	dir     string
+	replica *replicated
 }
 
+// start makes a member of the cluster of its peers, or of a new one.
 func start(t *testing.T, dir string, peers ...*server) *server {
 	t.Helper()
+	r := &replicated{store: state.New()}
+	if len(peers) > 0 {
+		r = peers[0].replica
+	}
+	return startOn(t, r, dir, peers...)
+}
+
+func startOn(t *testing.T, r *replicated, dir string, peers ...*server) *server {
+	t.Helper()
 	handler := &http.ServeMux{}
-	s := &server{Server: httptest.NewUnstartedServer(handler), dir: dir}
+	s := &server{Server: httptest.NewUnstartedServer(handler), dir: dir, replica: r}
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	registry, err := images.New(images.Config{
-		Dir: dir, Client: &http.Client{Transport: as{peer, s.Client().Transport}}, Logger: slog.New(slog.DiscardHandler),
+		Dir: dir, Replica: r, Client: &http.Client{Transport: as{peer, s.Client().Transport}}, Logger: slog.New(slog.DiscardHandler),
 		Peers: func() []string {
 			var out []string
 			for _, p := range peers {
@@ -116,13 +128,13 @@ func TestImagesSurviveARestart(t *testing.T) {
 	image := first.load(t)
 	first.pulls(t, image)
 	first.Close()
-	start(t, first.dir).pulls(t, image)
+	startOn(t, first.replica, first.dir).pulls(t, image)
 }
 
 func TestImagesAreFetchedFromOthersAndKept(t *testing.T) {
 	first := start(t, t.TempDir())
 	image := first.load(t)
-	gone := start(t, t.TempDir())
+	gone := start(t, t.TempDir(), first)
 	gone.Close()
 	second := start(t, t.TempDir(), gone, first)
 	second.pulls(t, image)
@@ -171,7 +183,7 @@ func TestRegistriesWithPorts(t *testing.T) {
 }
 
 func TestDamagedBlobsAreNotKept(t *testing.T) {
-	liar := &server{Server: httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	liar := &server{replica: &replicated{store: state.New()}, Server: httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = io.WriteString(w, "not what was asked for")
 	}))}
 	t.Cleanup(liar.Close)
