@@ -104,7 +104,7 @@ func (p *plan) check(e *state.Entry) {
 func (s *Service) commit(ctx context.Context, dryRun bool, steps ...step) ([]Outcome, error) {
 	view, fresh := s.replica.Store().View(), false
 	refresh := func() (err error) {
-		view, err = s.replica.Read(ctx)
+		view, err = s.read(ctx)
 		fresh = true
 		return err
 	}

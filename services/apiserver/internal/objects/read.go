@@ -222,7 +222,7 @@ func (s *Service) viewNotOlder(ctx context.Context, resourceVersion string) (sta
 			return view, nil
 		}
 	}
-	view, err := s.replica.Read(ctx)
+	view, err := s.read(ctx)
 	if err != nil {
 		return state.View{}, unavailable(err)
 	}

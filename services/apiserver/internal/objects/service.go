@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,6 +32,11 @@ type Replica interface {
 	// Store returns the local member's state.
 	Store() *state.Store
 }
+
+// readTimeout bounds a read while no server leads. An election takes a second or
+// two: what has no leader after so many of them has no majority, and whoever
+// asked is better told so.
+const readTimeout = 10 * time.Second
 
 // Limits of the cache of JSON encodings.
 const (
@@ -104,8 +110,14 @@ func (s *Service) JSON(o Stored) ([]byte, error) {
 
 // Ready tells whether this member can read: it answers within ctx.
 func (s *Service) Ready(ctx context.Context) error {
-	_, err := s.replica.Read(ctx)
+	_, err := s.read(ctx)
 	return err
+}
+
+func (s *Service) read(ctx context.Context) (state.View, error) {
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	return s.replica.Read(ctx)
 }
 
 // authorize checks that the caller in ctx may do verb on t.

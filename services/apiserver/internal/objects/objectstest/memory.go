@@ -4,6 +4,7 @@ package objectstest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"testing"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -27,6 +29,8 @@ type Replica struct {
 	index uint64
 	// BeforeApply is called, if set, before each transaction is applied.
 	BeforeApply func()
+	// Leaderless has reads wait until their context ends.
+	Leaderless bool
 }
 
 // NewReplica returns an empty Replica.
@@ -54,7 +58,13 @@ func (r *Replica) Apply(_ context.Context, tx *storev1.Transaction) (*storev1.Re
 }
 
 // Read returns the latest state.
-func (r *Replica) Read(context.Context) (state.View, error) { return r.store.View(), nil }
+func (r *Replica) Read(ctx context.Context) (state.View, error) {
+	if r.Leaderless {
+		<-ctx.Done()
+		return state.View{}, fmt.Errorf("read: %w: %w", replica.ErrNoLeader, context.Cause(ctx))
+	}
+	return r.store.View(), nil
+}
 
 // Store returns the state.
 func (r *Replica) Store() *state.Store { return r.store }
