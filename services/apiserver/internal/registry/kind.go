@@ -141,6 +141,8 @@ type Subresource struct {
 	Direct bool
 	// NewObject returns an empty subresource object; nil for "status" and "log".
 	NewObject func() Object
+	// Columns of the server-side table of it, after Name; none for no table.
+	Columns []Column
 }
 
 // GroupResource returns the resource with its group, as errors name it.

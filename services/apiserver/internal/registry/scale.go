@@ -62,5 +62,14 @@ func scaleSubresource(parts func(Object) scaled) Subresource {
 			*parts(obj).spec = ptr.To(scale.Spec.Replicas)
 			return nil
 		},
+		Columns: scaleColumns(),
+	}
+}
+
+func scaleColumns() []Column {
+	return []Column{
+		column("Desired", "integer", autoscalingv1.ScaleSpec{}.SwaggerDoc()["replicas"], func(obj *autoscalingv1.Scale) any { return int64(obj.Spec.Replicas) }),
+		column("Available", "integer", autoscalingv1.ScaleStatus{}.SwaggerDoc()["replicas"], func(obj *autoscalingv1.Scale) any { return int64(obj.Status.Replicas) }),
+		ageColumn(),
 	}
 }

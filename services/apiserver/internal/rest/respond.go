@@ -39,7 +39,7 @@ func (h *Handler) writeStored(w http.ResponseWriter, r *http.Request, code int, 
 	if err != nil {
 		return err
 	}
-	if f.as == asTable && t.Subresource != "" && t.Subresource != "status" {
+	if f.as == asTable && t.Subresource != "" && len(columnsOf(t)) == 0 {
 		f.as = asWhole
 	}
 	body, err := h.render(r, f, t, o)

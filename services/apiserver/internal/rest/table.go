@@ -28,11 +28,11 @@ func (h *Handler) newTable(r *http.Request, t objects.Target, items []objects.St
 	table.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind(asTable))
 	table.ColumnDefinitions = []metav1.TableColumnDefinition{}
 	if columns {
-		table.ColumnDefinitions = columnsOf(t.Kind)
+		table.ColumnDefinitions = definitions(t)
 	}
 	now := time.Now()
 	for _, item := range items {
-		row, err := h.newRow(t.Kind, item, include, now)
+		row, err := h.newRow(t, item, include, now)
 		if err != nil {
 			return nil, err
 		}
@@ -41,14 +41,22 @@ func (h *Handler) newTable(r *http.Request, t objects.Target, items []objects.St
 	return table, nil
 }
 
-func columnsOf(k *registry.Kind) []metav1.TableColumnDefinition {
+// columnsOf are the columns after Name of what t names.
+func columnsOf(t objects.Target) []registry.Column {
+	if sub, ok := t.Kind.Subresource(t.Subresource); ok && sub.NewObject != nil {
+		return sub.Columns
+	}
+	return t.Kind.Columns
+}
+
+func definitions(t objects.Target) []metav1.TableColumnDefinition {
 	var out []metav1.TableColumnDefinition
-	if !k.NoNameColumn {
+	if !t.Kind.NoNameColumn {
 		out = append(out, metav1.TableColumnDefinition{
 			Name: "Name", Type: "string", Format: "name", Description: metav1.ObjectMeta{}.SwaggerDoc()["name"],
 		})
 	}
-	for _, c := range k.Columns {
+	for _, c := range columnsOf(t) {
 		def := metav1.TableColumnDefinition{Name: c.Name, Type: c.Type, Format: c.Format, Description: c.Description}
 		if c.Wide {
 			def.Priority = 1
@@ -58,16 +66,17 @@ func columnsOf(k *registry.Kind) []metav1.TableColumnDefinition {
 	return out
 }
 
-func (h *Handler) newRow(k *registry.Kind, item objects.Stored, include metav1.IncludeObjectPolicy, now time.Time) (metav1.TableRow, error) {
+func (h *Handler) newRow(t objects.Target, item objects.Stored, include metav1.IncludeObjectPolicy, now time.Time) (metav1.TableRow, error) {
 	obj, err := item.Decode()
 	if err != nil {
 		return metav1.TableRow{}, err
 	}
-	row := metav1.TableRow{Cells: make([]any, 0, 1+len(k.Columns))}
-	if !k.NoNameColumn {
+	columns := columnsOf(t)
+	row := metav1.TableRow{Cells: make([]any, 0, 1+len(columns))}
+	if !t.Kind.NoNameColumn {
 		row.Cells = append(row.Cells, obj.GetName())
 	}
-	for _, c := range k.Columns {
+	for _, c := range columns {
 		row.Cells = append(row.Cells, c.Value(obj, now))
 	}
 	var raw []byte
