@@ -152,7 +152,7 @@ func (a *Agent) gossip(ctx context.Context) error {
 		Role: gossip.Node, Name: a.cfg.NodeName, Listen: a.cfg.GossipListen, Advertise: a.cfg.NodeIP,
 		AgentAddress: a.cfg.Listener.Addr().String(), Key: a.cfg.GossipKey,
 		Transport: a.cfg.GossipTransport,
-		Seeds:     func(context.Context) []string { return a.cfg.GossipJoin },
+		Seeds:     func(context.Context) []string { return a.cfg.GossipJoin() },
 		Logger:    a.cfg.Logger,
 	})
 	if err != nil {

@@ -33,9 +33,11 @@ type Config struct {
 	Servers []string
 	// KeyPair identifies this node (system:node:NAME) to everybody.
 	KeyPair *pki.KeyPair
-	// GossipKey encrypts gossip; GossipJoin are members to join, host:port.
-	GossipKey  []byte
-	GossipJoin []string
+	// GossipKey encrypts gossip.
+	GossipKey []byte
+	// GossipJoin returns members to join, host:port. It is asked whenever the
+	// agent is alone, from any goroutine.
+	GossipJoin func() []string
 	// GossipListen is NodeIP and DefaultGossipPort when empty.
 	GossipListen string
 	// Runtime runs the containers; RuntimeName ("containerd" when empty) is what

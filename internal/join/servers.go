@@ -27,7 +27,7 @@ type Lister interface {
 // KeepServers keeps the servers' addresses in a member's directory those of
 // today, so that it finds its cluster after a restart though the servers that
 // let it in are gone. It calls changed after each change, until ctx ends.
-func KeepServers(ctx context.Context, logger *slog.Logger, dataDir string, m Membership, lister Lister, changed func([]string)) error {
+func KeepServers(ctx context.Context, logger *slog.Logger, dataDir string, m Membership, lister Lister, changed func(Membership)) error {
 	for {
 		if next, ok := m.refreshed(ctx, lister); ok {
 			if err := next.Save(dataDir); err != nil {
@@ -35,7 +35,7 @@ func KeepServers(ctx context.Context, logger *slog.Logger, dataDir string, m Mem
 			}
 			m = next
 			logger.Info("the cluster has other servers now", "servers", m.APIAddresses)
-			changed(slices.Clone(m.APIAddresses))
+			changed(m)
 		}
 		if !pause(ctx, refreshInterval) {
 			return nil

@@ -44,7 +44,7 @@ func TestKeepServers(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 		defer cancel()
 		var told [][]string
-		err := join.KeepServers(ctx, slog.New(slog.DiscardHandler), dir, m, &servers{}, func(s []string) { told = append(told, s) })
+		err := join.KeepServers(ctx, slog.New(slog.DiscardHandler), dir, m, &servers{}, func(m join.Membership) { told = append(told, m.APIAddresses) })
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -125,7 +125,7 @@ func (d *daemon) runtime(t *testing.T, mirrors ...containerd.Mirror) *containerd
 	}
 	r, err := containerd.New(containerd.Config{
 		Address: d.socket(), StateDir: filepath.Join(d.dir, "muster"), LogWriter: []string{self, "container-log"},
-		Mirrors: mirrors, Offline: true, Logger: slog.Default(),
+		Mirrors: func() []containerd.Mirror { return mirrors }, Offline: true, Logger: slog.Default(),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -118,7 +118,11 @@ func (r *Runtime) registries(auth *runtime.RegistryAuth) docker.RegistryHosts {
 	)
 	return func(host string) ([]docker.RegistryHost, error) {
 		var hosts []docker.RegistryHost
-		for _, m := range r.cfg.Mirrors {
+		var mirrors []Mirror
+		if r.cfg.Mirrors != nil {
+			mirrors = r.cfg.Mirrors()
+		}
+		for _, m := range mirrors {
 			u, err := url.Parse(m.URL)
 			if err != nil {
 				return nil, fmt.Errorf("mirror %q: %w", m.URL, err)

@@ -37,8 +37,9 @@ type Config struct {
 	// container's output on the descriptors 3 and 4; the log's path is added.
 	// The command must be an absolute path.
 	LogWriter []string
-	// Mirrors are asked for every image before its own registry.
-	Mirrors []Mirror
+	// Mirrors returns the registries that are asked for every image before its
+	// own. It is called at each pull; nil if there are none.
+	Mirrors func() []Mirror
 	// Offline forbids asking any registry but the mirrors.
 	Offline bool
 	Logger  *slog.Logger

@@ -71,13 +71,15 @@ func Run(ctx context.Context, config Config) error {
 	if leaf := pair.Leaf(); time.Now().After(leaf.NotAfter) {
 		return fmt.Errorf("the node's certificate expired at %s: move %s away and join again with a new token", leaf.NotAfter.Format(time.RFC3339), config.DataDir)
 	}
-	runtime, err := config.runtime(m, pair)
+	var member atomic.Pointer[join.Membership]
+	member.Store(&m)
+	runtime, err := config.runtime(member.Load, pair)
 	if err != nil {
 		return err
 	}
 	a, err := agent.New(agent.Config{
 		NodeName: m.Name, NodeIP: ip, DataDir: filepath.Join(config.DataDir, "agent"), Servers: m.APIAddresses,
-		KeyPair: pair, GossipKey: m.GossipKey, GossipJoin: m.GossipAddresses, Runtime: runtime,
+		KeyPair: pair, GossipKey: m.GossipKey, GossipJoin: func() []string { return member.Load().GossipAddresses }, Runtime: runtime,
 		ProxyMode: config.ProxyMode, Overlay: config.Overlay, CgroupParent: config.CgroupParent, Labels: config.Labels, Logger: config.Logger,
 	})
 	if err != nil {
@@ -88,16 +90,14 @@ func Run(ctx context.Context, config Config) error {
 		return err
 	}
 	defer client.Close()
-	var servers atomic.Pointer[[]string]
-	servers.Store(&m.APIAddresses)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.Run(ctx) })
 	group.Go(func() error {
 		return join.KeepServers(ctx, config.Logger, config.DataDir, m, clusterv1.NewClusterServiceClient(client.Conn()),
-			func(addresses []string) { servers.Store(&addresses) })
+			func(m join.Membership) { member.Store(&m) })
 	})
 	group.Go(func() error {
-		return join.KeepFresh(ctx, config.Logger, pair, join.Servers{Addresses: func() []string { return *servers.Load() }, KeyPair: pair})
+		return join.KeepFresh(ctx, config.Logger, pair, join.Servers{Addresses: func() []string { return member.Load().APIAddresses }, KeyPair: pair})
 	})
 	return group.Wait()
 }
@@ -171,28 +171,31 @@ func (c *Config) join(ctx context.Context) error {
 	return granted.Membership.Save(c.DataDir)
 }
 
-// runtime connects containerd. The cluster's own registry, on every server, is
-// asked for each image first.
-func (c *Config) runtime(m join.Membership, pair *pki.KeyPair) (*containerd.Runtime, error) {
+// runtime connects containerd.
+func (c *Config) runtime(member func() *join.Membership, pair *pki.KeyPair) (*containerd.Runtime, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("find own binary: %w", err)
 	}
+	return containerd.New(containerd.Config{
+		Address: c.Containerd, StateDir: filepath.Join(c.DataDir, "runtime"), LogWriter: []string{self, LogWriter},
+		Mirrors: func() []containerd.Mirror { return c.mirrors(member(), pair) }, Logger: c.Logger,
+	})
+}
+
+// mirrors puts the cluster's own registry, which every server of today has,
+// before those that were configured.
+func (c *Config) mirrors(m *join.Membership, pair *pki.KeyPair) []containerd.Mirror {
 	var mirrors []containerd.Mirror
 	for _, address := range m.APIAddresses {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, fmt.Errorf("address %q of a server: %w", address, err)
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			mirrors = append(mirrors, containerd.Mirror{
+				URL: "https://" + provision.Address(host, provision.RESTPort), TLS: pair.PeerTLS(pki.IsServer),
+			})
 		}
-		mirrors = append(mirrors, containerd.Mirror{
-			URL: "https://" + provision.Address(host, provision.RESTPort), TLS: pair.PeerTLS(pki.IsServer),
-		})
 	}
 	for _, url := range c.Mirrors {
 		mirrors = append(mirrors, containerd.Mirror{URL: url})
 	}
-	return containerd.New(containerd.Config{
-		Address: c.Containerd, StateDir: filepath.Join(c.DataDir, "runtime"), LogWriter: []string{self, LogWriter},
-		Mirrors: mirrors, Logger: c.Logger,
-	})
+	return mirrors
 }

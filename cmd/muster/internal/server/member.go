@@ -234,7 +234,7 @@ func (s *controlPlane) keepServers(ctx context.Context) error {
 	}
 	defer conn.Close()
 	return join.KeepServers(ctx, s.config.Logger, s.config.DataDir, s.membership, clusterv1.NewClusterServiceClient(conn),
-		func(addresses []string) { s.servers.Store(&addresses) })
+		func(m join.Membership) { s.servers.Store(&m.APIAddresses) })
 }
 
 // pause returns false when ctx ended first.
