@@ -54,7 +54,7 @@ func (w *worker) mounts(pod *corev1.Pod, c *corev1.Container, attempt int, env m
 	taken := map[string]bool{}
 	for i := range c.VolumeMounts {
 		m := &c.VolumeMounts[i]
-		mount, err := w.volumeMount(m, env)
+		mount, err := w.volumeMount(pod, m, env)
 		if err != nil {
 			return nil, err
 		}
@@ -84,7 +84,7 @@ func (w *worker) mounts(pod *corev1.Pod, c *corev1.Container, attempt int, env m
 	return append(out, runtime.Mount{Host: message, Container: target}), nil
 }
 
-func (w *worker) volumeMount(m *corev1.VolumeMount, env map[string]string) (runtime.Mount, error) {
+func (w *worker) volumeMount(pod *corev1.Pod, m *corev1.VolumeMount, env map[string]string) (runtime.Mount, error) {
 	base, ok := w.volumes[m.Name]
 	if !ok {
 		return runtime.Mount{}, fmt.Errorf("cannot find volume %q to mount", m.Name)
@@ -107,7 +107,7 @@ func (w *worker) volumeMount(m *corev1.VolumeMount, env map[string]string) (runt
 	if err != nil {
 		return runtime.Mount{}, fmt.Errorf("failed to prepare subPath for volumeMount %q: %w", m.Name, err)
 	}
-	out := runtime.Mount{Host: host, Container: filepath.Join("/", m.MountPath), ReadOnly: m.ReadOnly}
+	out := runtime.Mount{Host: host, Container: filepath.Join("/", m.MountPath), ReadOnly: m.ReadOnly || volume.IsReadOnly(pod, m.Name)}
 	if m.MountPropagation != nil {
 		switch *m.MountPropagation {
 		case corev1.MountPropagationHostToContainer:

@@ -144,6 +144,17 @@ func hostPath(h *corev1.HostPathVolumeSource) error {
 	return nil
 }
 
+// IsReadOnly says whether containers may only read a volume of the pod, whatever
+// they ask for: those that the agent writes, as in Kubernetes since 1.9.6.
+func IsReadOnly(pod *corev1.Pod, name string) bool {
+	for _, v := range pod.Spec.Volumes {
+		if v.Name == name {
+			return v.Secret != nil || v.ConfigMap != nil || v.DownwardAPI != nil || v.Projected != nil
+		}
+	}
+	return false
+}
+
 // Remove removes all that Make made below dir; hostPaths stay. It can be repeated.
 func Remove(dir string) error {
 	entries, err := os.ReadDir(dir)
