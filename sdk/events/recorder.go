@@ -45,15 +45,32 @@ type Config struct {
 }
 
 // Recorder writes events in the background. The same event about the same
-// object raises the count of the one that is there. Event never blocks: when
-// the queue is full the event is dropped and counted.
+// object raises the count of the one that is there, as long as the recorder
+// remembers it. Event never blocks: when the queue is full the event is dropped
+// and counted.
 type Recorder struct {
 	cfg     Config
 	log     *slog.Logger
-	queue   chan *corev1.Event
+	queue   chan *entry
 	dropped atomic.Int64
-	counts  *lru.Cache // NamespacedName → int32, what this recorder wrote last
 	kinds   *runtime.Scheme
+
+	// Of the goroutine of Run.
+	written *lru.Cache // entry.key → written
+	stamp   int64      // of the latest name, in nanoseconds since 1970
+}
+
+// entry is an event on its way.
+type entry struct {
+	event *corev1.Event
+	key   uint64 // the same for the same event
+	at    time.Time
+}
+
+// written is what this recorder wrote last of an event.
+type written struct {
+	name  string
+	count int32
 }
 
 // New makes a recorder; Run writes what it records.
@@ -62,7 +79,7 @@ func New(cfg Config) *Recorder {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Recorder{cfg: cfg, log: cfg.Logger.With("component", "events"),
-		queue: make(chan *corev1.Event, queueLength), counts: lru.New(remembered), kinds: kinds()}
+		queue: make(chan *entry, queueLength), written: lru.New(remembered), kinds: kinds()}
 }
 
 // Dropped is how many events found the queue full.
@@ -71,19 +88,19 @@ func (r *Recorder) Dropped() int64 { return r.dropped.Load() }
 // Event records that something happened to an object of the cluster. The type
 // is corev1.EventTypeNormal or EventTypeWarning, the reason one CamelCase word.
 func (r *Recorder) Event(obj sdk.Object, eventType, reason, format string, args ...any) {
-	ev, err := r.event(obj, eventType, reason, fmt.Sprintf(format, args...))
+	e, err := r.entry(obj, eventType, reason, fmt.Sprintf(format, args...))
 	if err != nil {
 		r.log.Error("event about an unknown kind", "error", err)
 		return
 	}
 	select {
-	case r.queue <- ev:
+	case r.queue <- e:
 	default:
 		r.dropped.Add(1)
 	}
 }
 
-func (r *Recorder) event(obj sdk.Object, eventType, reason, message string) (*corev1.Event, error) {
+func (r *Recorder) entry(obj sdk.Object, eventType, reason, message string) (*entry, error) {
 	ref, err := r.reference(obj)
 	if err != nil {
 		return nil, err
@@ -94,9 +111,10 @@ func (r *Recorder) event(obj sdk.Object, eventType, reason, message string) (*co
 		// Events about cluster-wide objects live in the default namespace.
 		namespace = metav1.NamespaceDefault
 	}
-	now := metav1.NewTime(time.Now().Truncate(time.Second))
-	return &corev1.Event{
-		ObjectMeta:          metav1.ObjectMeta{Namespace: namespace, Name: r.name(ref, eventType, reason, message)},
+	at := time.Now()
+	seconds := metav1.NewTime(at.Truncate(time.Second))
+	return &entry{key: key(ref, eventType, reason, message), at: at, event: &corev1.Event{
+		ObjectMeta:          metav1.ObjectMeta{Namespace: namespace},
 		InvolvedObject:      *ref,
 		Type:                eventType,
 		Reason:              reason,
@@ -104,21 +122,27 @@ func (r *Recorder) event(obj sdk.Object, eventType, reason, message string) (*co
 		Source:              corev1.EventSource{Component: r.cfg.Component, Host: r.cfg.Host},
 		ReportingController: r.cfg.Component,
 		ReportingInstance:   r.cfg.Host,
-		FirstTimestamp:      now,
-		LastTimestamp:       now,
+		FirstTimestamp:      seconds,
+		LastTimestamp:       seconds,
 		Count:               1,
-	}, nil
+	}}, nil
 }
 
-// name is the same for the same event, so that a recorder finds what one before
-// it wrote.
-func (r *Recorder) name(ref *corev1.ObjectReference, eventType, reason, message string) string {
+func key(ref *corev1.ObjectReference, eventType, reason, message string) uint64 {
 	h := fnv.New64a()
-	for _, s := range []string{ref.Kind, string(ref.UID), ref.FieldPath, eventType, reason, message, r.cfg.Component, r.cfg.Host} {
+	for _, s := range []string{ref.Kind, ref.Namespace, ref.Name, string(ref.UID), ref.FieldPath, eventType, reason, message} {
 		h.Write([]byte(s))
 		h.Write([]byte{0})
 	}
-	return fmt.Sprintf("%s.%016x", cut(ref.Name, maxName), h.Sum64())
+	return h.Sum64()
+}
+
+// name ends in when the event first happened, as Kubernetes' do: timestamps have
+// seconds only, and kubectl describe shows what is of the same second by name.
+// No two names of a recorder are the same.
+func (r *Recorder) name(e *entry) string {
+	r.stamp = max(e.at.UnixNano(), r.stamp+1)
+	return fmt.Sprintf("%s.%016x", cut(e.event.InvolvedObject.Name, maxName), r.stamp)
 }
 
 // cut keeps at most n bytes, and no part of a character.
@@ -140,8 +164,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(lastWords, cancel) })()
 	for {
 		select {
-		case ev := <-r.queue:
-			r.write(writing, r.gather(ev))
+		case e := <-r.queue:
+			r.write(writing, r.gather(e))
 		case <-ctx.Done():
 			r.drain(writing)
 			return nil
@@ -152,8 +176,8 @@ func (r *Recorder) Run(ctx context.Context) error {
 func (r *Recorder) drain(ctx context.Context) {
 	for ctx.Err() == nil {
 		select {
-		case ev := <-r.queue:
-			r.write(ctx, r.gather(ev))
+		case e := <-r.queue:
+			r.write(ctx, r.gather(e))
 		default:
 			return
 		}

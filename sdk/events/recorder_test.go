@@ -2,6 +2,8 @@ package events_test
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -49,15 +51,12 @@ var (
 func TestRepeatsRaiseTheCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := sdktest.New(t).Client(t)
-		// The second recorder is the first one after a restart.
-		for range 2 {
-			r, stop := recorder(t, c)
-			for range 3 {
-				r.Event(pod, corev1.EventTypeWarning, "BackOff", "Back-off restarting %s", "c")
-				time.Sleep(10 * time.Second)
-			}
-			stop()
+		r, stop := recorder(t, c)
+		for range 6 {
+			r.Event(pod, corev1.EventTypeWarning, "BackOff", "Back-off restarting %s", "c")
+			time.Sleep(10 * time.Second)
 		}
+		stop()
 		all := list(t, c)
 		if len(all) != 1 {
 			t.Fatalf("%d events, want one", len(all))
@@ -66,11 +65,53 @@ func TestRepeatsRaiseTheCount(t *testing.T) {
 		if e.Count != 6 || e.LastTimestamp.Sub(e.FirstTimestamp.Time) != 50*time.Second {
 			t.Errorf("count %d over %s, want 6 over 50 s", e.Count, e.LastTimestamp.Sub(e.FirstTimestamp.Time))
 		}
-		if !strings.HasPrefix(e.Name, "p.") || e.Namespace != "web" || e.Message != "Back-off restarting c" || e.Source.Component != "kubelet" || e.Source.Host != "n1" {
-			t.Errorf("event %v", e)
+		if want := fmt.Sprintf("p.%016x", e.FirstTimestamp.UnixNano()); e.Name != want || e.Namespace != "web" || e.Message != "Back-off restarting c" || e.Source.Component != "kubelet" || e.Source.Host != "n1" {
+			t.Errorf("event %v, want the name %s", e, want)
 		}
 		if o := e.InvolvedObject; o.Kind != "Pod" || o.APIVersion != "v1" || o.UID != "u" || o.Name != "p" {
 			t.Errorf("about %v", o)
+		}
+	})
+}
+
+// Names sort as events first happened, also within one second and one instant.
+func TestNamesSortByTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sdktest.New(t).Client(t)
+		r, stop := recorder(t, c)
+		want := []string{"Scheduled", "Pulling", "Pulled", "Created", "Started", "BackOff"}
+		for i, reason := range want {
+			r.Event(pod, corev1.EventTypeNormal, reason, "it")
+			if i%2 == 0 {
+				time.Sleep(time.Millisecond)
+			}
+			r.Event(pod, corev1.EventTypeNormal, want[0], "it")
+		}
+		stop()
+		all := list(t, c)
+		slices.SortFunc(all, func(a, b *corev1.Event) int { return strings.Compare(a.Name, b.Name) })
+		var got []string
+		for _, e := range all {
+			got = append(got, e.Reason)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("by name: %q, want %q", got, want)
+		}
+	})
+}
+
+// Two recorders may tell of an object in the same instant.
+func TestTakenNameIsNoLoss(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := sdktest.New(t).Client(t)
+		for range 3 {
+			r, stop := recorder(t, c)
+			r.Event(pod, corev1.EventTypeNormal, "Pulled", "one")
+			r.Event(pod, corev1.EventTypeNormal, "Created", "one")
+			stop()
+		}
+		if all := list(t, c); len(all) != 6 {
+			t.Errorf("%d events, want 6: %v", len(all), all)
 		}
 	})
 }

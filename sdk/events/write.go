@@ -11,21 +11,25 @@ import (
 	"github.com/musterhq/muster/sdk"
 )
 
+// nameTries is how many names are tried for one event: another recorder may have
+// told of the same object in the same nanosecond.
+const nameTries = 4
+
 // gather takes what else is queued, as far as it goes into one transaction; the
 // same event comes once, with its count.
-func (r *Recorder) gather(first *corev1.Event) []*corev1.Event {
-	out := []*corev1.Event{first}
-	at := map[types.NamespacedName]int{nameOf(first): 0}
+func (r *Recorder) gather(first *entry) []*entry {
+	out := []*entry{first}
+	at := map[uint64]int{first.key: 0}
 	for len(out) < batchLength {
 		select {
-		case ev := <-r.queue:
-			if i, again := at[nameOf(ev)]; again {
-				out[i].Count++
-				out[i].LastTimestamp = ev.LastTimestamp
+		case e := <-r.queue:
+			if i, again := at[e.key]; again {
+				out[i].event.Count++
+				out[i].event.LastTimestamp = e.event.LastTimestamp
 				continue
 			}
-			at[nameOf(ev)] = len(out)
-			out = append(out, ev)
+			at[e.key] = len(out)
+			out = append(out, e)
 		default:
 			return out
 		}
@@ -33,58 +37,56 @@ func (r *Recorder) gather(first *corev1.Event) []*corev1.Event {
 	return out
 }
 
-func nameOf(ev *corev1.Event) types.NamespacedName {
-	return types.NamespacedName{Namespace: ev.Namespace, Name: ev.Name}
-}
-
 // write stores events in one transaction where nothing is refused.
-func (r *Recorder) write(ctx context.Context, events []*corev1.Event) {
+func (r *Recorder) write(ctx context.Context, batch []*entry) {
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
-	ops, counts := make([]sdk.Operation, len(events)), make([]int32, len(events))
-	for i, ev := range events {
-		ops[i], counts[i] = r.operation(ev)
+	ops, done := make([]sdk.Operation, len(batch)), make([]written, len(batch))
+	for i, e := range batch {
+		ops[i], done[i] = r.operation(e)
 	}
 	for i, err := range r.cfg.Client.TransactEach(ctx, ops...) {
-		ev := events[i]
+		e := batch[i]
 		switch {
 		case err == nil:
-			r.counts.Add(nameOf(ev), counts[i])
+			r.written.Add(e.key, done[i])
 			continue
-		case apierrors.IsNotFound(err):
-			// The event, or its namespace, is gone: it is tried once more as a new one.
-			r.counts.Remove(nameOf(ev))
-			_, err = sdk.Create(ctx, r.cfg.Client, ev)
-		case apierrors.IsAlreadyExists(err):
-			// Written before this recorder was made.
-			err = r.adopt(ctx, ev)
+		case apierrors.IsNotFound(err), apierrors.IsAlreadyExists(err):
+			// The event, or its namespace, is gone; or the name is taken.
+			r.written.Remove(e.key)
+			err = r.create(ctx, e)
 		}
 		if err != nil && ctx.Err() == nil {
+			ev := e.event
 			r.log.Warn("event not written", "event", ev.Namespace+"/"+ev.Name, "reason", ev.Reason, "error", err)
 		}
 	}
 }
 
 // operation creates an event or, where this recorder wrote it before, raises its
-// count; it returns the count to remember.
-func (r *Recorder) operation(ev *corev1.Event) (sdk.Operation, int32) {
-	have, known := r.counts.Get(nameOf(ev))
+// count; it returns what to remember.
+func (r *Recorder) operation(e *entry) (sdk.Operation, written) {
+	ev := e.event
+	have, known := r.written.Get(e.key)
 	if !known {
-		return sdk.CreateOp(ev), ev.Count
+		ev.Name = r.name(e)
+		return sdk.CreateOp(ev), written{ev.Name, ev.Count}
 	}
-	count := have.(int32) + ev.Count
-	return sdk.PatchOp[*corev1.Event](ev.Namespace, ev.Name, "", types.MergePatchType, raise(ev, count)), count
+	now := have.(written)
+	now.count += ev.Count
+	return sdk.PatchOp[*corev1.Event](ev.Namespace, now.name, "", types.MergePatchType, raise(ev, now.count)), now
 }
 
-func (r *Recorder) adopt(ctx context.Context, ev *corev1.Event) error {
-	have, err := sdk.Get[*corev1.Event](ctx, r.cfg.Client, ev.Namespace, ev.Name)
-	if err != nil {
-		return err
-	}
-	count := have.Count + ev.Count
-	_, err = sdk.Patch[*corev1.Event](ctx, r.cfg.Client, ev.Namespace, ev.Name, "", types.MergePatchType, raise(ev, count))
-	if err == nil {
-		r.counts.Add(nameOf(ev), count)
+func (r *Recorder) create(ctx context.Context, e *entry) (err error) {
+	for range nameTries {
+		e.event.Name = r.name(e)
+		_, err = sdk.Create(ctx, r.cfg.Client, e.event)
+		if err == nil {
+			r.written.Add(e.key, written{e.event.Name, e.event.Count})
+		}
+		if !apierrors.IsAlreadyExists(err) {
+			return err
+		}
 	}
 	return err
 }
