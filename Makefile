@@ -5,8 +5,10 @@ NAME       ?= dev
 DATA_DIR   ?= /var/lib/muster-dev/$(NAME)
 VERSION    ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo v0.0.0-dev)
 COMMIT     ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+# When the commit was made: the same source makes the same binary.
+DATE       ?= $(shell TZ=UTC0 git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd 2>/dev/null || echo 1970-01-01T00:00:00Z)
 STAMP      := github.com/musterhq/muster/internal/version
-LDFLAGS    := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Commit=$(COMMIT)
+LDFLAGS    := -s -w -X $(STAMP).Version=$(VERSION) -X $(STAMP).Commit=$(COMMIT) -X $(STAMP).Date=$(DATE)
 GO_BUILD   := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
 # kubectl 1.N is module version 0.N.
 KUBERNETES  = $(shell sed -n 's|.*k8s.io/kubectl v0\(\S*\).*|v1\1|p' integration/go.mod)

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/netip"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 
@@ -20,9 +19,6 @@ import (
 	"github.com/musterhq/muster/internal/version"
 	"github.com/musterhq/muster/sdk"
 )
-
-// compatible is the Kubernetes version whose behaviour the agent has.
-const compatible = "v1.36.3-muster"
 
 // measureInterval is how often pressure is measured.
 const measureInterval = 10 * time.Second
@@ -162,7 +158,6 @@ func (r *Registrar) status(ctx context.Context) (corev1.NodeStatus, error) {
 	if err != nil {
 		return corev1.NodeStatus{}, err
 	}
-	kubelet := compatible + "." + strings.TrimPrefix(version.Version, "v")
 	return corev1.NodeStatus{
 		Capacity: r.capacity, Allocatable: r.capacity, Conditions: conditions,
 		Addresses: []corev1.NodeAddress{
@@ -173,7 +168,7 @@ func (r *Registrar) status(ctx context.Context) (corev1.NodeStatus, error) {
 		NodeInfo: corev1.NodeSystemInfo{
 			MachineID: firstLine("/etc/machine-id"), SystemUUID: firstLine("/sys/class/dmi/id/product_uuid"),
 			BootID: BootID(), KernelVersion: kernelVersion(), OSImage: osImage(), ContainerRuntimeVersion: rv,
-			KubeletVersion: kubelet, KubeProxyVersion: "", OperatingSystem: "linux", Architecture: runtime.GOARCH,
+			KubeletVersion: version.Kubernetes(version.Version), KubeProxyVersion: "", OperatingSystem: "linux", Architecture: runtime.GOARCH,
 		},
 	}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/agent/node"
+	"github.com/musterhq/muster/internal/version"
 	"github.com/musterhq/muster/sdk"
 	"github.com/musterhq/muster/sdk/sdktest"
 )
@@ -103,7 +103,7 @@ func TestRegister(t *testing.T) {
 		if len(s.Addresses) != 2 || s.Addresses[0].Address != "192.0.2.1" || s.DaemonEndpoints.KubeletEndpoint.Port != 10250 {
 			r.Errorf("addresses %v, port %v", s.Addresses, s.DaemonEndpoints)
 		}
-		if s.NodeInfo.ContainerRuntimeVersion != "fake://1" || !strings.HasPrefix(s.NodeInfo.KubeletVersion, "v1.") {
+		if s.NodeInfo.ContainerRuntimeVersion != "fake://1" || s.NodeInfo.KubeletVersion != version.Kubernetes(version.Version) {
 			r.Errorf("info %+v", s.NodeInfo)
 		}
 		if got := condition(n, corev1.NodeReady); got != "False Starting" {

@@ -1,17 +1,42 @@
-// Package version says which build this is.
+// Package version says which build this is, and of which Kubernetes' API.
 package version
 
-import "runtime"
+import (
+	"regexp"
+	"runtime"
+	"strings"
+)
 
-// Version and Commit are stamped by the linker:
+// Version, Commit and Date are stamped by the linker:
 //
 //	-ldflags "-X github.com/musterhq/muster/internal/version.Version=v1.2.3"
 //
-// Nothing else writes them.
+// Nothing else writes them. Date is the commit's, in RFC 3339: the same source
+// makes the same binary.
 var (
 	Version = "v0.0.0-dev"
 	Commit  = "unknown"
+	Date    = "1970-01-01T00:00:00Z"
 )
+
+// KubernetesMajor and KubernetesMinor are the version of the Kubernetes API that
+// is spoken. Clients compare it with their own.
+const (
+	KubernetesMajor = "1"
+	KubernetesMinor = "36"
+)
+
+var notBuildMetadata = regexp.MustCompile(`[^0-9A-Za-z.-]+`)
+
+// Kubernetes is the version that servers and nodes of a build report:
+// "v1.36.0+muster.v1.2.3".
+func Kubernetes(build string) string {
+	v := "v" + KubernetesMajor + "." + KubernetesMinor + ".0+muster"
+	if clean := strings.Trim(notBuildMetadata.ReplaceAllString(build, "-"), "-."); clean != "" {
+		v += "." + clean
+	}
+	return v
+}
 
 // String is what `muster version` prints.
 func String() string {

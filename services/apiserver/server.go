@@ -134,7 +134,8 @@ func (s *Server) wireREST(authn *auth.Authenticator) error {
 	}
 	handler, err := rest.New(rest.Config{
 		Objects: s.objects, Authenticator: authn, Logs: agents.New(s.config.KeyPair, s.config.Dial),
-		Version: version.Version, Commit: version.Commit, Extra: map[string]http.Handler{"/v2/": registry}, Logger: s.config.Logger,
+		Version: version.Version, Commit: version.Commit, Date: version.Date,
+		Extra: map[string]http.Handler{"/v2/": registry}, Logger: s.config.Logger,
 	})
 	if err != nil {
 		return err

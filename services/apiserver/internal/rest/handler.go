@@ -46,8 +46,8 @@ type Config struct {
 	Objects       *objects.Service
 	Authenticator Authenticator
 	Logs          LogSource
-	// Version is the build of Muster.
-	Version, Commit string
+	// Version is the build of Muster, Date its time in RFC 3339.
+	Version, Commit, Date string
 	// Extra serves paths of other parts ("/v2/"), by prefix; they see the user
 	// in the request's context and authorise for themselves.
 	Extra  map[string]http.Handler
@@ -70,7 +70,7 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Objects == nil || cfg.Authenticator == nil || cfg.Logs == nil || cfg.Logger == nil {
 		return nil, errors.New("new REST handler: objects, authenticator, logs and logger are required")
 	}
-	info := newVersionInfo(cfg.Version, cfg.Commit)
+	info := newVersionInfo(cfg)
 	return &Handler{
 		objects: cfg.Objects, authn: cfg.Authenticator, logs: cfg.Logs, info: info,
 		schemas: openapi.NewCache(cfg.Objects.Kinds().Kinds(), info.GitVersion),

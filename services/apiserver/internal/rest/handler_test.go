@@ -58,7 +58,7 @@ func openOver(t *testing.T, replica *objectstest.Replica) *door {
 	service, _ := objectstest.NewOver(t, replica)
 	logs := &agent{}
 	handler, err := rest.New(rest.Config{
-		Objects: service, Authenticator: byHeader{}, Logs: logs, Version: "v1.2.3", Commit: "abc", Logger: slog.New(slog.DiscardHandler),
+		Objects: service, Authenticator: byHeader{}, Logs: logs, Version: "v1.2.3", Commit: "abc", Date: "2026-11-21T14:00:00Z", Logger: slog.New(slog.DiscardHandler),
 		Extra: map[string]http.Handler{"/boom/": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") })},
 	})
 	if err != nil {
@@ -137,6 +137,7 @@ func TestAnswers(t *testing.T) {
 		{"delete collection", "DELETE", cms, "", nil, 200, `"name":"a"`},
 		{"empty list", "GET", cms, "", nil, 200, `"items":[]`},
 		{"version", "GET", "/version", "", nil, 200, `"gitVersion":"v1.36.0+muster.v1.2.3"`},
+		{"build date", "GET", "/version", "", nil, 200, `"buildDate":"2026-11-21T14:00:00Z"`},
 		{"groups", "GET", "/apis", "", nil, 200, `"groupVersion":"apps/v1"`},
 		{"resources", "GET", "/apis/apps/v1", "", nil, 200, `"name":"deployments/scale"`},
 		{"aggregated", "GET", "/apis", "", []string{"Accept: application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json"}, 200, `"kind":"APIGroupDiscoveryList"`},

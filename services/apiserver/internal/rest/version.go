@@ -1,33 +1,19 @@
 package rest
 
 import (
-	"regexp"
 	"runtime"
-	"strings"
 
-	"k8s.io/apimachinery/pkg/version"
+	apiversion "k8s.io/apimachinery/pkg/version"
+
+	"github.com/musterhq/muster/internal/version"
 )
 
-// The version of the Kubernetes API that is spoken. Clients compare it with
-// their own.
-const (
-	apiMajor = "1"
-	apiMinor = "36"
-	apiPatch = "0"
-)
+type versionInfo = apiversion.Info
 
-type versionInfo = version.Info
-
-var notBuildMetadata = regexp.MustCompile(`[^0-9A-Za-z.-]+`)
-
-func newVersionInfo(build, commit string) versionInfo {
-	git := "v" + apiMajor + "." + apiMinor + "." + apiPatch + "+muster"
-	if clean := strings.Trim(notBuildMetadata.ReplaceAllString(build, "-"), "-."); clean != "" {
-		git += "." + clean
-	}
+func newVersionInfo(cfg Config) versionInfo {
 	return versionInfo{
-		Major: apiMajor, Minor: apiMinor, GitVersion: git, GitCommit: commit, GitTreeState: "clean",
-		BuildDate: "1970-01-01T00:00:00Z", GoVersion: runtime.Version(), Compiler: runtime.Compiler,
-		Platform: runtime.GOOS + "/" + runtime.GOARCH,
+		Major: version.KubernetesMajor, Minor: version.KubernetesMinor, GitVersion: version.Kubernetes(cfg.Version),
+		GitCommit: cfg.Commit, GitTreeState: "clean", BuildDate: cfg.Date,
+		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
 	}
 }
