@@ -35,9 +35,13 @@ func TestUnschedulableUntilANodeAppears(t *testing.T) {
 		}
 		version := f.pod("p").ResourceVersion
 		create(f, node("tiny", "1"))
-		time.Sleep(time.Minute)
+		time.Sleep(10 * time.Second)
 		if p := f.pod("p"); p.ResourceVersion != version {
-			t.Error("a node that cannot help had the pod written again")
+			t.Error("a node that cannot help had the pod written at once")
+		}
+		time.Sleep(30 * time.Second)
+		if got, want := condition(f.pod("p")), "False Unschedulable: 0/3 nodes are available: 1 node(s) had untolerated taint {k: v}, 2 Insufficient cpu."; got != want {
+			t.Errorf("with another node condition %q, want %q", got, want)
 		}
 		create(f, node("big", "4"))
 		time.Sleep(50 * time.Millisecond)
@@ -96,6 +100,42 @@ func TestNotReadyNodeIsAvoidedUntilItIs(t *testing.T) {
 		if f.pod("p").Spec.NodeName != "n" {
 			t.Error("not bound when the node became ready")
 		}
+	})
+}
+
+// What a pod is told follows its nodes also when none can help it.
+func TestIsToldWhatIsTrueNow(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		t := f.T
+		create(f, node("a", "1"), node("b", "1"))
+		f.start("a")
+		create(f, pod("p", "2"))
+		setReady := func(status corev1.ConditionStatus) {
+			n, err := sdk.Get[*corev1.Node](f.Context(), f.client, "", "b")
+			if err != nil {
+				t.Fatal(err)
+			}
+			n.Status.Conditions[0].Status = status
+			if _, err := sdk.UpdateStatus(f.Context(), f.client, n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		told := func(want string) {
+			t.Helper()
+			time.Sleep(time.Minute)
+			if got := condition(f.pod("p")); got != "False Unschedulable: "+want {
+				t.Errorf("condition %q, want %q", got, want)
+			}
+		}
+		told("0/2 nodes are available: 2 Insufficient cpu.")
+		setReady(corev1.ConditionFalse)
+		told("0/2 nodes are available: 1 Insufficient cpu, 1 node(s) were not ready.")
+		setReady(corev1.ConditionTrue)
+		told("0/2 nodes are available: 2 Insufficient cpu.")
+		if err := sdk.Delete[*corev1.Node](f.Context(), f.client, "", "b", sdk.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		told("0/1 nodes are available: 1 Insufficient cpu.")
 	})
 }
 

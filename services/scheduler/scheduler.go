@@ -157,11 +157,13 @@ func (s *Scheduler) nodeChanged(old, node *corev1.Node) {
 		s.cache.RemoveNode(old.Name)
 		// One place less to spread over.
 		s.queue.WakeRelating()
+		s.queue.Review()
 		return
 	}
 	s.cache.SetNode(node)
 	if old == nil || !sameRoom(old, node) {
 		s.wake(node.Name)
+		s.queue.Review()
 	}
 }
 

@@ -21,7 +21,11 @@ import (
 const (
 	// restLimit is when a resting pod is tried again though nothing that could
 	// help it was seen; Kubernetes waits as long.
-	restLimit  = 5 * time.Minute
+	restLimit = 5 * time.Minute
+	// reviewDelay gathers the changes of nodes that come together, and bounds how
+	// often all resting pods are tried.
+	reviewDelay = 30 * time.Second
+
 	minBackoff = 100 * time.Millisecond
 	maxBackoff = 10 * time.Second
 )
@@ -226,6 +230,24 @@ func (q *Queue) WakeRelating() {
 	defer q.mu.Unlock()
 	if q.relating > 0 {
 		q.wake((*core.Pod).Relates)
+	}
+}
+
+// Review has the resting pods tried again before long: nothing that could help
+// them happened, but why they rest may have changed.
+func (q *Queue) Review() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wakes++
+	soon, moved := time.Now().Add(reviewDelay), false
+	for _, it := range q.waiting.items {
+		if it.resting && it.readyAt.After(soon) {
+			it.readyAt, moved = soon, true
+		}
+	}
+	if moved {
+		heap.Init(&q.waiting)
+		q.signal()
 	}
 }
 

@@ -76,6 +76,8 @@ func TestRestEndsByWakeSpecOrTime(t *testing.T) {
 		{"time", func(*queue.Queue) {}, 6 * time.Minute, true},
 		{"wake", func(q *queue.Queue) { q.Wake(always) }, time.Millisecond, true},
 		{"wake of others", func(q *queue.Queue) { q.Wake(func(*core.Pod) bool { return false }) }, 4 * time.Minute, false},
+		{"review", func(q *queue.Queue) { q.Review(); time.Sleep(20 * time.Second); q.Review() }, 11 * time.Second, true},
+		{"not at once", func(q *queue.Queue) { q.Review() }, 29 * time.Second, false},
 		{"status changed", func(q *queue.Queue) {
 			p := pod("p", 0)
 			p.Status.Message = "x"
