@@ -10,6 +10,7 @@ import (
 	_ "github.com/musterhq/muster/proto/muster/access/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	timestamppb "google.golang.org/protobuf/types/known/timestamppb"
 	reflect "reflect"
 	sync "sync"
@@ -76,6 +77,67 @@ func (CertificateRole) EnumDescriptor() ([]byte, []int) {
 	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{0}
 }
 
+// MemberState is what the member that was asked found of another one.
+type MemberState int32
+
+const (
+	// MEMBER_STATE_UNSPECIFIED is of a server that does not tell.
+	MemberState_MEMBER_STATE_UNSPECIFIED MemberState = 0
+	// MEMBER_STATE_HEALTHY leads, or follows the leader closely.
+	MemberState_MEMBER_STATE_HEALTHY MemberState = 1
+	// MEMBER_STATE_CATCHING_UP follows the leader, and is behind.
+	MemberState_MEMBER_STATE_CATCHING_UP MemberState = 2
+	// MEMBER_STATE_LEADERLESS answers, but has not heard from a leader lately.
+	MemberState_MEMBER_STATE_LEADERLESS MemberState = 3
+	// MEMBER_STATE_UNREACHABLE does not answer.
+	MemberState_MEMBER_STATE_UNREACHABLE MemberState = 4
+)
+
+// Enum value maps for MemberState.
+var (
+	MemberState_name = map[int32]string{
+		0: "MEMBER_STATE_UNSPECIFIED",
+		1: "MEMBER_STATE_HEALTHY",
+		2: "MEMBER_STATE_CATCHING_UP",
+		3: "MEMBER_STATE_LEADERLESS",
+		4: "MEMBER_STATE_UNREACHABLE",
+	}
+	MemberState_value = map[string]int32{
+		"MEMBER_STATE_UNSPECIFIED": 0,
+		"MEMBER_STATE_HEALTHY":     1,
+		"MEMBER_STATE_CATCHING_UP": 2,
+		"MEMBER_STATE_LEADERLESS":  3,
+		"MEMBER_STATE_UNREACHABLE": 4,
+	}
+)
+
+func (x MemberState) Enum() *MemberState {
+	p := new(MemberState)
+	*p = x
+	return p
+}
+
+func (x MemberState) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (MemberState) Descriptor() protoreflect.EnumDescriptor {
+	return file_muster_cluster_v1_cluster_proto_enumTypes[1].Descriptor()
+}
+
+func (MemberState) Type() protoreflect.EnumType {
+	return &file_muster_cluster_v1_cluster_proto_enumTypes[1]
+}
+
+func (x MemberState) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use MemberState.Descriptor instead.
+func (MemberState) EnumDescriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
+}
+
 // LivenessState is what gossip holds of a node.
 type LivenessState int32
 
@@ -117,11 +179,11 @@ func (x LivenessState) String() string {
 }
 
 func (LivenessState) Descriptor() protoreflect.EnumDescriptor {
-	return file_muster_cluster_v1_cluster_proto_enumTypes[1].Descriptor()
+	return file_muster_cluster_v1_cluster_proto_enumTypes[2].Descriptor()
 }
 
 func (LivenessState) Type() protoreflect.EnumType {
-	return &file_muster_cluster_v1_cluster_proto_enumTypes[1]
+	return &file_muster_cluster_v1_cluster_proto_enumTypes[2]
 }
 
 func (x LivenessState) Number() protoreflect.EnumNumber {
@@ -130,7 +192,7 @@ func (x LivenessState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use LivenessState.Descriptor instead.
 func (LivenessState) EnumDescriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{1}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{2}
 }
 
 // JoinRequest asks for an identity.
@@ -234,8 +296,11 @@ type JoinResponse struct {
 	ClusterId string `protobuf:"bytes,7,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
 	// service_account_key_pem, for servers only: signs service account tokens.
 	ServiceAccountKeyPem []byte `protobuf:"bytes,8,opt,name=service_account_key_pem,json=serviceAccountKeyPem,proto3" json:"service_account_key_pem,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// epoch of the cluster: how often it was recovered from the loss of its
+	// majority. Servers of another one are strangers.
+	Epoch         uint64 `protobuf:"varint,9,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *JoinResponse) Reset() {
@@ -322,6 +387,13 @@ func (x *JoinResponse) GetServiceAccountKeyPem() []byte {
 		return x.ServiceAccountKeyPem
 	}
 	return nil
+}
+
+func (x *JoinResponse) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
 }
 
 // RenewRequest asks for a new certificate.
@@ -651,7 +723,10 @@ type AddServerRequest struct {
 	// id of the Raft member.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// raft_address, host:port.
-	RaftAddress   string `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	RaftAddress string `protobuf:"bytes,2,opt,name=raft_address,json=raftAddress,proto3" json:"raft_address,omitempty"`
+	// non_voter says that it shall never vote: it serves, and counts for no
+	// majority.
+	NonVoter      bool `protobuf:"varint,3,opt,name=non_voter,json=nonVoter,proto3" json:"non_voter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -698,6 +773,13 @@ func (x *AddServerRequest) GetRaftAddress() string {
 		return x.RaftAddress
 	}
 	return ""
+}
+
+func (x *AddServerRequest) GetNonVoter() bool {
+	if x != nil {
+		return x.NonVoter
+	}
+	return false
 }
 
 // AddServerResponse is empty.
@@ -820,6 +902,98 @@ func (*RemoveServerResponse) Descriptor() ([]byte, []int) {
 	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{11}
 }
 
+// TransferLeadershipRequest names the next leader.
+type TransferLeadershipRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the server; empty for whichever has come farthest.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipRequest) Reset() {
+	*x = TransferLeadershipRequest{}
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipRequest) ProtoMessage() {}
+
+func (x *TransferLeadershipRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipRequest.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipRequest) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *TransferLeadershipRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// TransferLeadershipResponse says who leads now.
+type TransferLeadershipResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the new leader.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransferLeadershipResponse) Reset() {
+	*x = TransferLeadershipResponse{}
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransferLeadershipResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransferLeadershipResponse) ProtoMessage() {}
+
+func (x *TransferLeadershipResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransferLeadershipResponse.ProtoReflect.Descriptor instead.
+func (*TransferLeadershipResponse) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *TransferLeadershipResponse) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
 // ListMembersRequest is empty.
 type ListMembersRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -829,7 +1003,7 @@ type ListMembersRequest struct {
 
 func (x *ListMembersRequest) Reset() {
 	*x = ListMembersRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -841,7 +1015,7 @@ func (x *ListMembersRequest) String() string {
 func (*ListMembersRequest) ProtoMessage() {}
 
 func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[12]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -854,7 +1028,7 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{12}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
 }
 
 // ListMembersResponse holds the members.
@@ -863,14 +1037,17 @@ type ListMembersResponse struct {
 	// members of the Raft configuration.
 	Members []*Member `protobuf:"bytes,1,rep,name=members,proto3" json:"members,omitempty"`
 	// cluster_id of this cluster.
-	ClusterId     string `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	ClusterId string `protobuf:"bytes,2,opt,name=cluster_id,json=clusterId,proto3" json:"cluster_id,omitempty"`
+	// epoch of the cluster: how often it was recovered from the loss of its
+	// majority.
+	Epoch         uint64 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListMembersResponse) Reset() {
 	*x = ListMembersResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -882,7 +1059,7 @@ func (x *ListMembersResponse) String() string {
 func (*ListMembersResponse) ProtoMessage() {}
 
 func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[13]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -895,7 +1072,7 @@ func (x *ListMembersResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListMembersResponse.ProtoReflect.Descriptor instead.
 func (*ListMembersResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{13}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ListMembersResponse) GetMembers() []*Member {
@@ -912,6 +1089,13 @@ func (x *ListMembersResponse) GetClusterId() string {
 	return ""
 }
 
+func (x *ListMembersResponse) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 // Member is a Raft member.
 type Member struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -926,14 +1110,24 @@ type Member struct {
 	// api_address is its gRPC address, host:port.
 	ApiAddress string `protobuf:"bytes,5,opt,name=api_address,json=apiAddress,proto3" json:"api_address,omitempty"`
 	// rest_address is its Kubernetes REST address, host:port.
-	RestAddress   string `protobuf:"bytes,6,opt,name=rest_address,json=restAddress,proto3" json:"rest_address,omitempty"`
+	RestAddress string `protobuf:"bytes,6,opt,name=rest_address,json=restAddress,proto3" json:"rest_address,omitempty"`
+	// version of the program that it announced.
+	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	// state found.
+	State MemberState `protobuf:"varint,8,opt,name=state,proto3,enum=muster.cluster.v1.MemberState" json:"state,omitempty"`
+	// last_contact is how long ago the leader and the member last heard of each
+	// other; not set for the leader, and where nobody knows.
+	LastContact *durationpb.Duration `protobuf:"bytes,9,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
+	// lag is how many log entries the member has yet to apply of those that the
+	// leader has committed; not set where nobody knows.
+	Lag           *uint64 `protobuf:"varint,10,opt,name=lag,proto3,oneof" json:"lag,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -945,7 +1139,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[14]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -958,7 +1152,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Member) GetId() string {
@@ -1003,6 +1197,34 @@ func (x *Member) GetRestAddress() string {
 	return ""
 }
 
+func (x *Member) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Member) GetState() MemberState {
+	if x != nil {
+		return x.State
+	}
+	return MemberState_MEMBER_STATE_UNSPECIFIED
+}
+
+func (x *Member) GetLastContact() *durationpb.Duration {
+	if x != nil {
+		return x.LastContact
+	}
+	return nil
+}
+
+func (x *Member) GetLag() uint64 {
+	if x != nil && x.Lag != nil {
+		return *x.Lag
+	}
+	return 0
+}
+
 // WatchLivenessRequest is empty.
 type WatchLivenessRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1012,7 +1234,7 @@ type WatchLivenessRequest struct {
 
 func (x *WatchLivenessRequest) Reset() {
 	*x = WatchLivenessRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1246,7 @@ func (x *WatchLivenessRequest) String() string {
 func (*WatchLivenessRequest) ProtoMessage() {}
 
 func (x *WatchLivenessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[15]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1259,7 @@ func (x *WatchLivenessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchLivenessRequest.ProtoReflect.Descriptor instead.
 func (*WatchLivenessRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{15}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{17}
 }
 
 // WatchLivenessResponse holds hints.
@@ -1051,7 +1273,7 @@ type WatchLivenessResponse struct {
 
 func (x *WatchLivenessResponse) Reset() {
 	*x = WatchLivenessResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[16]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1063,7 +1285,7 @@ func (x *WatchLivenessResponse) String() string {
 func (*WatchLivenessResponse) ProtoMessage() {}
 
 func (x *WatchLivenessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[16]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1076,7 +1298,7 @@ func (x *WatchLivenessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchLivenessResponse.ProtoReflect.Descriptor instead.
 func (*WatchLivenessResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{16}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WatchLivenessResponse) GetNodes() []*NodeLiveness {
@@ -1101,7 +1323,7 @@ type NodeLiveness struct {
 
 func (x *NodeLiveness) Reset() {
 	*x = NodeLiveness{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1113,7 +1335,7 @@ func (x *NodeLiveness) String() string {
 func (*NodeLiveness) ProtoMessage() {}
 
 func (x *NodeLiveness) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1126,7 +1348,7 @@ func (x *NodeLiveness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeLiveness.ProtoReflect.Descriptor instead.
 func (*NodeLiveness) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NodeLiveness) GetNode() string {
@@ -1154,13 +1376,13 @@ var File_muster_cluster_v1_cluster_proto protoreflect.FileDescriptor
 
 const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\n" +
-	"\x1fmuster/cluster/v1/cluster.proto\x12\x11muster.cluster.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmuster/access/v1/role.proto\"\xa8\x01\n" +
+	"\x1fmuster/cluster/v1/cluster.proto\x12\x11muster.cluster.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmuster/access/v1/role.proto\"\xa8\x01\n" +
 	"\vJoinRequest\x12\x16\n" +
 	"\x06secret\x18\x01 \x01(\tR\x06secret\x126\n" +
 	"\x04role\x18\x02 \x01(\x0e2\".muster.cluster.v1.CertificateRoleR\x04role\x12\x12\n" +
 	"\x04name\x18\x03 \x01(\tR\x04name\x12\x17\n" +
 	"\acsr_der\x18\x04 \x01(\fR\x06csrDer\x12\x1c\n" +
-	"\taddresses\x18\x05 \x03(\tR\taddresses\"\xb1\x02\n" +
+	"\taddresses\x18\x05 \x03(\tR\taddresses\"\xc7\x02\n" +
 	"\fJoinResponse\x12'\n" +
 	"\x0fcertificate_pem\x18\x01 \x01(\fR\x0ecertificatePem\x12\x15\n" +
 	"\x06ca_pem\x18\x02 \x01(\fR\x05caPem\x12\x1d\n" +
@@ -1172,7 +1394,8 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"ca_key_pem\x18\x06 \x01(\fR\bcaKeyPem\x12\x1d\n" +
 	"\n" +
 	"cluster_id\x18\a \x01(\tR\tclusterId\x125\n" +
-	"\x17service_account_key_pem\x18\b \x01(\fR\x14serviceAccountKeyPem\"'\n" +
+	"\x17service_account_key_pem\x18\b \x01(\fR\x14serviceAccountKeyPem\x12\x14\n" +
+	"\x05epoch\x18\t \x01(\x04R\x05epoch\"'\n" +
 	"\fRenewRequest\x12\x17\n" +
 	"\acsr_der\x18\x01 \x01(\fR\x06csrDer\"8\n" +
 	"\rRenewResponse\x12'\n" +
@@ -1191,19 +1414,25 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"ttlSeconds\"e\n" +
 	"\x17CreateUserTokenResponse\x12\x14\n" +
 	"\x05token\x18\x01 \x01(\tR\x05token\x124\n" +
-	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"E\n" +
+	"\aexpires\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\aexpires\"b\n" +
 	"\x10AddServerRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
-	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\"\x13\n" +
+	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x1b\n" +
+	"\tnon_voter\x18\x03 \x01(\bR\bnonVoter\"\x13\n" +
 	"\x11AddServerResponse\"%\n" +
 	"\x13RemoveServerRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x16\n" +
-	"\x14RemoveServerResponse\"\x14\n" +
-	"\x12ListMembersRequest\"i\n" +
+	"\x14RemoveServerResponse\"+\n" +
+	"\x19TransferLeadershipRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\",\n" +
+	"\x1aTransferLeadershipResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
+	"\x12ListMembersRequest\"\x7f\n" +
 	"\x13ListMembersResponse\x123\n" +
 	"\amembers\x18\x01 \x03(\v2\x19.muster.cluster.v1.MemberR\amembers\x12\x1d\n" +
 	"\n" +
-	"cluster_id\x18\x02 \x01(\tR\tclusterId\"\xad\x01\n" +
+	"cluster_id\x18\x02 \x01(\tR\tclusterId\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\xda\x02\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12!\n" +
 	"\fraft_address\x18\x02 \x01(\tR\vraftAddress\x12\x16\n" +
@@ -1211,7 +1440,13 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x05voter\x18\x04 \x01(\bR\x05voter\x12\x1f\n" +
 	"\vapi_address\x18\x05 \x01(\tR\n" +
 	"apiAddress\x12!\n" +
-	"\frest_address\x18\x06 \x01(\tR\vrestAddress\"\x16\n" +
+	"\frest_address\x18\x06 \x01(\tR\vrestAddress\x12\x18\n" +
+	"\aversion\x18\a \x01(\tR\aversion\x124\n" +
+	"\x05state\x18\b \x01(\x0e2\x1e.muster.cluster.v1.MemberStateR\x05state\x12<\n" +
+	"\flast_contact\x18\t \x01(\v2\x19.google.protobuf.DurationR\vlastContact\x12\x15\n" +
+	"\x03lag\x18\n" +
+	" \x01(\x04H\x00R\x03lag\x88\x01\x01B\x06\n" +
+	"\x04_lag\"\x16\n" +
 	"\x14WatchLivenessRequest\"N\n" +
 	"\x15WatchLivenessResponse\x125\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x1f.muster.cluster.v1.NodeLivenessR\x05nodes\"\x7f\n" +
@@ -1222,19 +1457,26 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x0fCertificateRole\x12 \n" +
 	"\x1cCERTIFICATE_ROLE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CERTIFICATE_ROLE_NODE\x10\x01\x12\x1b\n" +
-	"\x17CERTIFICATE_ROLE_SERVER\x10\x02*}\n" +
+	"\x17CERTIFICATE_ROLE_SERVER\x10\x02*\x9e\x01\n" +
+	"\vMemberState\x12\x1c\n" +
+	"\x18MEMBER_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
+	"\x14MEMBER_STATE_HEALTHY\x10\x01\x12\x1c\n" +
+	"\x18MEMBER_STATE_CATCHING_UP\x10\x02\x12\x1b\n" +
+	"\x17MEMBER_STATE_LEADERLESS\x10\x03\x12\x1c\n" +
+	"\x18MEMBER_STATE_UNREACHABLE\x10\x04*}\n" +
 	"\rLivenessState\x12\x1e\n" +
 	"\x1aLIVENESS_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LIVENESS_STATE_ALIVE\x10\x01\x12\x19\n" +
 	"\x15LIVENESS_STATE_FAILED\x10\x02\x12\x17\n" +
-	"\x13LIVENESS_STATE_LEFT\x10\x032\xaa\x06\n" +
+	"\x13LIVENESS_STATE_LEFT\x10\x032\xa4\a\n" +
 	"\x0eClusterService\x12N\n" +
 	"\x04Join\x12\x1e.muster.cluster.v1.JoinRequest\x1a\x1f.muster.cluster.v1.JoinResponse\"\x05\xba\xeb\x18\x01\x01\x12T\n" +
 	"\x05Renew\x12\x1f.muster.cluster.v1.RenewRequest\x1a .muster.cluster.v1.RenewResponse\"\b\xba\xeb\x18\x04\x03\x04\x05\x06\x12c\n" +
 	"\vCreateToken\x12%.muster.cluster.v1.CreateTokenRequest\x1a&.muster.cluster.v1.CreateTokenResponse\"\x05\xba\xeb\x18\x01\x02\x12o\n" +
 	"\x0fCreateUserToken\x12).muster.cluster.v1.CreateUserTokenRequest\x1a*.muster.cluster.v1.CreateUserTokenResponse\"\x05\xba\xeb\x18\x01\x02\x12]\n" +
 	"\tAddServer\x12#.muster.cluster.v1.AddServerRequest\x1a$.muster.cluster.v1.AddServerResponse\"\x05\xba\xeb\x18\x01\x03\x12f\n" +
-	"\fRemoveServer\x12&.muster.cluster.v1.RemoveServerRequest\x1a'.muster.cluster.v1.RemoveServerResponse\"\x05\xba\xeb\x18\x01\x02\x12g\n" +
+	"\fRemoveServer\x12&.muster.cluster.v1.RemoveServerRequest\x1a'.muster.cluster.v1.RemoveServerResponse\"\x05\xba\xeb\x18\x01\x02\x12x\n" +
+	"\x12TransferLeadership\x12,.muster.cluster.v1.TransferLeadershipRequest\x1a-.muster.cluster.v1.TransferLeadershipResponse\"\x05\xba\xeb\x18\x01\x02\x12g\n" +
 	"\vListMembers\x12%.muster.cluster.v1.ListMembersRequest\x1a&.muster.cluster.v1.ListMembersResponse\"\t\xba\xeb\x18\x05\x02\x03\x04\x05\x06\x12l\n" +
 	"\rWatchLiveness\x12'.muster.cluster.v1.WatchLivenessRequest\x1a(.muster.cluster.v1.WatchLivenessResponse\"\x06\xba\xeb\x18\x02\x02\x050\x01B>Z<github.com/musterhq/muster/proto/muster/cluster/v1;clusterv1b\x06proto3"
 
@@ -1250,60 +1492,68 @@ func file_muster_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 	return file_muster_cluster_v1_cluster_proto_rawDescData
 }
 
-var file_muster_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muster_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_muster_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_muster_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_muster_cluster_v1_cluster_proto_goTypes = []any{
-	(CertificateRole)(0),            // 0: muster.cluster.v1.CertificateRole
-	(LivenessState)(0),              // 1: muster.cluster.v1.LivenessState
-	(*JoinRequest)(nil),             // 2: muster.cluster.v1.JoinRequest
-	(*JoinResponse)(nil),            // 3: muster.cluster.v1.JoinResponse
-	(*RenewRequest)(nil),            // 4: muster.cluster.v1.RenewRequest
-	(*RenewResponse)(nil),           // 5: muster.cluster.v1.RenewResponse
-	(*CreateTokenRequest)(nil),      // 6: muster.cluster.v1.CreateTokenRequest
-	(*CreateTokenResponse)(nil),     // 7: muster.cluster.v1.CreateTokenResponse
-	(*CreateUserTokenRequest)(nil),  // 8: muster.cluster.v1.CreateUserTokenRequest
-	(*CreateUserTokenResponse)(nil), // 9: muster.cluster.v1.CreateUserTokenResponse
-	(*AddServerRequest)(nil),        // 10: muster.cluster.v1.AddServerRequest
-	(*AddServerResponse)(nil),       // 11: muster.cluster.v1.AddServerResponse
-	(*RemoveServerRequest)(nil),     // 12: muster.cluster.v1.RemoveServerRequest
-	(*RemoveServerResponse)(nil),    // 13: muster.cluster.v1.RemoveServerResponse
-	(*ListMembersRequest)(nil),      // 14: muster.cluster.v1.ListMembersRequest
-	(*ListMembersResponse)(nil),     // 15: muster.cluster.v1.ListMembersResponse
-	(*Member)(nil),                  // 16: muster.cluster.v1.Member
-	(*WatchLivenessRequest)(nil),    // 17: muster.cluster.v1.WatchLivenessRequest
-	(*WatchLivenessResponse)(nil),   // 18: muster.cluster.v1.WatchLivenessResponse
-	(*NodeLiveness)(nil),            // 19: muster.cluster.v1.NodeLiveness
-	(*timestamppb.Timestamp)(nil),   // 20: google.protobuf.Timestamp
+	(CertificateRole)(0),               // 0: muster.cluster.v1.CertificateRole
+	(MemberState)(0),                   // 1: muster.cluster.v1.MemberState
+	(LivenessState)(0),                 // 2: muster.cluster.v1.LivenessState
+	(*JoinRequest)(nil),                // 3: muster.cluster.v1.JoinRequest
+	(*JoinResponse)(nil),               // 4: muster.cluster.v1.JoinResponse
+	(*RenewRequest)(nil),               // 5: muster.cluster.v1.RenewRequest
+	(*RenewResponse)(nil),              // 6: muster.cluster.v1.RenewResponse
+	(*CreateTokenRequest)(nil),         // 7: muster.cluster.v1.CreateTokenRequest
+	(*CreateTokenResponse)(nil),        // 8: muster.cluster.v1.CreateTokenResponse
+	(*CreateUserTokenRequest)(nil),     // 9: muster.cluster.v1.CreateUserTokenRequest
+	(*CreateUserTokenResponse)(nil),    // 10: muster.cluster.v1.CreateUserTokenResponse
+	(*AddServerRequest)(nil),           // 11: muster.cluster.v1.AddServerRequest
+	(*AddServerResponse)(nil),          // 12: muster.cluster.v1.AddServerResponse
+	(*RemoveServerRequest)(nil),        // 13: muster.cluster.v1.RemoveServerRequest
+	(*RemoveServerResponse)(nil),       // 14: muster.cluster.v1.RemoveServerResponse
+	(*TransferLeadershipRequest)(nil),  // 15: muster.cluster.v1.TransferLeadershipRequest
+	(*TransferLeadershipResponse)(nil), // 16: muster.cluster.v1.TransferLeadershipResponse
+	(*ListMembersRequest)(nil),         // 17: muster.cluster.v1.ListMembersRequest
+	(*ListMembersResponse)(nil),        // 18: muster.cluster.v1.ListMembersResponse
+	(*Member)(nil),                     // 19: muster.cluster.v1.Member
+	(*WatchLivenessRequest)(nil),       // 20: muster.cluster.v1.WatchLivenessRequest
+	(*WatchLivenessResponse)(nil),      // 21: muster.cluster.v1.WatchLivenessResponse
+	(*NodeLiveness)(nil),               // 22: muster.cluster.v1.NodeLiveness
+	(*timestamppb.Timestamp)(nil),      // 23: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 24: google.protobuf.Duration
 }
 var file_muster_cluster_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: muster.cluster.v1.JoinRequest.role:type_name -> muster.cluster.v1.CertificateRole
 	0,  // 1: muster.cluster.v1.CreateTokenRequest.roles:type_name -> muster.cluster.v1.CertificateRole
-	20, // 2: muster.cluster.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	20, // 3: muster.cluster.v1.CreateUserTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	16, // 4: muster.cluster.v1.ListMembersResponse.members:type_name -> muster.cluster.v1.Member
-	19, // 5: muster.cluster.v1.WatchLivenessResponse.nodes:type_name -> muster.cluster.v1.NodeLiveness
-	1,  // 6: muster.cluster.v1.NodeLiveness.state:type_name -> muster.cluster.v1.LivenessState
-	2,  // 7: muster.cluster.v1.ClusterService.Join:input_type -> muster.cluster.v1.JoinRequest
-	4,  // 8: muster.cluster.v1.ClusterService.Renew:input_type -> muster.cluster.v1.RenewRequest
-	6,  // 9: muster.cluster.v1.ClusterService.CreateToken:input_type -> muster.cluster.v1.CreateTokenRequest
-	8,  // 10: muster.cluster.v1.ClusterService.CreateUserToken:input_type -> muster.cluster.v1.CreateUserTokenRequest
-	10, // 11: muster.cluster.v1.ClusterService.AddServer:input_type -> muster.cluster.v1.AddServerRequest
-	12, // 12: muster.cluster.v1.ClusterService.RemoveServer:input_type -> muster.cluster.v1.RemoveServerRequest
-	14, // 13: muster.cluster.v1.ClusterService.ListMembers:input_type -> muster.cluster.v1.ListMembersRequest
-	17, // 14: muster.cluster.v1.ClusterService.WatchLiveness:input_type -> muster.cluster.v1.WatchLivenessRequest
-	3,  // 15: muster.cluster.v1.ClusterService.Join:output_type -> muster.cluster.v1.JoinResponse
-	5,  // 16: muster.cluster.v1.ClusterService.Renew:output_type -> muster.cluster.v1.RenewResponse
-	7,  // 17: muster.cluster.v1.ClusterService.CreateToken:output_type -> muster.cluster.v1.CreateTokenResponse
-	9,  // 18: muster.cluster.v1.ClusterService.CreateUserToken:output_type -> muster.cluster.v1.CreateUserTokenResponse
-	11, // 19: muster.cluster.v1.ClusterService.AddServer:output_type -> muster.cluster.v1.AddServerResponse
-	13, // 20: muster.cluster.v1.ClusterService.RemoveServer:output_type -> muster.cluster.v1.RemoveServerResponse
-	15, // 21: muster.cluster.v1.ClusterService.ListMembers:output_type -> muster.cluster.v1.ListMembersResponse
-	18, // 22: muster.cluster.v1.ClusterService.WatchLiveness:output_type -> muster.cluster.v1.WatchLivenessResponse
-	15, // [15:23] is the sub-list for method output_type
-	7,  // [7:15] is the sub-list for method input_type
-	7,  // [7:7] is the sub-list for extension type_name
-	7,  // [7:7] is the sub-list for extension extendee
-	0,  // [0:7] is the sub-list for field type_name
+	23, // 2: muster.cluster.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	23, // 3: muster.cluster.v1.CreateUserTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	19, // 4: muster.cluster.v1.ListMembersResponse.members:type_name -> muster.cluster.v1.Member
+	1,  // 5: muster.cluster.v1.Member.state:type_name -> muster.cluster.v1.MemberState
+	24, // 6: muster.cluster.v1.Member.last_contact:type_name -> google.protobuf.Duration
+	22, // 7: muster.cluster.v1.WatchLivenessResponse.nodes:type_name -> muster.cluster.v1.NodeLiveness
+	2,  // 8: muster.cluster.v1.NodeLiveness.state:type_name -> muster.cluster.v1.LivenessState
+	3,  // 9: muster.cluster.v1.ClusterService.Join:input_type -> muster.cluster.v1.JoinRequest
+	5,  // 10: muster.cluster.v1.ClusterService.Renew:input_type -> muster.cluster.v1.RenewRequest
+	7,  // 11: muster.cluster.v1.ClusterService.CreateToken:input_type -> muster.cluster.v1.CreateTokenRequest
+	9,  // 12: muster.cluster.v1.ClusterService.CreateUserToken:input_type -> muster.cluster.v1.CreateUserTokenRequest
+	11, // 13: muster.cluster.v1.ClusterService.AddServer:input_type -> muster.cluster.v1.AddServerRequest
+	13, // 14: muster.cluster.v1.ClusterService.RemoveServer:input_type -> muster.cluster.v1.RemoveServerRequest
+	15, // 15: muster.cluster.v1.ClusterService.TransferLeadership:input_type -> muster.cluster.v1.TransferLeadershipRequest
+	17, // 16: muster.cluster.v1.ClusterService.ListMembers:input_type -> muster.cluster.v1.ListMembersRequest
+	20, // 17: muster.cluster.v1.ClusterService.WatchLiveness:input_type -> muster.cluster.v1.WatchLivenessRequest
+	4,  // 18: muster.cluster.v1.ClusterService.Join:output_type -> muster.cluster.v1.JoinResponse
+	6,  // 19: muster.cluster.v1.ClusterService.Renew:output_type -> muster.cluster.v1.RenewResponse
+	8,  // 20: muster.cluster.v1.ClusterService.CreateToken:output_type -> muster.cluster.v1.CreateTokenResponse
+	10, // 21: muster.cluster.v1.ClusterService.CreateUserToken:output_type -> muster.cluster.v1.CreateUserTokenResponse
+	12, // 22: muster.cluster.v1.ClusterService.AddServer:output_type -> muster.cluster.v1.AddServerResponse
+	14, // 23: muster.cluster.v1.ClusterService.RemoveServer:output_type -> muster.cluster.v1.RemoveServerResponse
+	16, // 24: muster.cluster.v1.ClusterService.TransferLeadership:output_type -> muster.cluster.v1.TransferLeadershipResponse
+	18, // 25: muster.cluster.v1.ClusterService.ListMembers:output_type -> muster.cluster.v1.ListMembersResponse
+	21, // 26: muster.cluster.v1.ClusterService.WatchLiveness:output_type -> muster.cluster.v1.WatchLivenessResponse
+	18, // [18:27] is the sub-list for method output_type
+	9,  // [9:18] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_muster_cluster_v1_cluster_proto_init() }
@@ -1311,13 +1561,14 @@ func file_muster_cluster_v1_cluster_proto_init() {
 	if File_muster_cluster_v1_cluster_proto != nil {
 		return
 	}
+	file_muster_cluster_v1_cluster_proto_msgTypes[16].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_cluster_v1_cluster_proto_rawDesc), len(file_muster_cluster_v1_cluster_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   18,
+			NumEnums:      3,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,14 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ClusterService_Join_FullMethodName            = "/muster.cluster.v1.ClusterService/Join"
-	ClusterService_Renew_FullMethodName           = "/muster.cluster.v1.ClusterService/Renew"
-	ClusterService_CreateToken_FullMethodName     = "/muster.cluster.v1.ClusterService/CreateToken"
-	ClusterService_CreateUserToken_FullMethodName = "/muster.cluster.v1.ClusterService/CreateUserToken"
-	ClusterService_AddServer_FullMethodName       = "/muster.cluster.v1.ClusterService/AddServer"
-	ClusterService_RemoveServer_FullMethodName    = "/muster.cluster.v1.ClusterService/RemoveServer"
-	ClusterService_ListMembers_FullMethodName     = "/muster.cluster.v1.ClusterService/ListMembers"
-	ClusterService_WatchLiveness_FullMethodName   = "/muster.cluster.v1.ClusterService/WatchLiveness"
+	ClusterService_Join_FullMethodName               = "/muster.cluster.v1.ClusterService/Join"
+	ClusterService_Renew_FullMethodName              = "/muster.cluster.v1.ClusterService/Renew"
+	ClusterService_CreateToken_FullMethodName        = "/muster.cluster.v1.ClusterService/CreateToken"
+	ClusterService_CreateUserToken_FullMethodName    = "/muster.cluster.v1.ClusterService/CreateUserToken"
+	ClusterService_AddServer_FullMethodName          = "/muster.cluster.v1.ClusterService/AddServer"
+	ClusterService_RemoveServer_FullMethodName       = "/muster.cluster.v1.ClusterService/RemoveServer"
+	ClusterService_TransferLeadership_FullMethodName = "/muster.cluster.v1.ClusterService/TransferLeadership"
+	ClusterService_ListMembers_FullMethodName        = "/muster.cluster.v1.ClusterService/ListMembers"
+	ClusterService_WatchLiveness_FullMethodName      = "/muster.cluster.v1.ClusterService/WatchLiveness"
 )
 
 // ClusterServiceClient is the client API for ClusterService service.
@@ -44,14 +45,19 @@ type ClusterServiceClient interface {
 	CreateToken(ctx context.Context, in *CreateTokenRequest, opts ...grpc.CallOption) (*CreateTokenResponse, error)
 	// CreateUserToken makes a bearer token for a person or a program.
 	CreateUserToken(ctx context.Context, in *CreateUserTokenRequest, opts ...grpc.CallOption) (*CreateUserTokenResponse, error)
-	// AddServer makes a joined server a voting member. A server calls it once its
-	// Raft port answers.
+	// AddServer makes a joined server a member. A server calls it once its Raft
+	// port answers. One that is to vote does so from the moment in which it has
+	// caught up; the call waits for that.
 	AddServer(ctx context.Context, in *AddServerRequest, opts ...grpc.CallOption) (*AddServerResponse, error)
 	// RemoveServer takes a server out of the Raft members, so that a majority is
 	// counted without it. NOT_FOUND for one that is no member, FAILED_PRECONDITION
 	// for the last one.
 	RemoveServer(ctx context.Context, in *RemoveServerRequest, opts ...grpc.CallOption) (*RemoveServerResponse, error)
-	// ListMembers returns the Raft members and who leads.
+	// TransferLeadership hands the leadership to a voter. NOT_FOUND for one that is
+	// no member, FAILED_PRECONDITION for one that does not vote or does not take
+	// over.
+	TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error)
+	// ListMembers returns the Raft members, who leads and how far each has come.
 	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error)
 	// WatchLiveness streams what gossip says of the nodes: first of all that are
 	// known, then each change. A hint, never a verdict.
@@ -126,6 +132,16 @@ func (c *clusterServiceClient) RemoveServer(ctx context.Context, in *RemoveServe
 	return out, nil
 }
 
+func (c *clusterServiceClient) TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TransferLeadershipResponse)
+	err := c.cc.Invoke(ctx, ClusterService_TransferLeadership_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *clusterServiceClient) ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListMembersResponse)
@@ -170,14 +186,19 @@ type ClusterServiceServer interface {
 	CreateToken(context.Context, *CreateTokenRequest) (*CreateTokenResponse, error)
 	// CreateUserToken makes a bearer token for a person or a program.
 	CreateUserToken(context.Context, *CreateUserTokenRequest) (*CreateUserTokenResponse, error)
-	// AddServer makes a joined server a voting member. A server calls it once its
-	// Raft port answers.
+	// AddServer makes a joined server a member. A server calls it once its Raft
+	// port answers. One that is to vote does so from the moment in which it has
+	// caught up; the call waits for that.
 	AddServer(context.Context, *AddServerRequest) (*AddServerResponse, error)
 	// RemoveServer takes a server out of the Raft members, so that a majority is
 	// counted without it. NOT_FOUND for one that is no member, FAILED_PRECONDITION
 	// for the last one.
 	RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error)
-	// ListMembers returns the Raft members and who leads.
+	// TransferLeadership hands the leadership to a voter. NOT_FOUND for one that is
+	// no member, FAILED_PRECONDITION for one that does not vote or does not take
+	// over.
+	TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error)
+	// ListMembers returns the Raft members, who leads and how far each has come.
 	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
 	// WatchLiveness streams what gossip says of the nodes: first of all that are
 	// known, then each change. A hint, never a verdict.
@@ -209,6 +230,9 @@ func (UnimplementedClusterServiceServer) AddServer(context.Context, *AddServerRe
 }
 func (UnimplementedClusterServiceServer) RemoveServer(context.Context, *RemoveServerRequest) (*RemoveServerResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveServer not implemented")
+}
+func (UnimplementedClusterServiceServer) TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TransferLeadership not implemented")
 }
 func (UnimplementedClusterServiceServer) ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMembers not implemented")
@@ -345,6 +369,24 @@ func _ClusterService_RemoveServer_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterService_TransferLeadership_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TransferLeadershipRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ClusterServiceServer).TransferLeadership(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ClusterService_TransferLeadership_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ClusterServiceServer).TransferLeadership(ctx, req.(*TransferLeadershipRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ClusterService_ListMembers_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListMembersRequest)
 	if err := dec(in); err != nil {
@@ -404,6 +446,10 @@ var ClusterService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveServer",
 			Handler:    _ClusterService_RemoveServer_Handler,
+		},
+		{
+			MethodName: "TransferLeadership",
+			Handler:    _ClusterService_TransferLeadership_Handler,
 		},
 		{
 			MethodName: "ListMembers",

@@ -14,6 +14,7 @@ import (
 	v1 "github.com/musterhq/muster/proto/muster/store/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -216,7 +217,9 @@ type AddMemberRequest struct {
 	// id of the member.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// address of its Raft port, host:port.
-	Address       string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	Address string `protobuf:"bytes,2,opt,name=address,proto3" json:"address,omitempty"`
+	// non_voter says that it shall never vote.
+	NonVoter      bool `protobuf:"varint,3,opt,name=non_voter,json=nonVoter,proto3" json:"non_voter,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -263,6 +266,13 @@ func (x *AddMemberRequest) GetAddress() string {
 		return x.Address
 	}
 	return ""
+}
+
+func (x *AddMemberRequest) GetNonVoter() bool {
+	if x != nil {
+		return x.NonVoter
+	}
+	return false
 }
 
 // AddMemberResponse is empty.
@@ -385,11 +395,242 @@ func (*RemoveMemberResponse) Descriptor() ([]byte, []int) {
 	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{7}
 }
 
+// HandOverRequest names the next leader.
+type HandOverRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the member; empty for whichever has come farthest.
+	Id            string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandOverRequest) Reset() {
+	*x = HandOverRequest{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandOverRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandOverRequest) ProtoMessage() {}
+
+func (x *HandOverRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandOverRequest.ProtoReflect.Descriptor instead.
+func (*HandOverRequest) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *HandOverRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+// HandOverResponse is empty.
+type HandOverResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HandOverResponse) Reset() {
+	*x = HandOverResponse{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HandOverResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HandOverResponse) ProtoMessage() {}
+
+func (x *HandOverResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HandOverResponse.ProtoReflect.Descriptor instead.
+func (*HandOverResponse) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{9}
+}
+
+// StatusRequest is empty.
+type StatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatusRequest) Reset() {
+	*x = StatusRequest{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatusRequest) ProtoMessage() {}
+
+func (x *StatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatusRequest.ProtoReflect.Descriptor instead.
+func (*StatusRequest) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{10}
+}
+
+// StatusResponse holds what a member knows of itself.
+type StatusResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// term that the member is in.
+	Term uint64 `protobuf:"varint,1,opt,name=term,proto3" json:"term,omitempty"`
+	// last_index of its log.
+	LastIndex uint64 `protobuf:"varint,2,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	// commit_index that it knows of.
+	CommitIndex uint64 `protobuf:"varint,3,opt,name=commit_index,json=commitIndex,proto3" json:"commit_index,omitempty"`
+	// applied_index of its state.
+	AppliedIndex uint64 `protobuf:"varint,4,opt,name=applied_index,json=appliedIndex,proto3" json:"applied_index,omitempty"`
+	// leads says whether it takes itself for the leader.
+	Leads bool `protobuf:"varint,5,opt,name=leads,proto3" json:"leads,omitempty"`
+	// non_voter says that it was started as one that shall never vote.
+	NonVoter bool `protobuf:"varint,6,opt,name=non_voter,json=nonVoter,proto3" json:"non_voter,omitempty"`
+	// last_contact is how long ago it heard from the leader; not set if it never
+	// did, or leads.
+	LastContact *durationpb.Duration `protobuf:"bytes,7,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
+	// silent are the members that do not answer the leader, by id, and for how
+	// long; only the leader knows.
+	Silent        map[string]*durationpb.Duration `protobuf:"bytes,8,rep,name=silent,proto3" json:"silent,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StatusResponse) Reset() {
+	*x = StatusResponse{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StatusResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StatusResponse) ProtoMessage() {}
+
+func (x *StatusResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StatusResponse.ProtoReflect.Descriptor instead.
+func (*StatusResponse) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *StatusResponse) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetCommitIndex() uint64 {
+	if x != nil {
+		return x.CommitIndex
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetAppliedIndex() uint64 {
+	if x != nil {
+		return x.AppliedIndex
+	}
+	return 0
+}
+
+func (x *StatusResponse) GetLeads() bool {
+	if x != nil {
+		return x.Leads
+	}
+	return false
+}
+
+func (x *StatusResponse) GetNonVoter() bool {
+	if x != nil {
+		return x.NonVoter
+	}
+	return false
+}
+
+func (x *StatusResponse) GetLastContact() *durationpb.Duration {
+	if x != nil {
+		return x.LastContact
+	}
+	return nil
+}
+
+func (x *StatusResponse) GetSilent() map[string]*durationpb.Duration {
+	if x != nil {
+		return x.Silent
+	}
+	return nil
+}
+
 var File_muster_cluster_v1_replica_proto protoreflect.FileDescriptor
 
 const file_muster_cluster_v1_replica_proto_rawDesc = "" +
 	"\n" +
-	"\x1fmuster/cluster/v1/replica.proto\x12\x11muster.cluster.v1\x1a\x1bmuster/access/v1/role.proto\x1a\x1dmuster/store/v1/command.proto\"R\n" +
+	"\x1fmuster/cluster/v1/replica.proto\x12\x11muster.cluster.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bmuster/access/v1/role.proto\x1a\x1dmuster/store/v1/command.proto\"R\n" +
 	"\x0eProposeRequest\x12@\n" +
 	"\ftransactions\x18\x01 \x03(\v2\x1c.muster.store.v1.TransactionR\ftransactions\"Z\n" +
 	"\x0fProposeResponse\x121\n" +
@@ -397,19 +638,39 @@ const file_muster_cluster_v1_replica_proto_rawDesc = "" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\"\x12\n" +
 	"\x10ReadIndexRequest\")\n" +
 	"\x11ReadIndexResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"<\n" +
+	"\x05index\x18\x01 \x01(\x04R\x05index\"Y\n" +
 	"\x10AddMemberRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
-	"\aaddress\x18\x02 \x01(\tR\aaddress\"\x13\n" +
+	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1b\n" +
+	"\tnon_voter\x18\x03 \x01(\bR\bnonVoter\"\x13\n" +
 	"\x11AddMemberResponse\"%\n" +
 	"\x13RemoveMemberRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x16\n" +
-	"\x14RemoveMemberResponse2\x8f\x03\n" +
+	"\x14RemoveMemberResponse\"!\n" +
+	"\x0fHandOverRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"\x12\n" +
+	"\x10HandOverResponse\"\x0f\n" +
+	"\rStatusRequest\"\x99\x03\n" +
+	"\x0eStatusResponse\x12\x12\n" +
+	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\x02 \x01(\x04R\tlastIndex\x12!\n" +
+	"\fcommit_index\x18\x03 \x01(\x04R\vcommitIndex\x12#\n" +
+	"\rapplied_index\x18\x04 \x01(\x04R\fappliedIndex\x12\x14\n" +
+	"\x05leads\x18\x05 \x01(\bR\x05leads\x12\x1b\n" +
+	"\tnon_voter\x18\x06 \x01(\bR\bnonVoter\x12<\n" +
+	"\flast_contact\x18\a \x01(\v2\x19.google.protobuf.DurationR\vlastContact\x12E\n" +
+	"\x06silent\x18\b \x03(\v2-.muster.cluster.v1.StatusResponse.SilentEntryR\x06silent\x1aT\n" +
+	"\vSilentEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x012\xc1\x04\n" +
 	"\x0eReplicaService\x12W\n" +
 	"\aPropose\x12!.muster.cluster.v1.ProposeRequest\x1a\".muster.cluster.v1.ProposeResponse\"\x05\xba\xeb\x18\x01\x03\x12]\n" +
 	"\tReadIndex\x12#.muster.cluster.v1.ReadIndexRequest\x1a$.muster.cluster.v1.ReadIndexResponse\"\x05\xba\xeb\x18\x01\x03\x12]\n" +
 	"\tAddMember\x12#.muster.cluster.v1.AddMemberRequest\x1a$.muster.cluster.v1.AddMemberResponse\"\x05\xba\xeb\x18\x01\x03\x12f\n" +
-	"\fRemoveMember\x12&.muster.cluster.v1.RemoveMemberRequest\x1a'.muster.cluster.v1.RemoveMemberResponse\"\x05\xba\xeb\x18\x01\x03B>Z<github.com/musterhq/muster/proto/muster/cluster/v1;clusterv1b\x06proto3"
+	"\fRemoveMember\x12&.muster.cluster.v1.RemoveMemberRequest\x1a'.muster.cluster.v1.RemoveMemberResponse\"\x05\xba\xeb\x18\x01\x03\x12Z\n" +
+	"\bHandOver\x12\".muster.cluster.v1.HandOverRequest\x1a#.muster.cluster.v1.HandOverResponse\"\x05\xba\xeb\x18\x01\x03\x12T\n" +
+	"\x06Status\x12 .muster.cluster.v1.StatusRequest\x1a!.muster.cluster.v1.StatusResponse\"\x05\xba\xeb\x18\x01\x03B>Z<github.com/musterhq/muster/proto/muster/cluster/v1;clusterv1b\x06proto3"
 
 var (
 	file_muster_cluster_v1_replica_proto_rawDescOnce sync.Once
@@ -423,7 +684,7 @@ func file_muster_cluster_v1_replica_proto_rawDescGZIP() []byte {
 	return file_muster_cluster_v1_replica_proto_rawDescData
 }
 
-var file_muster_cluster_v1_replica_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_muster_cluster_v1_replica_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_muster_cluster_v1_replica_proto_goTypes = []any{
 	(*ProposeRequest)(nil),       // 0: muster.cluster.v1.ProposeRequest
 	(*ProposeResponse)(nil),      // 1: muster.cluster.v1.ProposeResponse
@@ -433,25 +694,38 @@ var file_muster_cluster_v1_replica_proto_goTypes = []any{
 	(*AddMemberResponse)(nil),    // 5: muster.cluster.v1.AddMemberResponse
 	(*RemoveMemberRequest)(nil),  // 6: muster.cluster.v1.RemoveMemberRequest
 	(*RemoveMemberResponse)(nil), // 7: muster.cluster.v1.RemoveMemberResponse
-	(*v1.Transaction)(nil),       // 8: muster.store.v1.Transaction
-	(*v1.Result)(nil),            // 9: muster.store.v1.Result
+	(*HandOverRequest)(nil),      // 8: muster.cluster.v1.HandOverRequest
+	(*HandOverResponse)(nil),     // 9: muster.cluster.v1.HandOverResponse
+	(*StatusRequest)(nil),        // 10: muster.cluster.v1.StatusRequest
+	(*StatusResponse)(nil),       // 11: muster.cluster.v1.StatusResponse
+	nil,                          // 12: muster.cluster.v1.StatusResponse.SilentEntry
+	(*v1.Transaction)(nil),       // 13: muster.store.v1.Transaction
+	(*v1.Result)(nil),            // 14: muster.store.v1.Result
+	(*durationpb.Duration)(nil),  // 15: google.protobuf.Duration
 }
 var file_muster_cluster_v1_replica_proto_depIdxs = []int32{
-	8, // 0: muster.cluster.v1.ProposeRequest.transactions:type_name -> muster.store.v1.Transaction
-	9, // 1: muster.cluster.v1.ProposeResponse.results:type_name -> muster.store.v1.Result
-	0, // 2: muster.cluster.v1.ReplicaService.Propose:input_type -> muster.cluster.v1.ProposeRequest
-	2, // 3: muster.cluster.v1.ReplicaService.ReadIndex:input_type -> muster.cluster.v1.ReadIndexRequest
-	4, // 4: muster.cluster.v1.ReplicaService.AddMember:input_type -> muster.cluster.v1.AddMemberRequest
-	6, // 5: muster.cluster.v1.ReplicaService.RemoveMember:input_type -> muster.cluster.v1.RemoveMemberRequest
-	1, // 6: muster.cluster.v1.ReplicaService.Propose:output_type -> muster.cluster.v1.ProposeResponse
-	3, // 7: muster.cluster.v1.ReplicaService.ReadIndex:output_type -> muster.cluster.v1.ReadIndexResponse
-	5, // 8: muster.cluster.v1.ReplicaService.AddMember:output_type -> muster.cluster.v1.AddMemberResponse
-	7, // 9: muster.cluster.v1.ReplicaService.RemoveMember:output_type -> muster.cluster.v1.RemoveMemberResponse
-	6, // [6:10] is the sub-list for method output_type
-	2, // [2:6] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	13, // 0: muster.cluster.v1.ProposeRequest.transactions:type_name -> muster.store.v1.Transaction
+	14, // 1: muster.cluster.v1.ProposeResponse.results:type_name -> muster.store.v1.Result
+	15, // 2: muster.cluster.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
+	12, // 3: muster.cluster.v1.StatusResponse.silent:type_name -> muster.cluster.v1.StatusResponse.SilentEntry
+	15, // 4: muster.cluster.v1.StatusResponse.SilentEntry.value:type_name -> google.protobuf.Duration
+	0,  // 5: muster.cluster.v1.ReplicaService.Propose:input_type -> muster.cluster.v1.ProposeRequest
+	2,  // 6: muster.cluster.v1.ReplicaService.ReadIndex:input_type -> muster.cluster.v1.ReadIndexRequest
+	4,  // 7: muster.cluster.v1.ReplicaService.AddMember:input_type -> muster.cluster.v1.AddMemberRequest
+	6,  // 8: muster.cluster.v1.ReplicaService.RemoveMember:input_type -> muster.cluster.v1.RemoveMemberRequest
+	8,  // 9: muster.cluster.v1.ReplicaService.HandOver:input_type -> muster.cluster.v1.HandOverRequest
+	10, // 10: muster.cluster.v1.ReplicaService.Status:input_type -> muster.cluster.v1.StatusRequest
+	1,  // 11: muster.cluster.v1.ReplicaService.Propose:output_type -> muster.cluster.v1.ProposeResponse
+	3,  // 12: muster.cluster.v1.ReplicaService.ReadIndex:output_type -> muster.cluster.v1.ReadIndexResponse
+	5,  // 13: muster.cluster.v1.ReplicaService.AddMember:output_type -> muster.cluster.v1.AddMemberResponse
+	7,  // 14: muster.cluster.v1.ReplicaService.RemoveMember:output_type -> muster.cluster.v1.RemoveMemberResponse
+	9,  // 15: muster.cluster.v1.ReplicaService.HandOver:output_type -> muster.cluster.v1.HandOverResponse
+	11, // 16: muster.cluster.v1.ReplicaService.Status:output_type -> muster.cluster.v1.StatusResponse
+	11, // [11:17] is the sub-list for method output_type
+	5,  // [5:11] is the sub-list for method input_type
+	5,  // [5:5] is the sub-list for extension type_name
+	5,  // [5:5] is the sub-list for extension extendee
+	0,  // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_muster_cluster_v1_replica_proto_init() }
@@ -465,7 +739,7 @@ func file_muster_cluster_v1_replica_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_cluster_v1_replica_proto_rawDesc), len(file_muster_cluster_v1_replica_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -26,6 +26,8 @@ const (
 	ReplicaService_ReadIndex_FullMethodName    = "/muster.cluster.v1.ReplicaService/ReadIndex"
 	ReplicaService_AddMember_FullMethodName    = "/muster.cluster.v1.ReplicaService/AddMember"
 	ReplicaService_RemoveMember_FullMethodName = "/muster.cluster.v1.ReplicaService/RemoveMember"
+	ReplicaService_HandOver_FullMethodName     = "/muster.cluster.v1.ReplicaService/HandOver"
+	ReplicaService_Status_FullMethodName       = "/muster.cluster.v1.ReplicaService/Status"
 )
 
 // ReplicaServiceClient is the client API for ReplicaService service.
@@ -42,11 +44,16 @@ type ReplicaServiceClient interface {
 	// ReadIndex returns an index that the caller must have applied before it may
 	// answer a linearizable read that arrived before the call.
 	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
-	// AddMember makes the leader add a voter.
+	// AddMember makes the leader add a member, at first without a vote. One that
+	// is to vote is promoted once it has caught up; the call waits for that.
 	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*AddMemberResponse, error)
 	// RemoveMember makes the leader take a member out of the cluster; one that is
 	// not in it is no error.
 	RemoveMember(ctx context.Context, in *RemoveMemberRequest, opts ...grpc.CallOption) (*RemoveMemberResponse, error)
+	// HandOver makes the leader give the leadership to another voter.
+	HandOver(ctx context.Context, in *HandOverRequest, opts ...grpc.CallOption) (*HandOverResponse, error)
+	// Status returns how far a member's log reaches.
+	Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error)
 }
 
 type replicaServiceClient struct {
@@ -97,6 +104,26 @@ func (c *replicaServiceClient) RemoveMember(ctx context.Context, in *RemoveMembe
 	return out, nil
 }
 
+func (c *replicaServiceClient) HandOver(ctx context.Context, in *HandOverRequest, opts ...grpc.CallOption) (*HandOverResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(HandOverResponse)
+	err := c.cc.Invoke(ctx, ReplicaService_HandOver_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *replicaServiceClient) Status(ctx context.Context, in *StatusRequest, opts ...grpc.CallOption) (*StatusResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(StatusResponse)
+	err := c.cc.Invoke(ctx, ReplicaService_Status_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // ReplicaServiceServer is the server API for ReplicaService service.
 // All implementations must embed UnimplementedReplicaServiceServer
 // for forward compatibility.
@@ -111,11 +138,16 @@ type ReplicaServiceServer interface {
 	// ReadIndex returns an index that the caller must have applied before it may
 	// answer a linearizable read that arrived before the call.
 	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
-	// AddMember makes the leader add a voter.
+	// AddMember makes the leader add a member, at first without a vote. One that
+	// is to vote is promoted once it has caught up; the call waits for that.
 	AddMember(context.Context, *AddMemberRequest) (*AddMemberResponse, error)
 	// RemoveMember makes the leader take a member out of the cluster; one that is
 	// not in it is no error.
 	RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error)
+	// HandOver makes the leader give the leadership to another voter.
+	HandOver(context.Context, *HandOverRequest) (*HandOverResponse, error)
+	// Status returns how far a member's log reaches.
+	Status(context.Context, *StatusRequest) (*StatusResponse, error)
 	mustEmbedUnimplementedReplicaServiceServer()
 }
 
@@ -137,6 +169,12 @@ func (UnimplementedReplicaServiceServer) AddMember(context.Context, *AddMemberRe
 }
 func (UnimplementedReplicaServiceServer) RemoveMember(context.Context, *RemoveMemberRequest) (*RemoveMemberResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RemoveMember not implemented")
+}
+func (UnimplementedReplicaServiceServer) HandOver(context.Context, *HandOverRequest) (*HandOverResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method HandOver not implemented")
+}
+func (UnimplementedReplicaServiceServer) Status(context.Context, *StatusRequest) (*StatusResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Status not implemented")
 }
 func (UnimplementedReplicaServiceServer) mustEmbedUnimplementedReplicaServiceServer() {}
 func (UnimplementedReplicaServiceServer) testEmbeddedByValue()                        {}
@@ -231,6 +269,42 @@ func _ReplicaService_RemoveMember_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ReplicaService_HandOver_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(HandOverRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReplicaServiceServer).HandOver(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReplicaService_HandOver_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReplicaServiceServer).HandOver(ctx, req.(*HandOverRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _ReplicaService_Status_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(StatusRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ReplicaServiceServer).Status(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ReplicaService_Status_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ReplicaServiceServer).Status(ctx, req.(*StatusRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // ReplicaService_ServiceDesc is the grpc.ServiceDesc for ReplicaService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -253,6 +327,14 @@ var ReplicaService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RemoveMember",
 			Handler:    _ReplicaService_RemoveMember_Handler,
+		},
+		{
+			MethodName: "HandOver",
+			Handler:    _ReplicaService_HandOver_Handler,
+		},
+		{
+			MethodName: "Status",
+			Handler:    _ReplicaService_Status_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
