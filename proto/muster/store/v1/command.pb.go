@@ -198,7 +198,9 @@ type Transaction struct {
 	// id, 16 random bytes, lets a proposer try again after an unknown outcome:
 	// a transaction whose id was applied a short while ago is not applied again,
 	// its first result is returned.
-	Id            []byte `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	Id []byte `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// expire removes what is past its time; such a transaction has no operations.
+	Expire        *Expire `protobuf:"bytes,3,opt,name=expire,proto3" json:"expire,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -247,6 +249,71 @@ func (x *Transaction) GetId() []byte {
 	return nil
 }
 
+func (x *Transaction) GetExpire() *Expire {
+	if x != nil {
+		return x.Expire
+	}
+	return nil
+}
+
+// Expire removes entries that are past their time, the oldest first, as if each
+// were deleted. The proposer's clock says what time it is; whether an entry is
+// past it is decided when this is applied, so one that was written again in the
+// meantime stays.
+type Expire struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// until_unix is the time, in seconds since 1970, up to which entries are due.
+	UntilUnix int64 `protobuf:"varint,1,opt,name=until_unix,json=untilUnix,proto3" json:"until_unix,omitempty"`
+	// limit is how many entries are removed at most.
+	Limit         uint32 `protobuf:"varint,2,opt,name=limit,proto3" json:"limit,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Expire) Reset() {
+	*x = Expire{}
+	mi := &file_muster_store_v1_command_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Expire) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Expire) ProtoMessage() {}
+
+func (x *Expire) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_store_v1_command_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Expire.ProtoReflect.Descriptor instead.
+func (*Expire) Descriptor() ([]byte, []int) {
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Expire) GetUntilUnix() int64 {
+	if x != nil {
+		return x.UntilUnix
+	}
+	return 0
+}
+
+func (x *Expire) GetLimit() uint32 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
 // Key names an entry of the state.
 type Key struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -262,7 +329,7 @@ type Key struct {
 
 func (x *Key) Reset() {
 	*x = Key{}
-	mi := &file_muster_store_v1_command_proto_msgTypes[2]
+	mi := &file_muster_store_v1_command_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -274,7 +341,7 @@ func (x *Key) String() string {
 func (*Key) ProtoMessage() {}
 
 func (x *Key) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_store_v1_command_proto_msgTypes[2]
+	mi := &file_muster_store_v1_command_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -287,7 +354,7 @@ func (x *Key) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Key.ProtoReflect.Descriptor instead.
 func (*Key) Descriptor() ([]byte, []int) {
-	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{2}
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Key) GetResource() string {
@@ -325,14 +392,17 @@ type Operation struct {
 	// value to store.
 	Value []byte `protobuf:"bytes,5,opt,name=value,proto3" json:"value,omitempty"`
 	// index holds the values a watch may select by, e.g. "spec.nodeName=n1".
-	Index         []string `protobuf:"bytes,6,rep,name=index,proto3" json:"index,omitempty"`
+	Index []string `protobuf:"bytes,6,rep,name=index,proto3" json:"index,omitempty"`
+	// expires_unix is when the entry is past its time, in seconds since 1970; 0 is
+	// never. It holds until the entry is put again.
+	ExpiresUnix   int64 `protobuf:"varint,7,opt,name=expires_unix,json=expiresUnix,proto3" json:"expires_unix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_muster_store_v1_command_proto_msgTypes[3]
+	mi := &file_muster_store_v1_command_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -344,7 +414,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_store_v1_command_proto_msgTypes[3]
+	mi := &file_muster_store_v1_command_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -357,7 +427,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{3}
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Operation) GetKey() *Key {
@@ -402,6 +472,13 @@ func (x *Operation) GetIndex() []string {
 	return nil
 }
 
+func (x *Operation) GetExpiresUnix() int64 {
+	if x != nil {
+		return x.ExpiresUnix
+	}
+	return 0
+}
+
 // Entry is one stored entry, as snapshots hold it.
 type Entry struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -414,14 +491,17 @@ type Entry struct {
 	// mod_revision of the last change.
 	ModRevision uint64 `protobuf:"varint,4,opt,name=mod_revision,json=modRevision,proto3" json:"mod_revision,omitempty"`
 	// index values stored with it.
-	Index         []string `protobuf:"bytes,5,rep,name=index,proto3" json:"index,omitempty"`
+	Index []string `protobuf:"bytes,5,rep,name=index,proto3" json:"index,omitempty"`
+	// expires_unix is when the entry is past its time, in seconds since 1970; 0 is
+	// never.
+	ExpiresUnix   int64 `protobuf:"varint,6,opt,name=expires_unix,json=expiresUnix,proto3" json:"expires_unix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Entry) Reset() {
 	*x = Entry{}
-	mi := &file_muster_store_v1_command_proto_msgTypes[4]
+	mi := &file_muster_store_v1_command_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -433,7 +513,7 @@ func (x *Entry) String() string {
 func (*Entry) ProtoMessage() {}
 
 func (x *Entry) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_store_v1_command_proto_msgTypes[4]
+	mi := &file_muster_store_v1_command_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -446,7 +526,7 @@ func (x *Entry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Entry.ProtoReflect.Descriptor instead.
 func (*Entry) Descriptor() ([]byte, []int) {
-	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{4}
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Entry) GetKey() *Key {
@@ -484,6 +564,13 @@ func (x *Entry) GetIndex() []string {
 	return nil
 }
 
+func (x *Entry) GetExpiresUnix() int64 {
+	if x != nil {
+		return x.ExpiresUnix
+	}
+	return 0
+}
+
 // SnapshotHeader comes first in a snapshot, before its outcomes and its entries.
 type SnapshotHeader struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -506,7 +593,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_muster_store_v1_command_proto_msgTypes[5]
+	mi := &file_muster_store_v1_command_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -518,7 +605,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_store_v1_command_proto_msgTypes[5]
+	mi := &file_muster_store_v1_command_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -531,7 +618,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{5}
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *SnapshotHeader) GetFormat() uint32 {
@@ -589,7 +676,7 @@ type Outcome struct {
 
 func (x *Outcome) Reset() {
 	*x = Outcome{}
-	mi := &file_muster_store_v1_command_proto_msgTypes[6]
+	mi := &file_muster_store_v1_command_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -601,7 +688,7 @@ func (x *Outcome) String() string {
 func (*Outcome) ProtoMessage() {}
 
 func (x *Outcome) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_store_v1_command_proto_msgTypes[6]
+	mi := &file_muster_store_v1_command_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -614,7 +701,7 @@ func (x *Outcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Outcome.ProtoReflect.Descriptor instead.
 func (*Outcome) Descriptor() ([]byte, []int) {
-	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{6}
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Outcome) GetId() []byte {
@@ -649,7 +736,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_muster_store_v1_command_proto_msgTypes[7]
+	mi := &file_muster_store_v1_command_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +748,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_store_v1_command_proto_msgTypes[7]
+	mi := &file_muster_store_v1_command_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +761,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{7}
+	return file_muster_store_v1_command_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Result) GetRevision() uint64 {
@@ -712,29 +799,36 @@ const file_muster_store_v1_command_proto_rawDesc = "" +
 	"\x1dmuster/store/v1/command.proto\x12\x0fmuster.store.v1\"q\n" +
 	"\aCommand\x12@\n" +
 	"\ftransactions\x18\x01 \x03(\v2\x1c.muster.store.v1.TransactionR\ftransactions\x12$\n" +
-	"\x0etime_unix_nano\x18\x02 \x01(\x03R\ftimeUnixNano\"Y\n" +
+	"\x0etime_unix_nano\x18\x02 \x01(\x03R\ftimeUnixNano\"\x8a\x01\n" +
 	"\vTransaction\x12:\n" +
 	"\n" +
 	"operations\x18\x01 \x03(\v2\x1a.muster.store.v1.OperationR\n" +
 	"operations\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\fR\x02id\"S\n" +
+	"\x02id\x18\x02 \x01(\fR\x02id\x12/\n" +
+	"\x06expire\x18\x03 \x01(\v2\x17.muster.store.v1.ExpireR\x06expire\"=\n" +
+	"\x06Expire\x12\x1d\n" +
+	"\n" +
+	"until_unix\x18\x01 \x01(\x03R\tuntilUnix\x12\x14\n" +
+	"\x05limit\x18\x02 \x01(\rR\x05limit\"S\n" +
 	"\x03Key\x12\x1a\n" +
 	"\bresource\x18\x01 \x01(\tR\bresource\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"\xef\x01\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\x92\x02\n" +
 	"\tOperation\x12&\n" +
 	"\x03key\x18\x01 \x01(\v2\x14.muster.store.v1.KeyR\x03key\x12A\n" +
 	"\fprecondition\x18\x02 \x01(\x0e2\x1d.muster.store.v1.PreconditionR\fprecondition\x12\x1a\n" +
 	"\brevision\x18\x03 \x01(\x04R\brevision\x12/\n" +
 	"\x06action\x18\x04 \x01(\x0e2\x17.muster.store.v1.ActionR\x06action\x12\x14\n" +
 	"\x05value\x18\x05 \x01(\fR\x05value\x12\x14\n" +
-	"\x05index\x18\x06 \x03(\tR\x05index\"\xa7\x01\n" +
+	"\x05index\x18\x06 \x03(\tR\x05index\x12!\n" +
+	"\fexpires_unix\x18\a \x01(\x03R\vexpiresUnix\"\xca\x01\n" +
 	"\x05Entry\x12&\n" +
 	"\x03key\x18\x01 \x01(\v2\x14.muster.store.v1.KeyR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\x12'\n" +
 	"\x0fcreate_revision\x18\x03 \x01(\x04R\x0ecreateRevision\x12!\n" +
 	"\fmod_revision\x18\x04 \x01(\x04R\vmodRevision\x12\x14\n" +
-	"\x05index\x18\x05 \x03(\tR\x05index\"\xb4\x01\n" +
+	"\x05index\x18\x05 \x03(\tR\x05index\x12!\n" +
+	"\fexpires_unix\x18\x06 \x01(\x03R\vexpiresUnix\"\xb4\x01\n" +
 	"\x0eSnapshotHeader\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x1a\n" +
 	"\brevision\x18\x02 \x01(\x04R\brevision\x12\x18\n" +
@@ -774,32 +868,34 @@ func file_muster_store_v1_command_proto_rawDescGZIP() []byte {
 }
 
 var file_muster_store_v1_command_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muster_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_muster_store_v1_command_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_muster_store_v1_command_proto_goTypes = []any{
 	(Precondition)(0),      // 0: muster.store.v1.Precondition
 	(Action)(0),            // 1: muster.store.v1.Action
 	(*Command)(nil),        // 2: muster.store.v1.Command
 	(*Transaction)(nil),    // 3: muster.store.v1.Transaction
-	(*Key)(nil),            // 4: muster.store.v1.Key
-	(*Operation)(nil),      // 5: muster.store.v1.Operation
-	(*Entry)(nil),          // 6: muster.store.v1.Entry
-	(*SnapshotHeader)(nil), // 7: muster.store.v1.SnapshotHeader
-	(*Outcome)(nil),        // 8: muster.store.v1.Outcome
-	(*Result)(nil),         // 9: muster.store.v1.Result
+	(*Expire)(nil),         // 4: muster.store.v1.Expire
+	(*Key)(nil),            // 5: muster.store.v1.Key
+	(*Operation)(nil),      // 6: muster.store.v1.Operation
+	(*Entry)(nil),          // 7: muster.store.v1.Entry
+	(*SnapshotHeader)(nil), // 8: muster.store.v1.SnapshotHeader
+	(*Outcome)(nil),        // 9: muster.store.v1.Outcome
+	(*Result)(nil),         // 10: muster.store.v1.Result
 }
 var file_muster_store_v1_command_proto_depIdxs = []int32{
-	3, // 0: muster.store.v1.Command.transactions:type_name -> muster.store.v1.Transaction
-	5, // 1: muster.store.v1.Transaction.operations:type_name -> muster.store.v1.Operation
-	4, // 2: muster.store.v1.Operation.key:type_name -> muster.store.v1.Key
-	0, // 3: muster.store.v1.Operation.precondition:type_name -> muster.store.v1.Precondition
-	1, // 4: muster.store.v1.Operation.action:type_name -> muster.store.v1.Action
-	4, // 5: muster.store.v1.Entry.key:type_name -> muster.store.v1.Key
-	9, // 6: muster.store.v1.Outcome.result:type_name -> muster.store.v1.Result
-	7, // [7:7] is the sub-list for method output_type
-	7, // [7:7] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	3,  // 0: muster.store.v1.Command.transactions:type_name -> muster.store.v1.Transaction
+	6,  // 1: muster.store.v1.Transaction.operations:type_name -> muster.store.v1.Operation
+	4,  // 2: muster.store.v1.Transaction.expire:type_name -> muster.store.v1.Expire
+	5,  // 3: muster.store.v1.Operation.key:type_name -> muster.store.v1.Key
+	0,  // 4: muster.store.v1.Operation.precondition:type_name -> muster.store.v1.Precondition
+	1,  // 5: muster.store.v1.Operation.action:type_name -> muster.store.v1.Action
+	5,  // 6: muster.store.v1.Entry.key:type_name -> muster.store.v1.Key
+	10, // 7: muster.store.v1.Outcome.result:type_name -> muster.store.v1.Result
+	8,  // [8:8] is the sub-list for method output_type
+	8,  // [8:8] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_muster_store_v1_command_proto_init() }
@@ -813,7 +909,7 @@ func file_muster_store_v1_command_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_store_v1_command_proto_rawDesc), len(file_muster_store_v1_command_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

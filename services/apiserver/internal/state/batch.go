@@ -1,6 +1,8 @@
 package state
 
 import (
+	"slices"
+
 	iradix "github.com/hashicorp/go-immutable-radix/v2"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
@@ -13,6 +15,7 @@ type batch struct {
 	base     *snapshot
 	revision uint64
 	entries  *iradix.Txn[*Entry]
+	due      *iradix.Txn[struct{}] // nil while it is what base has
 	created  map[countKey]int
 	events   []Event
 }
@@ -26,6 +29,12 @@ func newBatch(base *snapshot) *batch {
 // apply checks all of a transaction and then does all of it, or nothing.
 func (b *batch) apply(tx *storev1.Transaction) *storev1.Result {
 	ops := tx.GetOperations()
+	if e := tx.GetExpire(); e != nil {
+		if len(ops) > 0 {
+			return b.failure(0, nil)
+		}
+		return b.expire(e)
+	}
 	keys := make([][]byte, len(ops))
 	var changed map[Key]bool
 	if len(ops) > 1 {
@@ -82,15 +91,20 @@ func (b *batch) put(key []byte, op *storev1.Operation) uint64 {
 		CreateRevision: b.revision,
 		ModRevision:    b.revision,
 		Index:          op.GetIndex(),
+		Expires:        op.GetExpiresUnix(),
 	}
 	prev, _ := b.entries.Get(key)
 	if prev != nil {
 		entry.Key = prev.Key // shares the strings of the version before
 		entry.CreateRevision = prev.CreateRevision
+		if slices.Equal(entry.Index, prev.Index) {
+			entry.Index = prev.Index
+		}
 	} else {
 		b.count(entry.Key, 1)
 	}
 	b.entries.Insert(key, entry)
+	b.expires(key, prev, entry)
 	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
 	return b.revision
 }
@@ -102,6 +116,7 @@ func (b *batch) delete(key []byte) uint64 {
 	}
 	b.revision++
 	b.count(prev.Key, -1)
+	b.expires(key, prev, nil)
 	b.events = append(b.events, Event{Revision: b.revision, Prev: prev})
 	return b.revision
 }
@@ -118,8 +133,11 @@ func (b *batch) count(key Key, by int) {
 
 // commit returns the version of the state that holds the batch.
 func (b *batch) commit(index uint64) *snapshot {
-	next := &snapshot{revision: b.revision, index: index, counts: b.base.counts}
+	next := &snapshot{revision: b.revision, index: index, counts: b.base.counts, due: b.base.due}
 	next.entries = b.entries.CommitOnly()
+	if b.due != nil {
+		next.due = b.due.CommitOnly()
+	}
 	if len(b.created) == 0 {
 		return next
 	}

@@ -73,6 +73,9 @@ func Check(tx *storev1.Transaction) error {
 	if len(tx.GetId()) > maxID {
 		return fmt.Errorf("transaction id of %d bytes is longer than %d", len(tx.GetId()), maxID)
 	}
+	if tx.GetExpire() != nil && len(tx.GetOperations()) > 0 {
+		return fmt.Errorf("transaction that expires entries has %d operations: it must have none", len(tx.GetOperations()))
+	}
 	changed := make(map[Key]bool, len(tx.GetOperations()))
 	for i, op := range tx.GetOperations() {
 		key := keyOf(op.GetKey())
@@ -80,7 +83,8 @@ func Check(tx *storev1.Transaction) error {
 			return fmt.Errorf("operation %d on %q: resource and name must be set, and no part may hold a zero byte", i, key)
 		}
 		if !wellFormed(op) {
-			return fmt.Errorf("operation %d on %s: unknown precondition %v or action %v", i, key, op.GetPrecondition(), op.GetAction())
+			return fmt.Errorf("operation %d on %s: unknown precondition %v or action %v, or expiry %d before 1970",
+				i, key, op.GetPrecondition(), op.GetAction(), op.GetExpiresUnix())
 		}
 		if op.GetAction() == storev1.Action_ACTION_UNSPECIFIED {
 			continue
@@ -97,5 +101,6 @@ func wellFormed(op *storev1.Operation) bool {
 	return op.GetPrecondition() >= storev1.Precondition_PRECONDITION_UNSPECIFIED &&
 		op.GetPrecondition() <= storev1.Precondition_PRECONDITION_REVISION &&
 		op.GetAction() >= storev1.Action_ACTION_UNSPECIFIED &&
-		op.GetAction() <= storev1.Action_ACTION_DELETE
+		op.GetAction() <= storev1.Action_ACTION_DELETE &&
+		op.GetExpiresUnix() >= 0
 }

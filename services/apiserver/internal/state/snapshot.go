@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 
-	iradix "github.com/hashicorp/go-immutable-radix/v2"
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
@@ -86,7 +85,7 @@ func (s *Store) Restore(r io.Reader) error {
 		}
 		remembered.remember(string(o.GetId()), o.GetResult())
 	}
-	b := newBatch(&snapshot{entries: iradix.New[*Entry](), counts: iradix.New[int]()})
+	b := newBatch(empty())
 	for n := range header.GetEntries() {
 		e := &storev1.Entry{}
 		if err := limited.UnmarshalFrom(in, e); err != nil {
@@ -115,9 +114,12 @@ func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *ou
 
 // restore puts an entry with the revisions that it had.
 func (b *batch) restore(entry *Entry) {
-	if _, replaced := b.entries.Insert(entry.Key.encode(), entry); !replaced {
+	key := entry.Key.encode()
+	prev, replaced := b.entries.Insert(key, entry)
+	if !replaced {
 		b.count(entry.Key, 1)
 	}
+	b.expires(key, prev, entry)
 }
 
 func encode(e *Entry) *storev1.Entry {
@@ -127,6 +129,7 @@ func encode(e *Entry) *storev1.Entry {
 		CreateRevision: e.CreateRevision,
 		ModRevision:    e.ModRevision,
 		Index:          e.Index,
+		ExpiresUnix:    e.Expires,
 	}
 }
 
@@ -137,6 +140,7 @@ func decode(e *storev1.Entry) *Entry {
 		CreateRevision: e.GetCreateRevision(),
 		ModRevision:    e.GetModRevision(),
 		Index:          e.GetIndex(),
+		Expires:        e.GetExpiresUnix(),
 	}
 }
 

@@ -41,6 +41,11 @@ type snapshot struct {
 	index    uint64
 	entries  *iradix.Tree[*Entry]
 	counts   *iradix.Tree[int]
+	due      *iradix.Tree[struct{}] // keys of entries behind when they expire
+}
+
+func empty() *snapshot {
+	return &snapshot{entries: iradix.New[*Entry](), counts: iradix.New[int](), due: iradix.New[struct{}]()}
 }
 
 // Entry is one stored value. It and all it refers to are never modified once
@@ -52,6 +57,9 @@ type Entry struct {
 	ModRevision    uint64
 	// Index holds the values a watch may select by, e.g. "spec.nodeName=n1".
 	Index []string
+	// Expires is when the entry is past its time, in seconds since 1970; 0 is
+	// never. It is there until an Expire is applied that finds it.
+	Expires int64
 }
 
 // New returns an empty store at revision 0.
@@ -60,7 +68,7 @@ func New() *Store { return NewWithLimits(DefaultLimits()) }
 // NewWithLimits returns an empty store that remembers as much as it is told to.
 func NewWithLimits(limits Limits) *Store {
 	s := &Store{limits: limits, outcomes: newOutcomes(), history: newHistory(limits)}
-	s.publish(&snapshot{entries: iradix.New[*Entry](), counts: iradix.New[int]()})
+	s.publish(empty())
 	return s
 }
 
