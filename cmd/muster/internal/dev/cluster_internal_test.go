@@ -104,6 +104,22 @@ func TestStateSurvives(t *testing.T) {
 	}
 }
 
+// Why a node is not ready may be long; it is said once, below the table.
+func TestStatusSaysOnceWhyANodeIsNotReady(t *testing.T) {
+	c := newCluster("c", t.TempDir(), 1, 1)
+	c.setIndex(254)
+	c.Members[0].Processes = []Process{{Name: "server"}}
+	c.Members[1].Processes = []Process{{Name: "containerd"}, {Name: "agent"}}
+	var out bytes.Buffer
+	why := "ContainerRuntimeNotReady: " + strings.Repeat("x", 400)
+	if err := c.printMembers(&out, map[string]verdict{"server1": {ready: "yes"}, "node1": {"no", why}}); err != nil {
+		t.Fatal(err)
+	}
+	if s := out.String(); strings.Count(s, why) != 1 || !strings.Contains(s, "\nnode1 is not ready: "+why+"\n") || strings.Count(s, "  no\n") != 2 || strings.Count(s, "  yes\n") != 1 {
+		t.Errorf("status says\n%s", s)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	for _, servers := range []int{0, 2, 4, 11} {
 		if err := (Options{Servers: servers, Nodes: 1}).check(); err == nil || !strings.Contains(err.Error(), "choose") {

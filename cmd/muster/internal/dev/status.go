@@ -16,24 +16,11 @@ func Status(ctx context.Context, name, dir string, out io.Writer) error {
 		return err
 	}
 	unlock()
-	ready, nodesErr := c.nodeStates(ctx)
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "MEMBER\tADDRESS\tPROCESS\tPID\tSTATE\tCABLE\tREADY")
-	for _, m := range c.Members {
-		cable := "in"
-		if c.isCut(m) {
-			cable = "cut"
-		}
-		verdict := ready[m.Name]
-		if m.Role == Server {
-			verdict = c.serverState(ctx, m)
-		}
-		for _, p := range m.Processes {
-			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, m.IP, p.Name, p.Pid, p.state(), cable, verdict)
-		}
+	verdicts, nodesErr := c.nodeVerdicts(ctx)
+	for _, m := range c.ofRole(Server) {
+		verdicts[m.Name] = verdict{ready: c.serverState(ctx, m)}
 	}
-	_, _ = fmt.Fprintf(w, "balancer\t%s\tbalancer\t%d\t%s\t\t\n", c.balancerAddress(), c.Balancer.Pid, c.Balancer.state())
-	if err := w.Flush(); err != nil {
+	if err := c.printMembers(out, verdicts); err != nil {
 		return err
 	}
 	if nodesErr != nil {
@@ -43,21 +30,51 @@ func Status(ctx context.Context, name, dir string, out io.Writer) error {
 	return err
 }
 
-func (c *Cluster) nodeStates(ctx context.Context) (map[string]string, error) {
-	a, err := c.newAPI("")
-	if err != nil {
-		return nil, err
-	}
-	defer a.client.CloseIdleConnections()
-	states, err := a.readyNodes(ctx)
-	for name, message := range states {
-		if message == "" {
-			states[name] = "yes"
-		} else {
-			states[name] = "no: " + message
+// verdict is the cluster's word about a member: yes or no, "" when it says
+// nothing, and why.
+type verdict struct{ ready, why string }
+
+// printMembers prints a line for each process, and once for each member why it
+// is not ready: that may be long.
+func (c *Cluster) printMembers(out io.Writer, verdicts map[string]verdict) error {
+	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
+	_, _ = fmt.Fprintln(w, "MEMBER\tADDRESS\tPROCESS\tPID\tSTATE\tCABLE\tREADY")
+	for _, m := range c.Members {
+		cable := "in"
+		if c.isCut(m) {
+			cable = "cut"
+		}
+		for _, p := range m.Processes {
+			_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\t%s\n", m.Name, m.IP, p.Name, p.Pid, p.state(), cable, verdicts[m.Name].ready)
 		}
 	}
-	return states, err
+	_, _ = fmt.Fprintf(w, "balancer\t%s\tbalancer\t%d\t%s\t\t\n", c.balancerAddress(), c.Balancer.Pid, c.Balancer.state())
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, m := range c.Members {
+		if why := verdicts[m.Name].why; why != "" {
+			_, _ = fmt.Fprintf(out, "\n%s is not ready: %s\n", m.Name, why)
+		}
+	}
+	return nil
+}
+
+func (c *Cluster) nodeVerdicts(ctx context.Context) (map[string]verdict, error) {
+	verdicts := map[string]verdict{}
+	a, err := c.newAPI("")
+	if err != nil {
+		return verdicts, err
+	}
+	defer a.client.CloseIdleConnections()
+	nodes, err := a.readyNodes(ctx)
+	for name, why := range nodes {
+		verdicts[name] = verdict{ready: "yes"}
+		if why != "" {
+			verdicts[name] = verdict{ready: "no", why: why}
+		}
+	}
+	return verdicts, err
 }
 
 func (c *Cluster) serverState(ctx context.Context, m *Member) string {
