@@ -120,6 +120,14 @@ func TestStatusSaysOnceWhyANodeIsNotReady(t *testing.T) {
 	}
 }
 
+func TestAreReady(t *testing.T) {
+	for n, want := range map[int]string{1: "1 server is ready", 3: "3 servers are ready"} {
+		if got := areReady(n, "server"); got != want {
+			t.Errorf("%d: %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestOptions(t *testing.T) {
 	for _, servers := range []int{0, 2, 4, 11} {
 		if err := (Options{Servers: servers, Nodes: 1}).check(); err == nil || !strings.Contains(err.Error(), "choose") {

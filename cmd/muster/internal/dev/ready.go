@@ -75,7 +75,7 @@ func (c *Cluster) waitReady(ctx context.Context, p *progress) error {
 			return err
 		}
 	}
-	p.say("%d servers are ready", len(c.ofRole(Server)))
+	p.say("%s", areReady(len(c.ofRole(Server)), "server"))
 	a, err := c.newAPI("")
 	if err != nil {
 		return err
@@ -85,9 +85,16 @@ func (c *Cluster) waitReady(ctx context.Context, p *progress) error {
 		return err
 	}
 	if nodes := len(c.ofRole(Node)); nodes > 0 {
-		p.say("%d nodes are ready", nodes)
+		p.say("%s", areReady(nodes, "node"))
 	}
 	return nil
+}
+
+func areReady(n int, what string) string {
+	if n == 1 {
+		return "1 " + what + " is ready"
+	}
+	return fmt.Sprintf("%d %ss are ready", n, what)
 }
 
 func (a *api) nodesReady(ctx context.Context, want []*Member) error {
