@@ -160,14 +160,22 @@ func Open(name, dir string) (c *Cluster, unlock func(), err error) {
 		return nil, nil, fmt.Errorf("no cluster %s at %s: start one with `%s`, or say with --data-dir where it is", name, dir, commandFor("up", name, dir))
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, needsRoot(err, name)
 	}
 	c, err = load(dir)
 	if err != nil {
 		unlock()
-		return nil, nil, err
+		return nil, nil, needsRoot(err, name)
 	}
 	return c, unlock, nil
+}
+
+// needsRoot words that a file of a cluster may not be read: root made them.
+func needsRoot(err error, cluster string) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("cluster %s needs root: run it with sudo (%w)", cluster, err)
+	}
+	return err
 }
 
 func load(dir string) (*Cluster, error) {

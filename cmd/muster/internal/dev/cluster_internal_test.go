@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -117,6 +118,43 @@ func TestStatusSaysOnceWhyANodeIsNotReady(t *testing.T) {
 	}
 	if s := out.String(); strings.Count(s, why) != 1 || !strings.Contains(s, "\nnode1 is not ready: "+why+"\n") || strings.Count(s, "  no\n") != 2 || strings.Count(s, "  yes\n") != 1 {
 		t.Errorf("status says\n%s", s)
+	}
+}
+
+// Whoever may not read a cluster is told what to do.
+func TestOpenNeedsRoot(t *testing.T) {
+	c := newCluster("c", t.TempDir(), 1, 0)
+	if err := c.save(); err != nil {
+		t.Fatal(err)
+	}
+	_, unlock, err := Open("c", c.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unlock()
+	// The directory of a test is closed to others.
+	if err := os.Chmod(filepath.Dir(c.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, closed := range []string{c.dir, filepath.Join(c.dir, stateFile)} {
+		if err := os.Chmod(closed, 0); err != nil {
+			t.Fatal(err)
+		}
+		refused := make(chan error)
+		go func() {
+			// The tests may be run as root: this thread, which ends with the
+			// goroutine, sees files as another user does.
+			runtime.LockOSThread()
+			_, _ = unix.SetfsuidRetUid(65534)
+			_, _, err := Open("c", c.dir)
+			refused <- err
+		}()
+		if err := <-refused; err == nil || !strings.Contains(err.Error(), "needs root: run it with sudo") || !strings.Contains(err.Error(), "open "+closed+":") {
+			t.Errorf("without a right to %s: %v", closed, err)
+		}
+		if err := os.Chmod(closed, 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
