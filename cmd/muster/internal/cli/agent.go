@@ -2,9 +2,12 @@ package cli
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
+	"github.com/musterhq/muster/agent/network"
+	"github.com/musterhq/muster/agent/proxy"
 	"github.com/musterhq/muster/cmd/muster/internal/node"
 	"github.com/musterhq/muster/internal/vitals"
 )
@@ -26,6 +29,11 @@ directory. Pods run on while the agent is stopped.`,
 				return err
 			}
 			if err := emptyToken(c, config.Join); err != nil {
+				return err
+			}
+			// Before the token: a machine that joined would only learn of it then.
+			if err := errors.Join(oneOf("proxy-mode", config.ProxyMode, proxy.ModeAuto, proxy.ModeIPVS, proxy.ModeNFTables),
+				oneOf("overlay", config.Overlay, network.OverlayVXLAN, network.OverlayRoutes)); err != nil {
 				return err
 			}
 			return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error { return node.Run(ctx, config) })

@@ -41,6 +41,8 @@ func TestMistakes(t *testing.T) {
 		{[]string{"token", "list"}, 2, `unknown command "list" for "muster token"`},
 		{[]string{"server", "--jion", "x"}, 2, "did you mean `--join`?"},
 		{[]string{"agent", "--nodeip=1"}, 2, "unknown flag: --nodeip; did you mean `--node-ip`?"},
+		{[]string{"agent", "--join", "x", "--proxy-mode", "bogus"}, 2, `--proxy-mode "bogus": choose auto, ipvs or nftables`},
+		{[]string{"agent", "--join", "x", "--overlay", "foo"}, 2, `--overlay "foo": choose vxlan or routes`},
 		{[]string{"server", "--join", ""}, 2, "the token is empty"},
 		{[]string{"init", "extra"}, 2, `muster init takes no arguments, got "extra"`},
 	}

@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -96,4 +97,13 @@ func emptyToken(c *cobra.Command, token string) error {
 		return usageError{errors.New("--join: the token is empty")}
 	}
 	return nil
+}
+
+// oneOf refuses a flag's value that is none of those it can have.
+func oneOf(flag, value string, choices ...string) error {
+	if slices.Contains(choices, value) {
+		return nil
+	}
+	last := len(choices) - 1
+	return usageError{fmt.Errorf("--%s %q: choose %s or %s", flag, value, strings.Join(choices[:last], ", "), choices[last])}
 }
