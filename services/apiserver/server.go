@@ -23,6 +23,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/bootstrap"
 	"github.com/musterhq/muster/services/apiserver/internal/cluster"
+	"github.com/musterhq/muster/services/apiserver/internal/expiry"
 	"github.com/musterhq/muster/services/apiserver/internal/images"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
@@ -38,6 +39,7 @@ type Server struct {
 	cluster *cluster.Service
 	objects *objects.Service
 	keeper  *bootstrap.Keeper
+	sweeper *expiry.Sweeper
 	tokens  *auth.Tokens
 	rest    *http.Server
 	grpc    *grpc.Server
@@ -94,6 +96,9 @@ func (s *Server) wire() (err error) {
 		Objects: s.objects, Name: s.config.Name, ServiceCIDR: s.config.ServiceCIDR, Addresses: s.addresses, Leading: s.replica.IsLeader, Logger: s.config.Logger,
 	})
 	if err != nil {
+		return err
+	}
+	if s.sweeper, err = expiry.New(s.replica, s.config.Logger); err != nil {
 		return err
 	}
 	if err := s.wireREST(authn); err != nil {
@@ -163,6 +168,7 @@ func (s *Server) Run(ctx context.Context) error {
 	doors.Go(func() error { return serve.GRPC(open, s.logger, s.config.GRPCListener, s.grpc) })
 	doors.Go(func() error { return s.cluster.Run(open) })
 	doors.Go(func() error { return s.keeper.Run(open) })
+	doors.Go(func() error { return s.sweeper.Run(open) })
 	doors.Go(func() error { return s.reportHealth(open) })
 	doors.Go(func() error {
 		select {

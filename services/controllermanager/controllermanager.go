@@ -102,7 +102,6 @@ func (m *Manager) controllers() []controller.Controller {
 		endpoints.New(client, caches),
 		namespace.New(client, caches, m.cfg.RootCA),
 		garbagecollector.New(client, caches),
-		garbagecollector.NewExpiry(client, caches),
 		node.New(client, caches, m.recorder, m.cfg.PodCIDR),
 	}
 }

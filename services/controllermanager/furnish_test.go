@@ -46,16 +46,3 @@ func TestNamespaceIsFurnishedAndEmptied(t *testing.T) {
 		}
 	})
 }
-
-func TestEventsExpire(t *testing.T) {
-	inWorld(t, func(w *world) {
-		_, stop := w.manage("a")
-		defer stop()
-		create(w, &corev1.Event{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "e"}, LastTimestamp: metav1.Now()})
-		time.Sleep(58 * time.Minute)
-		if len(list[*corev1.Event](w)) != 1 {
-			t.Fatal("deleted too early")
-		}
-		w.within(4*time.Minute, "the event gone", func() bool { return len(list[*corev1.Event](w)) == 0 })
-	})
-}

@@ -55,33 +55,20 @@ func (t *Tokens) Issue(ctx context.Context, user access.User, ttl time.Duration)
 		return "", fmt.Errorf("issue token for %s: %w", user.Name, err)
 	}
 	secret := base64.RawURLEncoding.EncodeToString(random[:32])
-	value, err := json.Marshal(grant{User: user.Name, Groups: user.Groups, Expires: time.Now().Add(ttl)})
+	expires := time.Now().Add(ttl)
+	value, err := json.Marshal(grant{User: user.Name, Groups: user.Groups, Expires: expires})
 	if err != nil {
 		return "", fmt.Errorf("issue token for %s: %w", user.Name, err)
 	}
 	key := tokenKey(secret)
-	operations := append(t.expired(), &storev1.Operation{
-		Key: &storev1.Key{Resource: key.Resource, Name: key.Name}, Action: storev1.Action_ACTION_PUT, Value: value,
-	})
-	if _, err = t.replica.Apply(ctx, &storev1.Transaction{Id: random[32:], Operations: operations}); err != nil {
+	put := &storev1.Operation{
+		Key: &storev1.Key{Resource: key.Resource, Name: key.Name}, Action: storev1.Action_ACTION_PUT,
+		Value: value, ExpiresUnix: expires.Unix() + 1,
+	}
+	if _, err = t.replica.Apply(ctx, &storev1.Transaction{Id: random[32:], Operations: []*storev1.Operation{put}}); err != nil {
 		return "", fmt.Errorf("issue token for %s: %w", user.Name, err)
 	}
 	return secret, nil
-}
-
-// expired removes the tokens that are past: those made later clear them away.
-func (t *Tokens) expired() []*storev1.Operation {
-	var out []*storev1.Operation
-	for e := range t.replica.Store().View().List(tokenTable, "") {
-		var g grant
-		if err := json.Unmarshal(e.Value, &g); err == nil && time.Now().Before(g.Expires) {
-			continue
-		}
-		out = append(out, &storev1.Operation{
-			Key: &storev1.Key{Resource: tokenTable, Name: e.Key.Name}, Action: storev1.Action_ACTION_DELETE,
-		})
-	}
-	return out
 }
 
 // verify returns whom the token stands for. A token that this member does not

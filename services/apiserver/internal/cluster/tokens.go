@@ -27,7 +27,10 @@ const (
 
 	defaultTokenLife = 24 * time.Hour
 	maxTokenLife     = 365 * 24 * time.Hour
-	newTokenHint     = "make a new one with `muster token create`"
+	// tokenKept is how long a token is kept after it expired, so that who comes
+	// late is told so.
+	tokenKept    = 24 * time.Hour
+	newTokenHint = "make a new one with `muster token create`"
 )
 
 // token is what the cluster keeps of a join token. The secret has 256 random
@@ -61,13 +64,14 @@ func (s *Service) CreateToken(ctx context.Context, r *clusterv1.CreateTokenReque
 	if err != nil {
 		return nil, status.Errorf(codes.Internal, "create token: %v", err)
 	}
-	operations := append(s.expired(view), &storev1.Operation{
+	put := &storev1.Operation{
 		Key:          &storev1.Key{Resource: tokensTable, Name: id},
 		Precondition: storev1.Precondition_PRECONDITION_ABSENT,
 		Action:       storev1.Action_ACTION_PUT,
 		Value:        value,
-	})
-	result, err := s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: operations})
+		ExpiresUnix:  kept.Expires.Add(tokenKept).Unix(),
+	}
+	result, err := s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: []*storev1.Operation{put}})
 	if err != nil {
 		return nil, status.Errorf(codes.Unavailable, "create token: %v", err)
 	}
@@ -81,22 +85,6 @@ func (s *Service) CreateToken(ctx context.Context, r *clusterv1.CreateTokenReque
 		Secret:    secret,
 	}
 	return &clusterv1.CreateTokenResponse{Token: out.String(), Expires: timestamppb.New(kept.Expires)}, nil
-}
-
-// expired returns operations that remove the tokens nobody can use any more.
-func (s *Service) expired(view state.View) []*storev1.Operation {
-	var out []*storev1.Operation
-	for entry := range view.List(tokensTable, "") {
-		var kept token
-		if json.Unmarshal(entry.Value, &kept) == nil && time.Now().Before(kept.Expires) {
-			continue
-		}
-		out = append(out, &storev1.Operation{
-			Key:    &storev1.Key{Resource: tokensTable, Name: entry.Key.Name},
-			Action: storev1.Action_ACTION_DELETE,
-		})
-	}
-	return out
 }
 
 // checkToken says whether the proof, "id.secret", lets its owner in as role.

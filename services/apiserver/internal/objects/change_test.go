@@ -21,7 +21,7 @@ var admin = objectstest.As(pki.AdminIdentity())
 
 func target(t *testing.T, s *objects.Service, kind, name string) objects.Target {
 	t.Helper()
-	k, ok := s.Kinds().ByKind(corev1.SchemeGroupVersion.WithKind(kind))
+	k, ok := s.Kinds().ByShortName(strings.ToLower(kind))
 	if !ok {
 		t.Fatalf("no kind %s", kind)
 	}

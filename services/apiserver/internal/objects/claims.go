@@ -6,6 +6,8 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -81,7 +83,7 @@ func (p *plan) takeClaim(c registry.Claim, me string) error {
 	}
 	if e, ok := p.view.Get(claimKey(c)); ok {
 		p.check(e)
-	} else if _, err := p.create(claimKey(c), []byte(me), nil); err != nil {
+	} else if _, err := p.create(claimKey(c), &storev1.Operation{Action: storev1.Action_ACTION_PUT, Value: []byte(me)}); err != nil {
 		return err
 	}
 	p.claims[c] = me

@@ -157,7 +157,7 @@ func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	op, err := p.create(t.key(), value, indexOf(k, obj))
+	op, err := p.create(t.key(), put(k, obj, value))
 	return Outcome{Object: storedValue(k, value, 0), operation: op}, err
 }
 

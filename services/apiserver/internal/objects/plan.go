@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -65,18 +66,35 @@ func (p *plan) add(key state.Key, op *storev1.Operation) (int, error) {
 	return p.written[key], nil
 }
 
-func (p *plan) create(key state.Key, value []byte, index []string) (int, error) {
-	return p.add(key, &storev1.Operation{
-		Precondition: storev1.Precondition_PRECONDITION_ABSENT,
-		Action:       storev1.Action_ACTION_PUT, Value: value, Index: index,
-	})
+// put stores obj, which value is the encoding of.
+func put(k *registry.Kind, obj registry.Object, value []byte) *storev1.Operation {
+	return &storev1.Operation{
+		Action: storev1.Action_ACTION_PUT, Value: value,
+		Index: indexOf(k, obj), ExpiresUnix: expiryOf(k, obj, time.Now()),
+	}
 }
 
-func (p *plan) replace(e *state.Entry, value []byte, index []string) (int, error) {
-	return p.add(e.Key, &storev1.Operation{
-		Precondition: storev1.Precondition_PRECONDITION_REVISION, Revision: e.ModRevision,
-		Action: storev1.Action_ACTION_PUT, Value: value, Index: index,
-	})
+// expiryOf returns when obj is past its time, in seconds since 1970; 0 is never.
+// What has finalizers stays: who set them waits to see it go.
+func expiryOf(k *registry.Kind, obj registry.Object, now time.Time) int64 {
+	if k.Expires == nil || len(obj.GetFinalizers()) > 0 {
+		return 0
+	}
+	at := k.Expires(obj, now)
+	if at.IsZero() {
+		return 0
+	}
+	return max(at.Add(time.Second-1).Unix(), 1) // Not a moment too early.
+}
+
+func (p *plan) create(key state.Key, op *storev1.Operation) (int, error) {
+	op.Precondition = storev1.Precondition_PRECONDITION_ABSENT
+	return p.add(key, op)
+}
+
+func (p *plan) replace(e *state.Entry, op *storev1.Operation) (int, error) {
+	op.Precondition, op.Revision = storev1.Precondition_PRECONDITION_REVISION, e.ModRevision
+	return p.add(e.Key, op)
 }
 
 func (p *plan) remove(e *state.Entry) (int, error) {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-func eventKind() *Kind {
+func eventKind(o Options) *Kind {
 	return &Kind{
 		GVK: corev1.SchemeGroupVersion.WithKind("Event"), Resource: "events", Singular: "event",
 		ShortNames: []string{"ev"}, Namespaced: true,
@@ -25,6 +25,7 @@ func eventKind() *Kind {
 		Validate:      check(validateEvent),
 
 		Fields:             eventFields,
+		Expires:            func(_ Object, now time.Time) time.Time { return now.Add(o.EventTTL) },
 		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns:            eventColumns(),
 		NoNameColumn:       true,

@@ -70,6 +70,11 @@ type Kind struct {
 	// ("spec.nodeName"), so that a watch by one costs nothing for the rest.
 	Indexed []string
 
+	// Expires returns when obj, written now, is past its time: the store removes
+	// it then, without grace. The zero time, and a nil function, are never. A
+	// kind with Claims has none, because nobody would let go of them.
+	Expires func(obj Object, now time.Time) time.Time
+
 	// Claims names the cluster-wide values the object holds (cluster IPs, node
 	// ports). The server claims them in the same transaction that stores the
 	// object, so no value is ever given twice.

@@ -1,11 +1,17 @@
 package registry
 
 import (
+	"time"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
+
+// leaseKept is how long a Lease is kept after it ran out, so that who comes back
+// late still finds who held it.
+const leaseKept = 24 * time.Hour
 
 func leaseKind() *Kind {
 	return &Kind{
@@ -17,6 +23,7 @@ func leaseKind() *Kind {
 		PrepareCreate: create(func(obj *coordinationv1.Lease) { noGeneration(obj) }),
 		PrepareUpdate: keepGeneration,
 		Validate:      check(validateLease),
+		Expires:       func(obj Object, now time.Time) time.Time { return leaseExpires(obj.(*coordinationv1.Lease), now) },
 
 		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns: []Column{
@@ -29,6 +36,22 @@ func leaseKind() *Kind {
 			ageColumn(),
 		},
 	}
+}
+
+// leaseExpires lets a Lease go that nobody renews and that does not go with its
+// owner. A Lease that is not held is data: how many times it changed hands. It
+// counts from now where that is later than renewTime, which is by the holder's
+// clock: one that is a day late must not lose the Lease that it renews.
+func leaseExpires(obj *coordinationv1.Lease, now time.Time) time.Time {
+	s := obj.Spec
+	if s.HolderIdentity == nil || *s.HolderIdentity == "" || s.RenewTime == nil || s.LeaseDurationSeconds == nil || len(obj.OwnerReferences) > 0 {
+		return time.Time{}
+	}
+	renewed := s.RenewTime.Time
+	if renewed.Before(now) {
+		renewed = now
+	}
+	return renewed.Add(time.Duration(*s.LeaseDurationSeconds)*time.Second + leaseKept)
 }
 
 var leaseSpecFields = supported("holderIdentity", "leaseDurationSeconds", "acquireTime", "renewTime", "leaseTransitions")

@@ -1,6 +1,9 @@
 package registry
 
-import "net/netip"
+import (
+	"net/netip"
+	"time"
+)
 
 // Options are the cluster's own numbers that kinds need to know.
 type Options struct {
@@ -8,6 +11,9 @@ type Options struct {
 	ServiceCIDR netip.Prefix
 	// NodePorts is where node ports come from; 30000-32767 when not given.
 	NodePorts PortRange
+	// EventTTL is how long an event is kept after it was last written; 1 h, as
+	// with Kubernetes' --event-ttl, when not given.
+	EventTTL time.Duration
 }
 
 // PortRange is a range of ports, both ends included.
@@ -27,6 +33,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.NodePorts == (PortRange{}) {
 		o.NodePorts = PortRange{First: 30000, Last: 32767}
+	}
+	if o.EventTTL == 0 {
+		o.EventTTL = time.Hour
 	}
 	return o
 }

@@ -29,7 +29,7 @@ func All(o Options) []*Kind {
 		configMapKind(),
 		secretKind(),
 		serviceAccountKind(),
-		eventKind(),
+		eventKind(o),
 		deploymentKind(),
 		replicaSetKind(),
 		endpointSliceKind(),

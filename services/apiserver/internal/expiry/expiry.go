@@ -1,0 +1,81 @@
+// Package expiry has the leader remove what is past its time. The state knows
+// when that is for each entry; this says what time it is.
+package expiry
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+const (
+	// interval is how often the leader looks. What came due in it goes by one
+	// entry of the log, so it is also how late an entry may go.
+	interval = 10 * time.Second
+	// batch is how many entries go at once: a backlog must not hold up the
+	// writes of others.
+	batch = 1000
+)
+
+// Replica is the replicated state, as far as it is needed here.
+type Replica interface {
+	// Apply proposes a transaction; it blocks until that is applied or ctx ends.
+	Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error)
+	// IsLeader tells whether this member leads. It does not block.
+	IsLeader() bool
+	// Store returns the local member's state.
+	Store() *state.Store
+}
+
+// Sweeper proposes the removal of what is due.
+type Sweeper struct {
+	replica Replica
+	logger  *slog.Logger
+}
+
+// New returns a Sweeper over the replicated state; Run runs it.
+func New(replica Replica, logger *slog.Logger) (*Sweeper, error) {
+	if replica == nil || logger == nil {
+		return nil, errors.New("new expiry: replica and logger are required")
+	}
+	return &Sweeper{replica: replica, logger: logger.With("component", "expiry")}, nil
+}
+
+// Run removes what is due, while this member leads, until ctx ends. It costs
+// nothing of the log while nothing is due.
+func (s *Sweeper) Run(ctx context.Context) error {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		if err := s.sweep(ctx); err != nil && ctx.Err() == nil {
+			s.logger.Warn("remove what expired", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// sweep removes what is due by this member's clock. Two that take themselves for
+// the leader do no harm: what the one has removed, the other does not find.
+func (s *Sweeper) sweep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, interval)
+	defer cancel()
+	now := time.Now().Unix()
+	for s.replica.IsLeader() {
+		if next, ok := s.replica.Store().View().NextExpiry(); !ok || next > now {
+			return nil
+		}
+		if _, err := s.replica.Apply(ctx, &storev1.Transaction{Expire: &storev1.Expire{UntilUnix: now, Limit: batch}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
