@@ -91,8 +91,9 @@ type history struct {
 	limits Limits
 
 	mu       sync.Mutex
-	revision uint64 // of the last change
-	floor    uint64 // revision of the last event forgotten
+	revision uint64        // of the last change
+	moved    chan struct{} // nil while nobody waits for a revision
+	floor    uint64        // revision of the last event forgotten
 	window   []Event
 	weight   int
 	topics   map[topicKey]*topic
@@ -119,7 +120,7 @@ func (h *history) append(revision uint64, events []Event) {
 			touched[t] = struct{}{}
 		}
 	}
-	h.revision = revision
+	h.move(revision)
 	for len(h.window) > h.limits.Events || h.weight > h.limits.Bytes {
 		h.forget(touched)
 	}
@@ -178,7 +179,8 @@ func (h *history) evicted(key topicKey) uint64 {
 func (h *history) reset(revision uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.revision, h.floor = revision, revision
+	h.move(revision)
+	h.floor = revision
 	h.window, h.weight = nil, 0
 	for key, t := range h.topics {
 		t.events, t.evicted = nil, revision

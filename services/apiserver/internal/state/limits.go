@@ -7,8 +7,9 @@ type Limits struct {
 	Events int
 	// Bytes is how much those events may weigh.
 	Bytes int
-	// Views is how many past views ViewAt may return. One is kept for each
-	// command that changed something, and holds what was replaced since.
+	// Views is how many past versions are kept, one for each command that
+	// changed something; each holds what was replaced since. ViewAt makes those
+	// between two of them from the events.
 	Views int
 }
 

@@ -75,30 +75,6 @@ func NewWithLimits(limits Limits) *Store {
 // View returns the latest state.
 func (s *Store) View() View { return View{s.current.Load()} }
 
-// ViewAt returns the state as it was at a revision at which a View was once
-// taken, or ErrTooOld when it is no longer remembered, or ErrAhead.
-func (s *Store) ViewAt(revision uint64) (View, error) {
-	if now := s.View(); revision == now.Revision() {
-		return now, nil
-	} else if revision > now.Revision() {
-		return View{}, ErrAhead
-	}
-	s.pastMu.Lock()
-	defer s.pastMu.Unlock()
-	lo, hi := 0, len(s.past)
-	for lo < hi {
-		if mid := (lo + hi) / 2; s.past[mid].revision < revision {
-			lo = mid + 1
-		} else {
-			hi = mid
-		}
-	}
-	if lo == len(s.past) || s.past[lo].revision != revision {
-		return View{}, ErrTooOld
-	}
-	return View{s.past[lo]}, nil
-}
-
 // Apply applies the command found at index of the log and returns a result for
 // each of its transactions.
 func (s *Store) Apply(index uint64, cmd *storev1.Command) []*storev1.Result {
@@ -116,19 +92,3 @@ func (s *Store) Apply(index uint64, cmd *storev1.Command) []*storev1.Result {
 // Transactions counts the transactions with an id that were ever applied. Of
 // those, the last OutcomesKept are remembered.
 func (s *Store) Transactions() uint64 { return s.outcomes.total.Load() }
-
-// publish makes a version the current one and remembers it.
-func (s *Store) publish(next *snapshot) {
-	previous := s.current.Load()
-	s.current.Store(next)
-	if previous != nil && previous.revision == next.revision {
-		return
-	}
-	s.pastMu.Lock()
-	defer s.pastMu.Unlock()
-	if n := len(s.past); n > 0 && n >= s.limits.Views {
-		s.past[0] = nil
-		s.past = s.past[1:]
-	}
-	s.past = append(s.past, next)
-}

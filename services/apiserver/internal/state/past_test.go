@@ -1,0 +1,106 @@
+package state_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"pgregory.net/rapid"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// Every revision can be read, also one that was never the last of a command: as
+// if each change had been a command of its own.
+func TestViewAtAnyRevision(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		grouped, single := state.New(), state.New()
+		for i := range rapid.IntRange(1, 8).Draw(t, "commands") {
+			var txs []*storev1.Transaction
+			for range rapid.IntRange(1, 5).Draw(t, "transactions") {
+				tx := drawExpiry(t)
+				if tx.Expire != nil {
+					tx.Expire.Limit = min(tx.Expire.Limit, 1)
+				}
+				txs = append(txs, tx)
+				single.Apply(single.View().Index()+1, command(tx))
+			}
+			grouped.Apply(uint64(i+1), command(txs...))
+		}
+		if grouped.View().Revision() != single.View().Revision() {
+			t.Fatalf("revisions %d and %d", grouped.View().Revision(), single.View().Revision())
+		}
+		for revision := uint64(1); revision <= single.View().Revision(); revision++ {
+			got, err := grouped.ViewAt(revision)
+			if err != nil {
+				t.Fatalf("view at %d: %v", revision, err)
+			}
+			want, err := single.ViewAt(revision)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sameViews(t, got, want)
+		}
+	})
+}
+
+func sameViews(t *rapid.T, got, want state.View) {
+	same := func(a, b *state.Entry) bool {
+		return a.Key == b.Key && a.ModRevision == b.ModRevision && a.CreateRevision == b.CreateRevision
+	}
+	if got.Revision() != want.Revision() || !slices.EqualFunc(slices.Collect(got.All()), slices.Collect(want.All()), same) {
+		t.Fatalf("at %d: %v, want %v", want.Revision(), slices.Collect(got.All()), slices.Collect(want.All()))
+	}
+	for _, namespace := range []string{"", "a"} {
+		if g, w := got.Count("events", namespace), want.Count("events", namespace); g != w {
+			t.Fatalf("at %d: %d events in %q, want %d", want.Revision(), g, namespace, w)
+		}
+	}
+	gotAt, gotAny := got.NextExpiry()
+	if wantAt, wantAny := want.NextExpiry(); gotAt != wantAt || gotAny != wantAny {
+		t.Fatalf("at %d: next expiry %d, want %d", want.Revision(), gotAt, wantAt)
+	}
+}
+
+// A revision within a command is too old once its events are forgotten.
+func TestViewAtForgottenEvents(t *testing.T) {
+	s := state.NewWithLimits(state.Limits{Events: 2, Bytes: 1 << 20, Views: 10})
+	for range 3 {
+		s.Apply(s.View().Index()+1, command(transaction(put(key("pods", "a", "1"), "v")), transaction(put(key("pods", "a", "2"), "v"))))
+	}
+	for revision, want := range map[uint64]error{2: nil, 3: state.ErrTooOld, 4: nil, 5: nil, 6: nil} {
+		if v, err := s.ViewAt(revision); !errors.Is(err, want) || err == nil && v.Revision() != revision {
+			t.Errorf("view at %d: %d, %v; want %v", revision, v.Revision(), err, want)
+		}
+	}
+}
+
+func TestReach(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := state.New()
+		do(s, put(key("pods", "a", "1"), "v"))
+		if err := s.Reach(t.Context(), 1); err != nil {
+			t.Fatalf("what is there: %v", err)
+		}
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.Reach(short, 3); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("what does not come: %v", err)
+		}
+		reached := make(chan error, 1)
+		go func() { reached <- s.Reach(t.Context(), 3) }()
+		do(s, put(key("pods", "a", "2"), "v"))
+		synctest.Wait()
+		if len(reached) != 0 {
+			t.Fatal("reached too early")
+		}
+		do(s, put(key("pods", "a", "3"), "v"))
+		if err := <-reached; err != nil {
+			t.Fatal(err)
+		}
+	})
+}
