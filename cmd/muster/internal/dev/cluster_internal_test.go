@@ -159,7 +159,7 @@ func TestOpenNeedsRoot(t *testing.T) {
 }
 
 func TestAreReady(t *testing.T) {
-	for n, want := range map[int]string{1: "1 server is ready", 3: "3 servers are ready"} {
+	for n, want := range map[int]string{0: "0 servers are ready", 1: "1 server is ready", 3: "3 servers are ready"} {
 		if got := areReady(n, "server"); got != want {
 			t.Errorf("%d: %q, want %q", n, got, want)
 		}

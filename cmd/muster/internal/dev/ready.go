@@ -92,9 +92,16 @@ func (c *Cluster) waitReady(ctx context.Context, p *progress) error {
 
 func areReady(n int, what string) string {
 	if n == 1 {
-		return "1 " + what + " is ready"
+		return count(n, what) + " is ready"
 	}
-	return fmt.Sprintf("%d %ss are ready", n, what)
+	return count(n, what) + " are ready"
+}
+
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }
 
 func (a *api) nodesReady(ctx context.Context, want []*Member) error {

@@ -145,7 +145,7 @@ func (c *Cluster) create(p *progress) error {
 	if err := c.startBalancer(); err != nil {
 		return err
 	}
-	p.say("%d servers and %d nodes are started", len(c.ofRole(Server)), len(c.ofRole(Node)))
+	p.say("%s and %s are started", count(len(c.ofRole(Server)), "server"), count(len(c.ofRole(Node)), "node"))
 	return c.save()
 }
 
