@@ -42,7 +42,7 @@ func fill(t testing.TB, dir string, writes int, timing replica.Timing) {
 	}
 	if timing.SnapshotThreshold > 0 {
 		waitFor(t, "snapshot", func() bool {
-			written, _ := filepath.Glob(filepath.Join(dir, "snapshots", "*[0-9]", "state.bin"))
+			written, _ := filepath.Glob(filepath.Join(dir, "snapshots", "*[0-9]", "state.snap"))
 			return len(written) > 0
 		})
 	}
@@ -240,7 +240,7 @@ func TestDamagedDirectory(t *testing.T) {
 		return slices.MaxFunc(find(t, dir, file), func(a, b string) int { return cmp.Compare(entryOf(a), entryOf(b)) })
 	}
 	for name, damage := range map[string]func(t *testing.T, dir string){
-		"snapshot body": func(t *testing.T, dir string) { flip(t, newest(t, dir, "state.bin"), 100) },
+		"snapshot body": func(t *testing.T, dir string) { flip(t, newest(t, dir, "state.snap"), 100) },
 		"snapshot meta": func(t *testing.T, dir string) { flip(t, newest(t, dir, "meta.json"), 0) },
 		"snapshot index": func(t *testing.T, dir string) {
 			meta := newest(t, dir, "meta.json")

@@ -1,15 +1,18 @@
 package replica
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/snapshotfile"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -84,10 +87,11 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	return image{m.store.Image()}, nil
 }
 
-// Restore replaces the state by a snapshot.
+// Restore replaces the state by a snapshot, once all of it has been read and
+// checked.
 func (m *machine) Restore(from io.ReadCloser) error {
 	defer from.Close()
-	if err := m.store.Restore(from); err != nil {
+	if err := m.restore(from); err != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		m.unrestored = err
@@ -95,6 +99,22 @@ func (m *machine) Restore(from io.ReadCloser) error {
 	}
 	m.advance(m.store.View().Index())
 	return nil
+}
+
+func (m *machine) restore(from io.Reader) error {
+	buffered := bufio.NewReader(from)
+	begin, err := buffered.Peek(3)
+	if err != nil {
+		return fmt.Errorf("read snapshot: %w", err)
+	}
+	if _, bare := snapshotfile.Starts(begin); bare {
+		return m.store.Restore(buffered)
+	}
+	stream, err := snapshotfile.NewReader(buffered)
+	if err != nil {
+		return err
+	}
+	return m.store.Restore(stream)
 }
 
 func (m *machine) restoring() error {
@@ -135,12 +155,24 @@ func (m *machine) wait(ctx context.Context, index uint64) error {
 type image struct{ *state.Image }
 
 // Persist writes the image.
-func (i image) Persist(sink raft.SnapshotSink) error {
-	if err := i.Write(sink); err != nil {
-		_ = sink.Cancel()
+func (i image) Persist(to raft.SnapshotSink) error {
+	header := snapshotfile.Header{Revision: i.Revision(), Index: i.Index(), Entries: i.Entries(), Time: time.Now().UTC()}
+	if err := writeImage(to, header, i.Image); err != nil {
+		_ = to.Cancel()
 		return err
 	}
-	return sink.Close()
+	return to.Close()
+}
+
+func writeImage(to io.Writer, header snapshotfile.Header, image *state.Image) error {
+	w, err := snapshotfile.NewWriter(to, header)
+	if err != nil {
+		return err
+	}
+	if err := image.Write(w); err != nil {
+		return err
+	}
+	return w.Close()
 }
 
 // Release has nothing to do: an image is only memory.

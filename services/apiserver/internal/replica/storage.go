@@ -1,14 +1,12 @@
 package replica
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
@@ -23,11 +21,8 @@ const (
 	lockFile     = "lock"
 	markFile     = "log.mark"
 	logDir       = "log"
-	snapshotsDir = "snapshots" // hashicorp/raft chooses this name
+	snapshotsDir = "snapshots"
 )
-
-// snapshotsKept is how many snapshots stay on disk.
-const snapshotsKept = 2
 
 // storage is where a member keeps its log and snapshots.
 type storage struct {
@@ -63,7 +58,7 @@ func openStorage(config Config, fail func(error)) (opened *storage, err error) {
 	if err := identify(dir, config.ClusterID, config.ID); err != nil {
 		return nil, err
 	}
-	last, err := s.openSnapshots(dir, logger)
+	last, err := s.openSnapshots(config, fail)
 	if err != nil {
 		return nil, err
 	}
@@ -107,62 +102,18 @@ func damaged(path string, err error) error {
 }
 
 // openSnapshots opens the snapshots and returns the index that the newest one
-// reaches. Raft itself would quietly take an older one for one that is damaged.
-func (s *storage) openSnapshots(dir string, logger hclog.Logger) (uint64, error) {
-	store, err := raft.NewFileSnapshotStoreWithLogger(dir, snapshotsKept, logger)
+// reaches.
+func (s *storage) openSnapshots(config Config, fail func(error)) (uint64, error) {
+	store, err := openSnapshots(filepath.Join(config.Dir, snapshotsDir), config.Logger, fail)
 	if err != nil {
-		return 0, fmt.Errorf("open snapshots in %s: %w", dir, err)
+		return 0, err
 	}
 	s.snapshots = store
-	present, err := os.ReadDir(filepath.Join(dir, snapshotsDir))
-	if err != nil {
-		return 0, fmt.Errorf("open snapshots: %w", err)
+	newest, err := store.List()
+	if err != nil || len(newest) == 0 {
+		return 0, err
 	}
-	listed, err := store.List()
-	if err != nil {
-		return 0, fmt.Errorf("open snapshots in %s: %w", dir, err)
-	}
-	for _, entry := range present {
-		if !entry.IsDir() || strings.HasSuffix(entry.Name(), ".tmp") {
-			continue
-		}
-		if err := readable(filepath.Join(dir, snapshotsDir, entry.Name(), "meta.json")); err != nil {
-			return 0, err
-		}
-	}
-	if len(listed) == 0 {
-		return 0, nil
-	}
-	return listed[0].Index, s.check(dir, listed[0])
-}
-
-// readable checks what describes a snapshot. It has no checksum, but its
-// directory's name says the same about what the snapshot covers.
-func readable(metaFile string) error {
-	raw, err := os.ReadFile(metaFile)
-	if err != nil {
-		return damaged(metaFile, err)
-	}
-	var meta raft.SnapshotMeta
-	if err := json.Unmarshal(raw, &meta); err != nil {
-		return damaged(metaFile, err)
-	}
-	name := filepath.Base(filepath.Dir(metaFile))
-	if meta.ID != name || !strings.HasPrefix(name, fmt.Sprintf("%d-%d-", meta.Term, meta.Index)) {
-		return damaged(metaFile, fmt.Errorf("it describes snapshot %s of term %d and entry %d", meta.ID, meta.Term, meta.Index))
-	}
-	if len(meta.Configuration.Servers) == 0 || meta.ConfigurationIndex > meta.Index {
-		return damaged(metaFile, errors.New("it names no members"))
-	}
-	return nil
-}
-
-func (s *storage) check(dir string, meta *raft.SnapshotMeta) error {
-	_, body, err := s.snapshots.Open(meta.ID)
-	if err != nil {
-		return damaged(filepath.Join(dir, snapshotsDir, meta.ID), err)
-	}
-	return body.Close()
+	return newest[0].Index, nil
 }
 
 // openLog opens the log and reads it from end to end.

@@ -42,7 +42,7 @@ func (i *Image) Write(w io.Writer) error {
 		Format:       format,
 		Revision:     i.at.revision,
 		Index:        i.at.index,
-		Entries:      uint64(i.at.entries.Len()),
+		Entries:      i.Entries(),
 		Outcomes:     uint64(len(i.outcomes)),
 		Transactions: i.transactions,
 	}
@@ -68,36 +68,49 @@ func (i *Image) Write(w io.Writer) error {
 // Restore replaces the state by one that Snapshot wrote. If it returns an error
 // the state is what it was. All watchers behind the new revision become too old.
 func (s *Store) Restore(r io.Reader) error {
+	remembered := newOutcomes()
+	b := newBatch(empty())
+	header, err := scan(r,
+		func(o *storev1.Outcome) { remembered.remember(string(o.GetId()), o.GetResult()) },
+		b.restore)
+	if err != nil {
+		return err
+	}
+	s.replace(b, header, remembered)
+	return nil
+}
+
+func scan(r io.Reader, outcome func(*storev1.Outcome), entry func(*Entry)) (*storev1.SnapshotHeader, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	limited := protodelim.UnmarshalOptions{MaxSize: entryMax}
 	header := &storev1.SnapshotHeader{}
 	if err := limited.UnmarshalFrom(in, header); err != nil {
-		return fmt.Errorf("read snapshot header: %w", err)
+		return nil, fmt.Errorf("read snapshot header: %w", noEOF(err))
 	}
 	if header.GetFormat() != format {
-		return fmt.Errorf("read snapshot: format %d is not known, only %d", header.GetFormat(), format)
+		return nil, fmt.Errorf("read snapshot: format %d is not known, only %d", header.GetFormat(), format)
 	}
-	remembered := newOutcomes()
 	for n := range header.GetOutcomes() {
 		o := &storev1.Outcome{}
 		if err := limited.UnmarshalFrom(in, o); err != nil {
-			return fmt.Errorf("read snapshot outcome %d of %d: %w", n+1, header.GetOutcomes(), noEOF(err))
+			return nil, fmt.Errorf("read snapshot outcome %d of %d: %w", n+1, header.GetOutcomes(), noEOF(err))
 		}
-		remembered.remember(string(o.GetId()), o.GetResult())
+		outcome(o)
 	}
-	b := newBatch(empty())
 	for n := range header.GetEntries() {
 		e := &storev1.Entry{}
 		if err := limited.UnmarshalFrom(in, e); err != nil {
-			return fmt.Errorf("read snapshot entry %d of %d: %w", n+1, header.GetEntries(), noEOF(err))
+			return nil, fmt.Errorf("read snapshot entry %d of %d: %w", n+1, header.GetEntries(), noEOF(err))
 		}
-		b.restore(decode(e))
+		entry(decode(e))
 	}
-	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read snapshot: bytes follow the last of %d entries", header.GetEntries())
+	switch _, err := in.ReadByte(); {
+	case err == nil:
+		return nil, fmt.Errorf("read snapshot: bytes follow the last of %d entries", header.GetEntries())
+	case !errors.Is(err, io.EOF): // what reads on found the end damaged
+		return nil, fmt.Errorf("read snapshot: %w", err)
 	}
-	s.replace(b, header, remembered)
-	return nil
+	return header, nil
 }
 
 func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *outcomes) {
