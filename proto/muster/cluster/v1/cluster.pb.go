@@ -1225,6 +1225,89 @@ func (x *Member) GetLag() uint64 {
 	return 0
 }
 
+// SaveSnapshotRequest is empty.
+type SaveSnapshotRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveSnapshotRequest) Reset() {
+	*x = SaveSnapshotRequest{}
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveSnapshotRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveSnapshotRequest) ProtoMessage() {}
+
+func (x *SaveSnapshotRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveSnapshotRequest.ProtoReflect.Descriptor instead.
+func (*SaveSnapshotRequest) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{17}
+}
+
+// SaveSnapshotResponse holds the next part of the file.
+type SaveSnapshotResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// content that follows what was sent before.
+	Content       []byte `protobuf:"bytes,1,opt,name=content,proto3" json:"content,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SaveSnapshotResponse) Reset() {
+	*x = SaveSnapshotResponse{}
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SaveSnapshotResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SaveSnapshotResponse) ProtoMessage() {}
+
+func (x *SaveSnapshotResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SaveSnapshotResponse.ProtoReflect.Descriptor instead.
+func (*SaveSnapshotResponse) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SaveSnapshotResponse) GetContent() []byte {
+	if x != nil {
+		return x.Content
+	}
+	return nil
+}
+
 // WatchLivenessRequest is empty.
 type WatchLivenessRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1234,7 +1317,7 @@ type WatchLivenessRequest struct {
 
 func (x *WatchLivenessRequest) Reset() {
 	*x = WatchLivenessRequest{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1246,7 +1329,7 @@ func (x *WatchLivenessRequest) String() string {
 func (*WatchLivenessRequest) ProtoMessage() {}
 
 func (x *WatchLivenessRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[17]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1259,7 +1342,7 @@ func (x *WatchLivenessRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchLivenessRequest.ProtoReflect.Descriptor instead.
 func (*WatchLivenessRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{17}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{19}
 }
 
 // WatchLivenessResponse holds hints.
@@ -1273,7 +1356,7 @@ type WatchLivenessResponse struct {
 
 func (x *WatchLivenessResponse) Reset() {
 	*x = WatchLivenessResponse{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[18]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1285,7 +1368,7 @@ func (x *WatchLivenessResponse) String() string {
 func (*WatchLivenessResponse) ProtoMessage() {}
 
 func (x *WatchLivenessResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[18]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1298,7 +1381,7 @@ func (x *WatchLivenessResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchLivenessResponse.ProtoReflect.Descriptor instead.
 func (*WatchLivenessResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{18}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchLivenessResponse) GetNodes() []*NodeLiveness {
@@ -1323,7 +1406,7 @@ type NodeLiveness struct {
 
 func (x *NodeLiveness) Reset() {
 	*x = NodeLiveness{}
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[19]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1418,7 @@ func (x *NodeLiveness) String() string {
 func (*NodeLiveness) ProtoMessage() {}
 
 func (x *NodeLiveness) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[19]
+	mi := &file_muster_cluster_v1_cluster_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1431,7 @@ func (x *NodeLiveness) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NodeLiveness.ProtoReflect.Descriptor instead.
 func (*NodeLiveness) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{19}
+	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NodeLiveness) GetNode() string {
@@ -1446,7 +1529,10 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\flast_contact\x18\t \x01(\v2\x19.google.protobuf.DurationR\vlastContact\x12\x15\n" +
 	"\x03lag\x18\n" +
 	" \x01(\x04H\x00R\x03lag\x88\x01\x01B\x06\n" +
-	"\x04_lag\"\x16\n" +
+	"\x04_lag\"\x15\n" +
+	"\x13SaveSnapshotRequest\"0\n" +
+	"\x14SaveSnapshotResponse\x12\x18\n" +
+	"\acontent\x18\x01 \x01(\fR\acontent\"\x16\n" +
 	"\x14WatchLivenessRequest\"N\n" +
 	"\x15WatchLivenessResponse\x125\n" +
 	"\x05nodes\x18\x01 \x03(\v2\x1f.muster.cluster.v1.NodeLivenessR\x05nodes\"\x7f\n" +
@@ -1468,7 +1554,7 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x1aLIVENESS_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LIVENESS_STATE_ALIVE\x10\x01\x12\x19\n" +
 	"\x15LIVENESS_STATE_FAILED\x10\x02\x12\x17\n" +
-	"\x13LIVENESS_STATE_LEFT\x10\x032\xa4\a\n" +
+	"\x13LIVENESS_STATE_LEFT\x10\x032\x8e\b\n" +
 	"\x0eClusterService\x12N\n" +
 	"\x04Join\x12\x1e.muster.cluster.v1.JoinRequest\x1a\x1f.muster.cluster.v1.JoinResponse\"\x05\xba\xeb\x18\x01\x01\x12T\n" +
 	"\x05Renew\x12\x1f.muster.cluster.v1.RenewRequest\x1a .muster.cluster.v1.RenewResponse\"\b\xba\xeb\x18\x04\x03\x04\x05\x06\x12c\n" +
@@ -1477,7 +1563,8 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\tAddServer\x12#.muster.cluster.v1.AddServerRequest\x1a$.muster.cluster.v1.AddServerResponse\"\x05\xba\xeb\x18\x01\x03\x12f\n" +
 	"\fRemoveServer\x12&.muster.cluster.v1.RemoveServerRequest\x1a'.muster.cluster.v1.RemoveServerResponse\"\x05\xba\xeb\x18\x01\x02\x12x\n" +
 	"\x12TransferLeadership\x12,.muster.cluster.v1.TransferLeadershipRequest\x1a-.muster.cluster.v1.TransferLeadershipResponse\"\x05\xba\xeb\x18\x01\x02\x12g\n" +
-	"\vListMembers\x12%.muster.cluster.v1.ListMembersRequest\x1a&.muster.cluster.v1.ListMembersResponse\"\t\xba\xeb\x18\x05\x02\x03\x04\x05\x06\x12l\n" +
+	"\vListMembers\x12%.muster.cluster.v1.ListMembersRequest\x1a&.muster.cluster.v1.ListMembersResponse\"\t\xba\xeb\x18\x05\x02\x03\x04\x05\x06\x12h\n" +
+	"\fSaveSnapshot\x12&.muster.cluster.v1.SaveSnapshotRequest\x1a'.muster.cluster.v1.SaveSnapshotResponse\"\x05\xba\xeb\x18\x01\x020\x01\x12l\n" +
 	"\rWatchLiveness\x12'.muster.cluster.v1.WatchLivenessRequest\x1a(.muster.cluster.v1.WatchLivenessResponse\"\x06\xba\xeb\x18\x02\x02\x050\x01B>Z<github.com/musterhq/muster/proto/muster/cluster/v1;clusterv1b\x06proto3"
 
 var (
@@ -1493,7 +1580,7 @@ func file_muster_cluster_v1_cluster_proto_rawDescGZIP() []byte {
 }
 
 var file_muster_cluster_v1_cluster_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_muster_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_muster_cluster_v1_cluster_proto_msgTypes = make([]protoimpl.MessageInfo, 22)
 var file_muster_cluster_v1_cluster_proto_goTypes = []any{
 	(CertificateRole)(0),               // 0: muster.cluster.v1.CertificateRole
 	(MemberState)(0),                   // 1: muster.cluster.v1.MemberState
@@ -1515,21 +1602,23 @@ var file_muster_cluster_v1_cluster_proto_goTypes = []any{
 	(*ListMembersRequest)(nil),         // 17: muster.cluster.v1.ListMembersRequest
 	(*ListMembersResponse)(nil),        // 18: muster.cluster.v1.ListMembersResponse
 	(*Member)(nil),                     // 19: muster.cluster.v1.Member
-	(*WatchLivenessRequest)(nil),       // 20: muster.cluster.v1.WatchLivenessRequest
-	(*WatchLivenessResponse)(nil),      // 21: muster.cluster.v1.WatchLivenessResponse
-	(*NodeLiveness)(nil),               // 22: muster.cluster.v1.NodeLiveness
-	(*timestamppb.Timestamp)(nil),      // 23: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),        // 24: google.protobuf.Duration
+	(*SaveSnapshotRequest)(nil),        // 20: muster.cluster.v1.SaveSnapshotRequest
+	(*SaveSnapshotResponse)(nil),       // 21: muster.cluster.v1.SaveSnapshotResponse
+	(*WatchLivenessRequest)(nil),       // 22: muster.cluster.v1.WatchLivenessRequest
+	(*WatchLivenessResponse)(nil),      // 23: muster.cluster.v1.WatchLivenessResponse
+	(*NodeLiveness)(nil),               // 24: muster.cluster.v1.NodeLiveness
+	(*timestamppb.Timestamp)(nil),      // 25: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),        // 26: google.protobuf.Duration
 }
 var file_muster_cluster_v1_cluster_proto_depIdxs = []int32{
 	0,  // 0: muster.cluster.v1.JoinRequest.role:type_name -> muster.cluster.v1.CertificateRole
 	0,  // 1: muster.cluster.v1.CreateTokenRequest.roles:type_name -> muster.cluster.v1.CertificateRole
-	23, // 2: muster.cluster.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
-	23, // 3: muster.cluster.v1.CreateUserTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	25, // 2: muster.cluster.v1.CreateTokenResponse.expires:type_name -> google.protobuf.Timestamp
+	25, // 3: muster.cluster.v1.CreateUserTokenResponse.expires:type_name -> google.protobuf.Timestamp
 	19, // 4: muster.cluster.v1.ListMembersResponse.members:type_name -> muster.cluster.v1.Member
 	1,  // 5: muster.cluster.v1.Member.state:type_name -> muster.cluster.v1.MemberState
-	24, // 6: muster.cluster.v1.Member.last_contact:type_name -> google.protobuf.Duration
-	22, // 7: muster.cluster.v1.WatchLivenessResponse.nodes:type_name -> muster.cluster.v1.NodeLiveness
+	26, // 6: muster.cluster.v1.Member.last_contact:type_name -> google.protobuf.Duration
+	24, // 7: muster.cluster.v1.WatchLivenessResponse.nodes:type_name -> muster.cluster.v1.NodeLiveness
 	2,  // 8: muster.cluster.v1.NodeLiveness.state:type_name -> muster.cluster.v1.LivenessState
 	3,  // 9: muster.cluster.v1.ClusterService.Join:input_type -> muster.cluster.v1.JoinRequest
 	5,  // 10: muster.cluster.v1.ClusterService.Renew:input_type -> muster.cluster.v1.RenewRequest
@@ -1539,18 +1628,20 @@ var file_muster_cluster_v1_cluster_proto_depIdxs = []int32{
 	13, // 14: muster.cluster.v1.ClusterService.RemoveServer:input_type -> muster.cluster.v1.RemoveServerRequest
 	15, // 15: muster.cluster.v1.ClusterService.TransferLeadership:input_type -> muster.cluster.v1.TransferLeadershipRequest
 	17, // 16: muster.cluster.v1.ClusterService.ListMembers:input_type -> muster.cluster.v1.ListMembersRequest
-	20, // 17: muster.cluster.v1.ClusterService.WatchLiveness:input_type -> muster.cluster.v1.WatchLivenessRequest
-	4,  // 18: muster.cluster.v1.ClusterService.Join:output_type -> muster.cluster.v1.JoinResponse
-	6,  // 19: muster.cluster.v1.ClusterService.Renew:output_type -> muster.cluster.v1.RenewResponse
-	8,  // 20: muster.cluster.v1.ClusterService.CreateToken:output_type -> muster.cluster.v1.CreateTokenResponse
-	10, // 21: muster.cluster.v1.ClusterService.CreateUserToken:output_type -> muster.cluster.v1.CreateUserTokenResponse
-	12, // 22: muster.cluster.v1.ClusterService.AddServer:output_type -> muster.cluster.v1.AddServerResponse
-	14, // 23: muster.cluster.v1.ClusterService.RemoveServer:output_type -> muster.cluster.v1.RemoveServerResponse
-	16, // 24: muster.cluster.v1.ClusterService.TransferLeadership:output_type -> muster.cluster.v1.TransferLeadershipResponse
-	18, // 25: muster.cluster.v1.ClusterService.ListMembers:output_type -> muster.cluster.v1.ListMembersResponse
-	21, // 26: muster.cluster.v1.ClusterService.WatchLiveness:output_type -> muster.cluster.v1.WatchLivenessResponse
-	18, // [18:27] is the sub-list for method output_type
-	9,  // [9:18] is the sub-list for method input_type
+	20, // 17: muster.cluster.v1.ClusterService.SaveSnapshot:input_type -> muster.cluster.v1.SaveSnapshotRequest
+	22, // 18: muster.cluster.v1.ClusterService.WatchLiveness:input_type -> muster.cluster.v1.WatchLivenessRequest
+	4,  // 19: muster.cluster.v1.ClusterService.Join:output_type -> muster.cluster.v1.JoinResponse
+	6,  // 20: muster.cluster.v1.ClusterService.Renew:output_type -> muster.cluster.v1.RenewResponse
+	8,  // 21: muster.cluster.v1.ClusterService.CreateToken:output_type -> muster.cluster.v1.CreateTokenResponse
+	10, // 22: muster.cluster.v1.ClusterService.CreateUserToken:output_type -> muster.cluster.v1.CreateUserTokenResponse
+	12, // 23: muster.cluster.v1.ClusterService.AddServer:output_type -> muster.cluster.v1.AddServerResponse
+	14, // 24: muster.cluster.v1.ClusterService.RemoveServer:output_type -> muster.cluster.v1.RemoveServerResponse
+	16, // 25: muster.cluster.v1.ClusterService.TransferLeadership:output_type -> muster.cluster.v1.TransferLeadershipResponse
+	18, // 26: muster.cluster.v1.ClusterService.ListMembers:output_type -> muster.cluster.v1.ListMembersResponse
+	21, // 27: muster.cluster.v1.ClusterService.SaveSnapshot:output_type -> muster.cluster.v1.SaveSnapshotResponse
+	23, // 28: muster.cluster.v1.ClusterService.WatchLiveness:output_type -> muster.cluster.v1.WatchLivenessResponse
+	19, // [19:29] is the sub-list for method output_type
+	9,  // [9:19] is the sub-list for method input_type
 	9,  // [9:9] is the sub-list for extension type_name
 	9,  // [9:9] is the sub-list for extension extendee
 	0,  // [0:9] is the sub-list for field type_name
@@ -1568,7 +1659,7 @@ func file_muster_cluster_v1_cluster_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_cluster_v1_cluster_proto_rawDesc), len(file_muster_cluster_v1_cluster_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   20,
+			NumMessages:   22,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -27,6 +27,7 @@ const (
 	ClusterService_RemoveServer_FullMethodName       = "/muster.cluster.v1.ClusterService/RemoveServer"
 	ClusterService_TransferLeadership_FullMethodName = "/muster.cluster.v1.ClusterService/TransferLeadership"
 	ClusterService_ListMembers_FullMethodName        = "/muster.cluster.v1.ClusterService/ListMembers"
+	ClusterService_SaveSnapshot_FullMethodName       = "/muster.cluster.v1.ClusterService/SaveSnapshot"
 	ClusterService_WatchLiveness_FullMethodName      = "/muster.cluster.v1.ClusterService/WatchLiveness"
 )
 
@@ -59,6 +60,11 @@ type ClusterServiceClient interface {
 	TransferLeadership(ctx context.Context, in *TransferLeadershipRequest, opts ...grpc.CallOption) (*TransferLeadershipResponse, error)
 	// ListMembers returns the Raft members, who leads and how far each has come.
 	ListMembers(ctx context.Context, in *ListMembersRequest, opts ...grpc.CallOption) (*ListMembersResponse, error)
+	// SaveSnapshot streams a backup of the whole state as it is when the call
+	// begins: what was acknowledged before is in it, whichever server is asked.
+	// The bytes together are a snapshot file, which carries its own checksums. It
+	// holds all Secrets.
+	SaveSnapshot(ctx context.Context, in *SaveSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SaveSnapshotResponse], error)
 	// WatchLiveness streams what gossip says of the nodes: first of all that are
 	// known, then each change. A hint, never a verdict.
 	WatchLiveness(ctx context.Context, in *WatchLivenessRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchLivenessResponse], error)
@@ -152,9 +158,28 @@ func (c *clusterServiceClient) ListMembers(ctx context.Context, in *ListMembersR
 	return out, nil
 }
 
+func (c *clusterServiceClient) SaveSnapshot(ctx context.Context, in *SaveSnapshotRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[SaveSnapshotResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ClusterService_ServiceDesc.Streams[0], ClusterService_SaveSnapshot_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[SaveSnapshotRequest, SaveSnapshotResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ClusterService_SaveSnapshotClient = grpc.ServerStreamingClient[SaveSnapshotResponse]
+
 func (c *clusterServiceClient) WatchLiveness(ctx context.Context, in *WatchLivenessRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchLivenessResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &ClusterService_ServiceDesc.Streams[0], ClusterService_WatchLiveness_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ClusterService_ServiceDesc.Streams[1], ClusterService_WatchLiveness_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -200,6 +225,11 @@ type ClusterServiceServer interface {
 	TransferLeadership(context.Context, *TransferLeadershipRequest) (*TransferLeadershipResponse, error)
 	// ListMembers returns the Raft members, who leads and how far each has come.
 	ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error)
+	// SaveSnapshot streams a backup of the whole state as it is when the call
+	// begins: what was acknowledged before is in it, whichever server is asked.
+	// The bytes together are a snapshot file, which carries its own checksums. It
+	// holds all Secrets.
+	SaveSnapshot(*SaveSnapshotRequest, grpc.ServerStreamingServer[SaveSnapshotResponse]) error
 	// WatchLiveness streams what gossip says of the nodes: first of all that are
 	// known, then each change. A hint, never a verdict.
 	WatchLiveness(*WatchLivenessRequest, grpc.ServerStreamingServer[WatchLivenessResponse]) error
@@ -236,6 +266,9 @@ func (UnimplementedClusterServiceServer) TransferLeadership(context.Context, *Tr
 }
 func (UnimplementedClusterServiceServer) ListMembers(context.Context, *ListMembersRequest) (*ListMembersResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListMembers not implemented")
+}
+func (UnimplementedClusterServiceServer) SaveSnapshot(*SaveSnapshotRequest, grpc.ServerStreamingServer[SaveSnapshotResponse]) error {
+	return status.Error(codes.Unimplemented, "method SaveSnapshot not implemented")
 }
 func (UnimplementedClusterServiceServer) WatchLiveness(*WatchLivenessRequest, grpc.ServerStreamingServer[WatchLivenessResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchLiveness not implemented")
@@ -405,6 +438,17 @@ func _ClusterService_ListMembers_Handler(srv interface{}, ctx context.Context, d
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ClusterService_SaveSnapshot_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(SaveSnapshotRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ClusterServiceServer).SaveSnapshot(m, &grpc.GenericServerStream[SaveSnapshotRequest, SaveSnapshotResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ClusterService_SaveSnapshotServer = grpc.ServerStreamingServer[SaveSnapshotResponse]
+
 func _ClusterService_WatchLiveness_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(WatchLivenessRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -457,6 +501,11 @@ var ClusterService_ServiceDesc = grpc.ServiceDesc{
 		},
 	},
 	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "SaveSnapshot",
+			Handler:       _ClusterService_SaveSnapshot_Handler,
+			ServerStreams: true,
+		},
 		{
 			StreamName:    "WatchLiveness",
 			Handler:       _ClusterService_WatchLiveness_Handler,
