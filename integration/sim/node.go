@@ -55,9 +55,10 @@ func (n *Node) Start() {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	seeds := c.gossipAddresses()
 	a, err := agent.New(agent.Config{
 		NodeName: n.Name, NodeIP: netip.MustParseAddr(n.Host), DataDir: n.dir, Servers: apiAddresses(c.Servers),
-		KeyPair: c.keyPair(pki.NodeIdentity(n.Name), n.Host), GossipKey: gossipKey, GossipJoin: c.gossipAddresses,
+		KeyPair: c.keyPair(pki.NodeIdentity(n.Name), n.Host), GossipKey: gossipKey, GossipJoin: func() []string { return seeds },
 		Runtime: n.Runtime, RuntimeName: "fake", Listener: listener, Dialer: c.Net.Dialer(n.Host),
 		GossipTransport: transport, Connect: n.Pods.connect, Logger: c.log,
 	})
