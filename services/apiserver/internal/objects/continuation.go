@@ -10,10 +10,14 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
+// latest is the revision of a page that need not fit to those before it.
+const latest = -1
+
 // continuation is where a page of a list ended. Clients see it encoded and are
 // not to look into it.
 type continuation struct {
-	Revision  uint64 `json:"rv"`
+	// Revision of the list; latest goes on with what is there now.
+	Revision  int64  `json:"rv"`
 	Namespace string `json:"ns,omitempty"`
 	Name      string `json:"name"`
 }
@@ -36,7 +40,7 @@ func parseContinuation(token string) (continuation, error) {
 	if err == nil {
 		err = json.Unmarshal(raw, &c)
 	}
-	if err == nil && (c.Revision == 0 || c.Name == "") {
+	if err == nil && (c.Revision == 0 || c.Revision < latest || c.Name == "") {
 		err = fmt.Errorf("revision or name is missing")
 	}
 	if err != nil {

@@ -14,9 +14,11 @@ var errModified = errors.New("the object has been modified; please apply your ch
 
 // Texts of Kubernetes for a revision that is no longer kept.
 const (
+	listExpired     = "The resourceVersion for the provided list is too old."
 	continueExpired = "The provided continue parameter is too old to display a consistent list result. " +
-		"You can start a new list without the continue parameter."
-	watchExpired = "too old resource version: %d (%d)"
+		"You can start a new list without the continue parameter, or use the continue token in this response to " +
+		"retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - " +
+		"objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list."
 )
 
 func errClaimed(c registry.Claim) error {

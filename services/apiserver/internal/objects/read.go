@@ -2,14 +2,11 @@ package objects
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
-	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
@@ -87,6 +84,8 @@ type ListOptions struct {
 	// ResourceVersion and its match: "" is linearizable, "0" what is there.
 	ResourceVersion      string
 	ResourceVersionMatch metav1.ResourceVersionMatch
+	// SendInitialEvents is refused: it is a watch's.
+	SendInitialEvents *bool
 }
 
 // Page is a list at one revision.
@@ -121,65 +120,6 @@ func (s *Service) authorizeSelected(ctx context.Context, verb string, t Target, 
 	return s.authorize(ctx, verb, t, sel.fields)
 }
 
-func (o ListOptions) validate() error {
-	var errs field.ErrorList
-	path := field.NewPath("resourceVersionMatch")
-	switch o.ResourceVersionMatch {
-	case "":
-	case metav1.ResourceVersionMatchExact, metav1.ResourceVersionMatchNotOlderThan:
-		if o.ResourceVersion == "" {
-			errs = append(errs, field.Forbidden(path, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
-		}
-		if o.Continue != "" {
-			errs = append(errs, field.Forbidden(path, "resourceVersionMatch is forbidden when continue is provided"))
-		}
-		if o.ResourceVersionMatch == metav1.ResourceVersionMatchExact && o.ResourceVersion == "0" {
-			errs = append(errs, field.Forbidden(path, `resourceVersionMatch "Exact" is forbidden for resourceVersion "0"`))
-		}
-	default:
-		errs = append(errs, field.NotSupported(path, o.ResourceVersionMatch,
-			[]string{string(metav1.ResourceVersionMatchExact), string(metav1.ResourceVersionMatchNotOlderThan), ""}))
-	}
-	if len(errs) > 0 {
-		return apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("ListOptions").GroupKind(), "", errs)
-	}
-	if o.Continue != "" && o.ResourceVersion != "" && o.ResourceVersion != "0" {
-		return apierrors.NewBadRequest("specifying resource version is not allowed when using continue")
-	}
-	return nil
-}
-
-func (s *Service) listView(ctx context.Context, t Target, o ListOptions) (state.View, iter.Seq[*state.Entry], error) {
-	resource := t.Kind.StoreResource()
-	if o.Continue != "" {
-		from, err := parseContinuation(o.Continue)
-		if err != nil {
-			return state.View{}, nil, err
-		}
-		view, err := s.viewAt(ctx, from.Revision, continueExpired)
-		if err != nil {
-			return state.View{}, nil, err
-		}
-		return view, view.ListAfter(resource, t.Namespace, from.after(resource)), nil
-	}
-	view, err := s.listRevision(ctx, o)
-	if err != nil {
-		return state.View{}, nil, err
-	}
-	return view, view.List(resource, t.Namespace), nil
-}
-
-func (s *Service) listRevision(ctx context.Context, o ListOptions) (state.View, error) {
-	if o.ResourceVersionMatch != metav1.ResourceVersionMatchExact {
-		return s.viewNotOlder(ctx, o.ResourceVersion)
-	}
-	revision, err := parseRevision(o.ResourceVersion)
-	if err != nil {
-		return state.View{}, err
-	}
-	return s.viewAt(ctx, revision, fmt.Sprintf("The resourceVersion for the provided list is too old: %d", revision))
-}
-
 func collect(t Target, sel *selector, limit int64, view state.View, entries iter.Seq[*state.Entry]) (Page, error) {
 	page := Page{Revision: view.Revision()}
 	var last *state.Entry
@@ -206,56 +146,7 @@ func collect(t Target, sel *selector, limit int64, view state.View, entries iter
 	if sel.everything() {
 		page.Remaining = &remaining
 	}
-	token, err := continuation{Revision: view.Revision(), Namespace: last.Key.Namespace, Name: last.Key.Name}.encode()
+	token, err := continuation{Revision: int64(view.Revision()), Namespace: last.Key.Namespace, Name: last.Key.Name}.encode()
 	page.Continue = token
 	return page, err
-}
-
-// viewNotOlder returns a view at least as new as the resourceVersion says.
-func (s *Service) viewNotOlder(ctx context.Context, resourceVersion string) (state.View, error) {
-	if resourceVersion != "" {
-		revision, err := parseRevision(resourceVersion)
-		if err != nil {
-			return state.View{}, err
-		}
-		if view := s.replica.Store().View(); view.Revision() >= revision {
-			return view, nil
-		}
-	}
-	view, err := s.read(ctx)
-	if err != nil {
-		return state.View{}, unavailable(err)
-	}
-	if revision, _ := strconv.ParseUint(resourceVersion, 10, 64); revision > view.Revision() {
-		return state.View{}, tooLarge(revision, view.Revision())
-	}
-	return view, nil
-}
-
-func (s *Service) viewAt(ctx context.Context, revision uint64, expired string) (state.View, error) {
-	if s.replica.Store().View().Revision() < revision {
-		if _, err := s.viewNotOlder(ctx, strconv.FormatUint(revision, 10)); err != nil {
-			return state.View{}, err
-		}
-	}
-	view, err := s.replica.Store().ViewAt(revision)
-	if errors.Is(err, state.ErrTooOld) {
-		return state.View{}, apierrors.NewResourceExpired(expired)
-	}
-	return view, err
-}
-
-func tooLarge(requested, current uint64) error {
-	err := apierrors.NewTimeoutError(fmt.Sprintf("Too large resource version: %d, current: %d", requested, current), 1)
-	err.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: metav1.CauseTypeResourceVersionTooLarge, Message: "Too large resource version"}}
-	return err
-}
-
-func parseRevision(resourceVersion string) (uint64, error) {
-	revision, err := strconv.ParseUint(resourceVersion, 10, 64)
-	if err != nil {
-		return 0, apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("ListOptions").GroupKind(), "", field.ErrorList{
-			field.Invalid(field.NewPath("resourceVersion"), resourceVersion, err.Error())})
-	}
-	return revision, nil
 }

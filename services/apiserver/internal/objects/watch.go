@@ -9,7 +9,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/musterhq/muster/services/apiserver/internal/state"
@@ -81,27 +80,12 @@ func (s *Service) Watch(ctx context.Context, t Target, o WatchOptions) (*Watcher
 	return w, nil
 }
 
-func (o WatchOptions) validate() error {
-	path := field.NewPath("resourceVersionMatch")
-	var errs field.ErrorList
-	switch {
-	case o.SendInitialEvents != nil && o.ResourceVersionMatch != metav1.ResourceVersionMatchNotOlderThan:
-		errs = append(errs, field.Forbidden(path, fmt.Sprintf("sendInitialEvents requires setting resourceVersionMatch to %s", metav1.ResourceVersionMatchNotOlderThan)))
-	case o.SendInitialEvents == nil && o.ResourceVersionMatch != "":
-		errs = append(errs, field.Forbidden(path, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
-	}
-	if len(errs) > 0 {
-		return apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("ListOptions").GroupKind(), "", errs)
-	}
-	return nil
-}
-
 // start gathers the initial events and returns the revision to go on from.
 func (s *Service) start(ctx context.Context, w *Watcher, o WatchOptions) (uint64, error) {
 	stream := o.SendInitialEvents != nil && *o.SendInitialEvents
 	legacy := o.SendInitialEvents == nil && (o.ResourceVersion == "" || o.ResourceVersion == "0")
 	if !stream && !legacy && o.ResourceVersion != "" && o.ResourceVersion != "0" {
-		return parseRevision(o.ResourceVersion)
+		return parseWatchRevision(o.ResourceVersion)
 	}
 	view, err := s.viewNotOlder(ctx, o.ResourceVersion)
 	if err != nil {

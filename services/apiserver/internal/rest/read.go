@@ -38,9 +38,13 @@ func listOptions(q url.Values) (objects.ListOptions, error) {
 		ResourceVersionMatch: metav1.ResourceVersionMatch(q.Get("resourceVersionMatch")),
 	}
 	limit, err := integer(q, "limit")
+	if err != nil {
+		return o, err
+	}
 	if limit != nil {
 		o.Limit = *limit
 	}
+	o.SendInitialEvents, err = boolean(q, "sendInitialEvents")
 	return o, err
 }
 

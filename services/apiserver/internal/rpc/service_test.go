@@ -31,7 +31,12 @@ const (
 // dial serves an empty cluster to an administrator.
 func dial(t *testing.T) apiv1.ObjectServiceClient {
 	t.Helper()
-	service, _ := objectstest.New(t)
+	return dialOver(t, objectstest.NewReplica())
+}
+
+func dialOver(t *testing.T, replica *objectstest.Replica) apiv1.ObjectServiceClient {
+	t.Helper()
+	service, _ := objectstest.NewOver(t, replica)
 	id := pki.AdminIdentity()
 	user := access.User{Name: id.User, Groups: id.Groups}
 	guard := access.NewGuard(func(context.Context) (access.User, error) { return user, nil })

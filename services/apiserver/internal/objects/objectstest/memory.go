@@ -29,6 +29,9 @@ type Replica struct {
 	index uint64
 	// BeforeApply is called, if set, before each transaction is applied.
 	BeforeApply func()
+	// BeforeRead is called, if set, before each read of the latest state: what it
+	// writes is what this member did not have yet.
+	BeforeRead func()
 	// Leaderless has reads wait until their context ends.
 	Leaderless bool
 }
@@ -62,6 +65,10 @@ func (r *Replica) Read(ctx context.Context) (state.View, error) {
 	if r.Leaderless {
 		<-ctx.Done()
 		return state.View{}, fmt.Errorf("read: %w: %w", replica.ErrNoLeader, context.Cause(ctx))
+	}
+	if f := r.BeforeRead; f != nil {
+		r.BeforeRead = nil // What it does itself is not interrupted.
+		f()
 	}
 	return r.store.View(), nil
 }
