@@ -21,6 +21,9 @@ type Config struct {
 	ID string
 	// ClusterID of the cluster; a directory of another one is refused.
 	ClusterID string
+	// Epoch of the cluster that a new member joins; a member that has data knows
+	// its own.
+	Epoch uint64
 	// Dir holds the log and the snapshots. It is not used if InMemory.
 	Dir string
 	// Advertise is the host:port at which the others reach Listener; by default
@@ -37,6 +40,9 @@ type Config struct {
 	// Bootstrap forms a cluster of this one member if there is no data yet.
 	// Without it, a member without data waits to be added.
 	Bootstrap bool
+	// NonVoter makes a member that never votes. Without it the leader gives the
+	// member its vote when it has caught up.
+	NonVoter bool
 	// InMemory keeps nothing on disk.
 	InMemory bool
 	// Store that the log is applied to; it must be new.

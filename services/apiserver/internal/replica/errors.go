@@ -23,6 +23,9 @@ var (
 	ErrStopped = errors.New("replica is stopped")
 	// ErrRemoved says that the member was taken out of the cluster.
 	ErrRemoved = errors.New("this server was removed from the cluster: to join again, move its data directory away and start with a new token (`muster token create --role server`)")
+	// ErrSuperseded says that the cluster was recovered without the member, which
+	// must not have a say in it any more.
+	ErrSuperseded = errors.New("the cluster was recovered from the loss of its majority without this server, whose data counts no more: to join again, move its data directory away and start with a new token (`muster token create --role server`)")
 
 	errNotLeader = errors.New("this member does not lead")
 )

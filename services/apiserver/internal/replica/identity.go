@@ -15,21 +15,27 @@ const dataFormat = 1
 
 // identity says whose data a directory holds.
 type identity struct {
-	Format   int    `json:"format"`
-	Cluster  string `json:"cluster"`
-	Member   string `json:"member"`
+	Format  int    `json:"format"`
+	Cluster string `json:"cluster"`
+	Member  string `json:"member"`
+	// Epoch is how often the cluster had been recovered.
+	Epoch    uint64 `json:"epoch,omitempty"`
 	Checksum uint32 `json:"checksum"`
 }
 
 func (i identity) checksum() uint32 {
-	return crc32.Checksum(fmt.Appendf(nil, "%d\n%s\n%s", i.Format, i.Cluster, i.Member), castagnoli)
+	said := fmt.Appendf(nil, "%d\n%s\n%s", i.Format, i.Cluster, i.Member)
+	if i.Epoch > 0 {
+		said = fmt.Appendf(said, "\n%d", i.Epoch)
+	}
+	return crc32.Checksum(said, castagnoli)
 }
 
 // identify checks that a directory belongs to a member of a cluster, or makes it
 // so if it is new.
-func identify(dir, cluster, member string) error {
-	path := filepath.Join(dir, identityFile)
-	raw, err := os.ReadFile(path)
+func identify(dir string, config Config) error {
+	path, cluster, member := filepath.Join(dir, identityFile), config.ClusterID, config.ID
+	found, err := readIdentity(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := unused(dir); err != nil {
 			return damaged(path, err)
@@ -38,18 +44,11 @@ func identify(dir, cluster, member string) error {
 		if err := replaceFile(filepath.Join(dir, markFile), nil); err != nil {
 			return fmt.Errorf("make log mark: %w", err)
 		}
-		return writeIdentity(path, identity{Format: dataFormat, Cluster: cluster, Member: member})
-	}
-	if err != nil {
-		return fmt.Errorf("read identity of data directory: %w", err)
-	}
-	var found identity
-	if err := json.Unmarshal(raw, &found); err != nil {
-		return damaged(path, err)
+		return writeIdentity(path, identity{Format: dataFormat, Cluster: cluster, Member: member, Epoch: config.Epoch})
 	}
 	switch {
-	case found.Checksum != found.checksum():
-		return damaged(path, errors.New("it does not match its checksum"))
+	case err != nil:
+		return err
 	case found.Format != dataFormat:
 		return fmt.Errorf("data directory %s: format %d was written by another version of this program, which knows format %d", dir, found.Format, dataFormat)
 	case found.Cluster != cluster:
@@ -60,6 +59,27 @@ func identify(dir, cluster, member string) error {
 			ErrForeignData, dir, found.Member, cluster, member)
 	}
 	return nil
+}
+
+func readIdentity(path string) (identity, error) {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return identity{}, fmt.Errorf("read identity of data directory: %w", err)
+	}
+	var found identity
+	if err := json.Unmarshal(raw, &found); err != nil {
+		return identity{}, damaged(path, err)
+	}
+	if found.Checksum != found.checksum() {
+		return identity{}, damaged(path, errors.New("it does not match its checksum"))
+	}
+	return found, nil
+}
+
+// epochOf returns the epoch of the cluster that a directory's data is of.
+func epochOf(dir string) (uint64, error) {
+	found, err := readIdentity(filepath.Join(dir, identityFile))
+	return found.Epoch, err
 }
 
 // unused checks that a directory without an identity holds no more than one

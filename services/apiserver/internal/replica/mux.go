@@ -25,6 +25,7 @@ const handshakeTimeout = 5 * time.Second
 // mux tells the connections of one listener apart.
 type mux struct {
 	listener net.Listener
+	era      *era
 	tls      *tls.Config
 	logger   *slog.Logger
 	lanes    map[string]*lane
@@ -33,16 +34,16 @@ type mux struct {
 	conns map[net.Conn]struct{}
 }
 
-func newMux(listener net.Listener, config *tls.Config, logger *slog.Logger) *mux {
+func newMux(listener net.Listener, era *era, config *tls.Config, logger *slog.Logger) *mux {
 	m := &mux{
 		listener: listener,
+		era:      era,
 		logger:   logger,
 		conns:    make(map[net.Conn]struct{}),
 		lanes:    make(map[string]*lane),
 	}
 	if config != nil {
-		m.tls = config.Clone()
-		m.tls.NextProtos = []string{protocolRaft, protocolRPC}
+		m.tls = era.server(config)
 	}
 	for _, protocol := range []string{protocolRaft, protocolRPC} {
 		m.lanes[protocol] = &lane{
@@ -98,9 +99,10 @@ func (m *mux) route(ctx context.Context, raw net.Conn) {
 		_ = conn.Close()
 		return
 	}
-	target, ok := m.lanes[protocol]
-	if !ok {
-		m.logger.Warn("peer speaks an unknown protocol", "peer", raw.RemoteAddr().String(), "protocol", protocol)
+	base, ofOurs := m.era.admits(protocol)
+	target, ok := m.lanes[base]
+	if !ok || !ofOurs {
+		m.logger.Warn("peer speaks an unknown protocol, or is of another epoch of the cluster", "peer", raw.RemoteAddr().String(), "protocol", protocol)
 		_ = conn.Close()
 		return
 	}
@@ -197,6 +199,7 @@ func (l *lane) Addr() net.Addr { return l.addr }
 // dialer makes connections that a mux understands.
 type dialer struct {
 	raw func(ctx context.Context, address string) (net.Conn, error)
+	era *era
 	tls *tls.Config
 }
 
@@ -208,14 +211,14 @@ func (d dialer) dial(ctx context.Context, address, protocol string) (net.Conn, e
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
 	if d.tls == nil {
-		if _, err := conn.Write([]byte(protocol + "\n")); err != nil {
+		if _, err := conn.Write([]byte(d.era.name(protocol) + "\n")); err != nil {
 			_ = conn.Close()
 			return nil, fmt.Errorf("dial %s: %w", address, err)
 		}
 		return conn, nil
 	}
 	config := d.tls.Clone()
-	config.NextProtos = []string{protocol}
+	config.NextProtos = []string{d.era.name(protocol), protocolPast}
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(address)
 	}
@@ -223,6 +226,11 @@ func (d dialer) dial(ctx context.Context, address, protocol string) (net.Conn, e
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("dial %s: handshake: %w", address, err)
+	}
+	if secured.ConnectionState().NegotiatedProtocol == protocolPast {
+		_ = conn.Close()
+		d.era.end()
+		return nil, fmt.Errorf("dial %s: %w", address, ErrSuperseded)
 	}
 	return secured, nil
 }

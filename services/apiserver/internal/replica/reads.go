@@ -15,7 +15,11 @@ import (
 // Read returns a view that holds every write that was acknowledged, by any
 // member, before the call. It tries until ctx ends, with ErrNoLeader then.
 func (r *Replica) Read(ctx context.Context) (state.View, error) {
-	index, err := r.reads.index(ctx)
+	err := r.enfranchised(ctx)
+	var index uint64
+	if err == nil {
+		index, err = r.reads.index(ctx)
+	}
 	if err == nil {
 		err = r.machine.wait(ctx, index)
 	}

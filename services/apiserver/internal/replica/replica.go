@@ -19,6 +19,7 @@ import (
 // Run returns; those that wait for others need Run to be running.
 type Replica struct {
 	config    Config
+	era       *era
 	dialer    dialer
 	mux       *mux
 	storage   *storage
@@ -26,11 +27,16 @@ type Replica struct {
 	machine   *machine
 	raft      *raft.Raft
 	leaders   *leaders
+	contacts  *contacts
+	caretaker *caretaker
 	proposals *proposals
 	reads     *reads
 	peers     *peers
 
-	belonged atomic.Bool // was in the cluster at some point of the log
+	belonged  atomic.Bool // was in the cluster at some point of the log
+	voted     atomic.Bool // had a vote at some point
+	regrouped signal      // the members changed
+	changing  sync.Mutex  // held while the leader changes the members
 
 	closing sync.Once
 	failing sync.Once
@@ -46,23 +52,26 @@ func Open(config Config) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{
-		config: config,
-		dialer: dialer{raw: config.Dial, tls: config.ClientTLS},
-		mux:    newMux(config.Listener, config.ServerTLS, config.Logger),
-		failed: make(chan struct{}),
-	}
+	r := &Replica{config: config, failed: make(chan struct{})}
 	r.machine = newMachine(config.Store, r.fail, r.moved)
 	r.storage = memoryStorage()
+	r.era = &era{epoch: config.Epoch, end: func() { r.fail(ErrSuperseded) }}
 	if !config.InMemory {
 		if r.storage, err = openStorage(config, r.fail); err != nil {
 			return nil, fmt.Errorf("open replica: %w", err)
 		}
+		if r.era.epoch, err = epochOf(config.Dir); err != nil {
+			_ = r.storage.close()
+			return nil, fmt.Errorf("open replica: %w", err)
+		}
 	}
+	r.dialer = dialer{raw: config.Dial, era: r.era, tls: config.ClientTLS}
+	r.mux = newMux(config.Listener, r.era, config.ServerTLS, config.Logger)
 	r.transport = r.newTransport()
 	r.peers = newPeers(r.dialer)
 	r.proposals = newProposals(r)
 	r.reads = newReads(r)
+	r.caretaker = newCaretaker(r)
 	if err := r.start(); err != nil {
 		_ = r.transport.Close()
 		_ = r.storage.close()
@@ -73,7 +82,7 @@ func Open(config Config) (*Replica, error) {
 
 // start bootstraps if that is wanted and starts Raft.
 func (r *Replica) start() error {
-	rc := r.raftConfig()
+	rc := raftConfig(r.config)
 	exists, err := raft.HasExistingState(r.storage.logs, r.storage.stable, r.storage.snapshots)
 	if err != nil {
 		return err
@@ -98,13 +107,14 @@ func (r *Replica) start() error {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	r.leaders = newLeaders(r.raft)
+	r.contacts = newContacts(r.raft)
 	return nil
 }
 
-func (r *Replica) raftConfig() *raft.Config {
-	t := r.config.Timing
+func raftConfig(config Config) *raft.Config {
+	t := config.Timing.withDefaults()
 	rc := raft.DefaultConfig()
-	rc.LocalID = raft.ServerID(r.config.ID)
+	rc.LocalID = raft.ServerID(config.ID)
 	rc.HeartbeatTimeout = t.Heartbeat
 	rc.ElectionTimeout = t.Election
 	rc.LeaderLeaseTimeout = t.Lease
@@ -116,7 +126,7 @@ func (r *Replica) raftConfig() *raft.Config {
 	rc.TrailingLogs = t.TrailingLogs
 	rc.ShutdownOnRemove = false
 	rc.NoLegacyTelemetry = true
-	rc.Logger = newRaftLogger(r.config.Logger)
+	rc.Logger = newRaftLogger(config.Logger)
 	return rc
 }
 
@@ -130,8 +140,10 @@ func (r *Replica) Run(ctx context.Context) error {
 	g, work := errgroup.WithContext(work)
 	server := r.newServer()
 	g.Go(func() error { return r.mux.run(work) })
+	g.Go(func() error { r.greet(work); return nil })
 	g.Go(func() error { return r.serve(server) })
 	g.Go(func() error { return r.leaders.run(work, r.prove) })
+	g.Go(func() error { return r.caretaker.run(work) })
 	g.Go(func() error { return r.proposals.run(work) })
 	g.Go(func() error { return r.reads.run(work) })
 
@@ -162,6 +174,7 @@ func (r *Replica) Close() {
 	r.closing.Do(func() {
 		_ = r.raft.Shutdown().Error()
 		r.leaders.close()
+		r.contacts.close()
 		r.transport.CloseStreams()
 		_ = r.transport.Close()
 		r.mux.close()
@@ -181,17 +194,6 @@ func (r *Replica) fail(err error) {
 		r.failure = err
 		close(r.failed)
 	})
-}
-
-// handOver gives the leadership to another voter, if this member has it, so that
-// the cluster need not first miss it.
-func (r *Replica) handOver() {
-	if !r.IsLeader() || len(r.voters()) < 2 {
-		return
-	}
-	if err := r.raft.LeadershipTransfer().Error(); err != nil {
-		r.config.Logger.Warn("hand over leadership", "error", err)
-	}
 }
 
 // serve serves the ReplicaService on its share of the port.

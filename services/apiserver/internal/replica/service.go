@@ -56,12 +56,25 @@ func (s service) ReadIndex(ctx context.Context, _ *clusterv1.ReadIndexRequest) (
 	return &clusterv1.ReadIndexResponse{Index: index}, nil
 }
 
-// AddMember adds a voter.
+// AddMember adds a member.
 func (s service) AddMember(ctx context.Context, req *clusterv1.AddMemberRequest) (*clusterv1.AddMemberResponse, error) {
-	if err := s.replica.addVoter(ctx, req.GetId(), req.GetAddress()); err != nil {
+	if err := s.replica.admit(ctx, req); err != nil {
 		return nil, asStatus(err)
 	}
 	return &clusterv1.AddMemberResponse{}, nil
+}
+
+// HandOver gives the leadership to another member.
+func (s service) HandOver(_ context.Context, req *clusterv1.HandOverRequest) (*clusterv1.HandOverResponse, error) {
+	if err := s.replica.giveWay(req.GetId()); err != nil {
+		return nil, asStatus(err)
+	}
+	return &clusterv1.HandOverResponse{}, nil
+}
+
+// Status tells how far this member is.
+func (s service) Status(context.Context, *clusterv1.StatusRequest) (*clusterv1.StatusResponse, error) {
+	return s.replica.status(), nil
 }
 
 // RemoveMember removes a member.

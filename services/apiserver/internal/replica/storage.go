@@ -55,7 +55,7 @@ func openStorage(config Config, fail func(error)) (opened *storage, err error) {
 		return nil, err
 	}
 	s.closers = append(s.closers, lock)
-	if err := identify(dir, config.ClusterID, config.ID); err != nil {
+	if err := identify(dir, config); err != nil {
 		return nil, err
 	}
 	last, err := s.openSnapshots(config, fail)

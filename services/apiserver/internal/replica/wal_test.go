@@ -35,7 +35,7 @@ type logTest struct {
 
 func newLogTest(t *testing.T) *logTest {
 	lt := &logTest{T: t, dir: t.TempDir()}
-	if err := identify(lt.dir, "c", "m1"); err != nil {
+	if err := identify(lt.dir, Config{ClusterID: "c", ID: "m1"}); err != nil {
 		t.Fatal(err)
 	}
 	lt.open()
