@@ -137,7 +137,7 @@ func granted(r Request, keyPEM []byte, response *clusterv1.JoinResponse) (*Grant
 	out := &Granted{
 		KeyPair: pair,
 		Membership: Membership{
-			Name: r.Name, ClusterID: response.GetClusterId(), GossipKey: response.GetGossipKey(),
+			Name: r.Name, ClusterID: response.GetClusterId(), Epoch: response.GetEpoch(), GossipKey: response.GetGossipKey(),
 			GossipAddresses: response.GetGossipAddresses(), APIAddresses: response.GetApiAddresses(),
 		},
 		ServiceAccountKeyPEM: response.GetServiceAccountKeyPem(),

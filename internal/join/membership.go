@@ -31,8 +31,12 @@ type Membership struct {
 	// Started says that a server has had a log: were it gone, another one must
 	// not be begun in its place.
 	Started bool `json:"started,omitempty"`
-	// Entered says that a server was a voting member: one that is none any more
-	// was removed.
+	// NonVoter says that a server never votes.
+	NonVoter bool `json:"nonVoter,omitempty"`
+	// Epoch of the cluster that a server joined.
+	Epoch uint64 `json:"epoch,omitempty"`
+	// Entered says that a server was a member: one that is none any more was
+	// removed.
 	Entered bool `json:"entered,omitempty"`
 }
 

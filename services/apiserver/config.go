@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 
@@ -46,6 +47,14 @@ type Config struct {
 	ClusterID string
 	// Bootstrap forms a new cluster of this one server if there is no data yet.
 	Bootstrap bool
+	// NonVoter makes a server that never votes: it serves, and counts for no
+	// majority.
+	NonVoter bool
+	// Epoch of the cluster that a new server joins, as Join told it.
+	Epoch uint64
+	// RemoveDeadAfter is how long a voter must have been silent before one that
+	// joined takes its place and it is removed; 0 is never.
+	RemoveDeadAfter time.Duration
 	// ServiceAccountKeyPEM signs ServiceAccount tokens; joining servers get it.
 	ServiceAccountKeyPEM []byte
 	// GossipKey encrypts the pool, GossipListen is where to gossip (host:port);

@@ -76,6 +76,7 @@ func (s *Server) openReplica() (err error) {
 		ID: s.config.Name, ClusterID: s.config.ClusterID, Dir: filepath.Join(s.config.DataDir, "raft"),
 		Advertise: s.config.advertised(s.config.RaftListener), Listener: s.config.RaftListener, Dial: s.config.Dial,
 		ServerTLS: peers, ClientTLS: peers, Bootstrap: s.config.Bootstrap, InMemory: s.config.InMemory,
+		NonVoter: s.config.NonVoter, Epoch: s.config.Epoch,
 		Store: state.New(), Logger: s.config.Logger.With("component", "replica"),
 	})
 	return err
@@ -116,11 +117,12 @@ func (s *Server) wireCluster() (err error) {
 		Name: s.config.Name, ClusterID: s.config.ClusterID, Authority: s.config.Authority, Replica: s.replica,
 		Addresses: cluster.Addresses{
 			Raft: s.config.advertised(s.config.RaftListener), API: s.config.advertised(s.config.GRPCListener),
-			REST: s.config.advertised(s.config.RESTListener), Gossip: s.gossipAddress(),
+			REST: s.config.advertised(s.config.RESTListener), Gossip: s.gossipAddress(), Version: version.Version,
 		},
 		ServiceAccountKeyPEM: s.config.ServiceAccountKeyPEM, Members: s.members, Bearers: s.tokens,
 		GossipKey: s.config.GossipKey, GossipListen: s.config.GossipListen, GossipAdvertise: advertise,
-		GossipSeeds: s.config.GossipSeeds, GossipTransport: s.config.GossipTransport, Logger: s.config.Logger,
+		GossipSeeds: s.config.GossipSeeds, GossipTransport: s.config.GossipTransport,
+		RemoveDeadAfter: s.config.RemoveDeadAfter, Logger: s.config.Logger,
 	})
 	return err
 }
@@ -150,6 +152,7 @@ func (s *Server) wireREST(authn *auth.Authenticator) error {
 		TLSConfig:         s.config.KeyPair.ServerTLS(tls.RequestClientCert, "h2", "http/1.1"),
 		ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
+	drained(s.rest)
 	return nil
 }
 

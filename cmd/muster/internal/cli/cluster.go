@@ -3,13 +3,10 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
-	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
 
 	"github.com/musterhq/muster/cmd/muster/internal/kubeconfig"
@@ -103,83 +100,4 @@ func newTokenCreate() *cobra.Command {
 	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it can be used")
 	c.Flags().StringSliceVar(&roles, "role", nil, "what it lets in: node, server (default both)")
 	return c
-}
-
-func newMembers() *cobra.Command {
-	var flags accessFlags
-	c := &cobra.Command{
-		Use:   "members",
-		Short: "List the servers and who leads",
-		Args:  noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, _ kubeconfig.Access) error {
-				response, err := listMembers(ctx, cluster)
-				if err != nil {
-					return err
-				}
-				return tellMembers(c.OutOrStdout(), response.GetMembers())
-			})
-		},
-	}
-	flags.add(c)
-	c.AddCommand(newMembersRemove())
-	return c
-}
-
-// tellMembers lists the servers, and says so when none of them leads.
-func tellMembers(out io.Writer, members []*clusterv1.Member) error {
-	led := false
-	w := tabwriter.NewWriter(out, 0, 0, 3, ' ', 0)
-	_, _ = fmt.Fprintln(w, "NAME\tROLE\tRAFT\tGRPC\tKUBERNETES")
-	for _, m := range members {
-		role := "non-voter"
-		if m.GetVoter() {
-			role = "follower"
-		}
-		if m.GetLeader() {
-			role, led = "leader", true
-		}
-		_, _ = fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", m.GetId(), role, m.GetRaftAddress(), m.GetApiAddress(), m.GetRestAddress())
-	}
-	if !led {
-		_, _ = fmt.Fprint(w, "\nNo server leads: nothing can be read or written until more than half of them run and reach each other.\n")
-	}
-	return w.Flush()
-}
-
-func newMembersRemove() *cobra.Command {
-	var flags accessFlags
-	c := &cobra.Command{
-		Use:   "remove NAME",
-		Short: "Take a server out for good, so that a majority is counted without it",
-		Long: `Take a server out for good, so that a majority is counted without it. Stop it
-first, if it still runs. A machine whose data was lost or damaged joins anew
-after that, under the same name if you like.`,
-		Example: `  muster members remove server2
-  muster token create --role server`,
-		Args: exactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, _ kubeconfig.Access) error {
-				ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-				defer cancel()
-				if _, err := cluster.RemoveServer(ctx, &clusterv1.RemoveServerRequest{Id: args[0]}, grpc.WaitForReady(true)); err != nil {
-					return worded("remove member", err)
-				}
-				_, err := fmt.Fprintf(c.OutOrStdout(), "server %s is no member any more\n", args[0])
-				return err
-			})
-		},
-	}
-	flags.add(c)
-	return c
-}
-
-func listMembers(ctx context.Context, cluster clusterv1.ClusterServiceClient) (*clusterv1.ListMembersResponse, error) {
-	ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-	defer cancel()
-	response, err := cluster.ListMembers(ctx, &clusterv1.ListMembersRequest{}, grpc.WaitForReady(true))
-	if err != nil {
-		return nil, worded("list members", err)
-	}
-	return response, nil
 }

@@ -79,7 +79,7 @@ func newImagePack() *cobra.Command {
 }
 
 func imageTargets(ctx context.Context, cluster clusterv1.ClusterServiceClient, access kubeconfig.Access) ([]imageload.Target, error) {
-	members, err := listMembers(ctx, cluster)
+	members, err := listMembers(ctx, cluster, false)
 	if err != nil {
 		return nil, err
 	}

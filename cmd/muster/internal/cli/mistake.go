@@ -65,7 +65,7 @@ func meant(c *cobra.Command, word, prefix string) string {
 	return "; did you mean " + strings.Join(out, " or ") + "?"
 }
 
-// noArgs, exactArgs and minArgs are cobra's checks as usage errors that show
+// noArgs, exactArgs, minArgs and atMostArgs are cobra's checks as usage errors that show
 // what is to be given.
 func noArgs(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
@@ -80,6 +80,10 @@ func exactArgs(n int) cobra.PositionalArgs {
 
 func minArgs(n int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error { return asUsage(c, cobra.MinimumNArgs(n)(c, args), args) }
+}
+
+func atMostArgs(n int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error { return asUsage(c, cobra.MaximumNArgs(n)(c, args), args) }
 }
 
 func asUsage(c *cobra.Command, err error, args []string) error {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,9 +18,16 @@ func newServer() *cobra.Command {
 		Short: "Run a server: API, scheduler and controller manager",
 		Long: `Run a server: the API (Kubernetes' on port 6443, gRPC on 6442), a replica of the
 state, a scheduler and a controller manager. The first server forms a cluster;
-others join it with a token and form a majority with it.`,
+others join it with a token and form a majority with it. A server that joins
+votes once it has caught up, unless --non-voter is given: it serves then, and
+the others decide without it.
+
+A voter that has been silent for the time of --remove-dead-after is removed when
+one that joined takes its place, that is, while the number of voters is even.`,
 		Example: `  muster server --advertise-address 10.0.0.1                 the first
-  muster server --advertise-address 10.0.0.2 --join TOKEN    a further one`,
+  muster server --advertise-address 10.0.0.2 --join TOKEN    a further one
+  muster server --advertise-address 10.0.0.4 --join TOKEN --non-voter
+                                                             one more to read from`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			var err error
@@ -34,6 +42,9 @@ others join it with a token and form a majority with it.`,
 	}
 	addIdentityFlags(c, &config.Identity)
 	c.Flags().StringVar(&config.Join, "join", "", "`TOKEN` of the cluster to join, from muster token create; not needed again after that")
+	c.Flags().BoolVar(&config.NonVoter, "non-voter", false, "with --join: serve, but never vote; it stays so")
+	c.Flags().DurationVar(&config.RemoveDeadAfter, "remove-dead-after", 10*time.Minute, "remove a voter that was silent for so long when another has taken its place; 0 never does")
 	logs.add(c)
+	c.AddCommand(newServerRecover())
 	return c
 }

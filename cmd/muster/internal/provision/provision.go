@@ -54,8 +54,10 @@ func Addresses(hosts []string, port int) []string {
 
 // Cluster is what all servers of a cluster share.
 type Cluster struct {
-	CA                   *pki.CA
-	ID                   string
+	CA *pki.CA
+	ID string
+	// Epoch is how often the cluster was recovered from the loss of its majority.
+	Epoch                uint64
 	GossipKey            []byte
 	ServiceAccountKeyPEM []byte
 }
@@ -83,6 +85,8 @@ type Server struct {
 	Addresses []string
 	// Bootstrap makes it form the cluster.
 	Bootstrap bool
+	// NonVoter makes it one that never votes.
+	NonVoter bool
 	// Servers are the addresses of all servers, without ports.
 	Servers []string
 }
@@ -116,7 +120,9 @@ func (c *Cluster) WriteServer(s Server) error {
 		return fmt.Errorf("save service account key: %w", err)
 	}
 	// The membership comes last: with it, the directory is whole.
-	return c.membership(s.Name, s.Servers, s.Bootstrap).Save(s.DataDir)
+	m := c.membership(s.Name, s.Servers)
+	m.Bootstrap, m.NonVoter, m.Epoch = s.Bootstrap, s.NonVoter, c.Epoch
+	return m.Save(s.DataDir)
 }
 
 // WriteNode gives an agent its identity.
@@ -128,7 +134,7 @@ func (c *Cluster) WriteNode(dataDir, name string, servers []string) error {
 	if err := pair.Save(join.PKIDir(dataDir), NodePair); err != nil {
 		return err
 	}
-	return c.membership(name, servers, false).Save(dataDir)
+	return c.membership(name, servers).Save(dataDir)
 }
 
 // WriteAdmin writes an administrator's kubeconfig.
@@ -150,9 +156,9 @@ func (c *Cluster) issue(id pki.Identity, addresses []string) (*pki.KeyPair, erro
 	return pki.NewKeyPair(certPEM, keyPEM, c.CA.CertificatePEM())
 }
 
-func (c *Cluster) membership(name string, servers []string, bootstrap bool) join.Membership {
+func (c *Cluster) membership(name string, servers []string) join.Membership {
 	return join.Membership{
-		Name: name, ClusterID: c.ID, GossipKey: c.GossipKey, Bootstrap: bootstrap,
+		Name: name, ClusterID: c.ID, GossipKey: c.GossipKey,
 		GossipAddresses: Addresses(servers, GossipPort), APIAddresses: Addresses(servers, GRPCPort),
 	}
 }

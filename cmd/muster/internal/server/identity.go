@@ -107,7 +107,7 @@ func (i *Identity) refuseRemains(names ...string) error {
 
 // ensure makes the directory a server's: it is one already, or a token lets it
 // join, or it forms a new cluster.
-func (i *Identity) ensure(ctx context.Context, logger *slog.Logger, token string) (join.Membership, error) {
+func (i *Identity) ensure(ctx context.Context, logger *slog.Logger, token string, nonVoter bool) (join.Membership, error) {
 	if err := i.complete(); err != nil {
 		return join.Membership{}, err
 	}
@@ -120,7 +120,9 @@ func (i *Identity) ensure(ctx context.Context, logger *slog.Logger, token string
 		err = join.CheckCluster(i.DataDir, token)
 	case member:
 	case token != "":
-		err = i.join(ctx, logger, token)
+		err = i.join(ctx, logger, token, nonVoter)
+	case nonVoter:
+		err = errors.New("--non-voter: the first server of a cluster votes; give --join TOKEN to make this one a further server of another's cluster")
 	default:
 		err = i.Init()
 	}
@@ -131,10 +133,13 @@ func (i *Identity) ensure(ctx context.Context, logger *slog.Logger, token string
 	if err == nil && m.Name != i.Name {
 		err = fmt.Errorf("%s belongs to server %q, not %q: give --name %s, or choose another directory", i.DataDir, m.Name, i.Name, m.Name)
 	}
+	if err == nil && nonVoter && !m.NonVoter {
+		err = fmt.Errorf("--non-voter: server %s votes; to make it one that does not, remove it (`muster members remove %s`), move %s away and join anew", m.Name, m.Name, i.DataDir)
+	}
 	return m, err
 }
 
-func (i *Identity) join(ctx context.Context, logger *slog.Logger, text string) error {
+func (i *Identity) join(ctx context.Context, logger *slog.Logger, text string, nonVoter bool) error {
 	token, err := join.ParseToken(text)
 	if err != nil {
 		return err
@@ -155,7 +160,7 @@ func (i *Identity) join(ctx context.Context, logger *slog.Logger, text string) e
 		return errors.New("join: the cluster did not hand over its CA")
 	}
 	cluster := provision.Cluster{
-		CA: granted.Authority, ID: granted.Membership.ClusterID,
+		CA: granted.Authority, ID: granted.Membership.ClusterID, Epoch: granted.Membership.Epoch,
 		GossipKey: granted.Membership.GossipKey, ServiceAccountKeyPEM: granted.ServiceAccountKeyPEM,
 	}
 	servers, err := hosts(granted.Membership.APIAddresses)
@@ -163,7 +168,7 @@ func (i *Identity) join(ctx context.Context, logger *slog.Logger, text string) e
 		return err
 	}
 	return cluster.WriteServer(provision.Server{
-		DataDir: i.DataDir, Name: i.Name, Addresses: []string{i.AdvertiseAddress}, Servers: append(servers, i.AdvertiseAddress),
+		DataDir: i.DataDir, Name: i.Name, Addresses: []string{i.AdvertiseAddress}, NonVoter: nonVoter, Servers: append(servers, i.AdvertiseAddress),
 	})
 }
 

@@ -169,7 +169,7 @@ func (s *controlPlane) through(ctx context.Context, address string, call func(co
 }
 
 func (s *controlPlane) add(ctx context.Context, client clusterv1.ClusterServiceClient) error {
-	_, err := client.AddServer(ctx, &clusterv1.AddServerRequest{Id: s.membership.Name, RaftAddress: s.raftAddress()})
+	_, err := client.AddServer(ctx, &clusterv1.AddServerRequest{Id: s.membership.Name, RaftAddress: s.raftAddress(), NonVoter: s.membership.NonVoter})
 	return err
 }
 
@@ -179,6 +179,9 @@ func (s *controlPlane) confirm(ctx context.Context, address string, client clust
 	response, err := client.ListMembers(ctx, &clusterv1.ListMembersRequest{})
 	if err != nil {
 		return err
+	}
+	if response.GetEpoch() != s.apiserver.Epoch() {
+		return nil // the replica finds out which of the two is past
 	}
 	switch standing(response.GetMembers(), address, s.membership.Name, s.raftAddress()) {
 	case removed:

@@ -28,13 +28,18 @@ type Config struct {
 	Identity
 	// Join is the token of a cluster to join; without it, and without an identity
 	// in the data directory, a new cluster is formed.
-	Join   string
-	Logger *slog.Logger
+	Join string
+	// NonVoter makes a server that joins one that never votes. It stays so.
+	NonVoter bool
+	// RemoveDeadAfter is how long a voter must have been silent before one that
+	// joined takes its place and it is removed; 0 is never.
+	RemoveDeadAfter time.Duration
+	Logger          *slog.Logger
 }
 
 // Run runs the server until ctx ends.
 func Run(ctx context.Context, config Config) error {
-	m, err := config.ensure(ctx, config.Logger, config.Join)
+	m, err := config.ensure(ctx, config.Logger, config.Join, config.NonVoter)
 	if err != nil {
 		return err
 	}
@@ -86,6 +91,7 @@ func (s *controlPlane) load() error {
 		Name: s.membership.Name, DataDir: s.config.DataDir, AdvertiseAddress: s.config.AdvertiseAddress,
 		Authority: authority, KeyPair: s.own, ServiceAccountKeyPEM: serviceAccountKey,
 		ClusterID: s.membership.ClusterID, Bootstrap: s.membership.Bootstrap,
+		NonVoter: s.membership.NonVoter, Epoch: s.membership.Epoch, RemoveDeadAfter: s.config.RemoveDeadAfter,
 		GossipKey: s.membership.GossipKey, GossipSeeds: s.others(s.membership.GossipAddresses),
 		GossipListen: net.JoinHostPort("0.0.0.0", strconv.Itoa(provision.GossipPort)),
 		Logger:       s.config.Logger,

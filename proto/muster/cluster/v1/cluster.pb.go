@@ -994,9 +994,12 @@ func (x *TransferLeadershipResponse) GetId() string {
 	return ""
 }
 
-// ListMembersRequest is empty.
+// ListMembersRequest says what is of interest.
 type ListMembersRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// with_state has every member asked how it is; one that does not answer costs
+	// half a second. Else the answer is what this member knows.
+	WithState     bool `protobuf:"varint,1,opt,name=with_state,json=withState,proto3" json:"with_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1029,6 +1032,13 @@ func (x *ListMembersRequest) ProtoReflect() protoreflect.Message {
 // Deprecated: Use ListMembersRequest.ProtoReflect.Descriptor instead.
 func (*ListMembersRequest) Descriptor() ([]byte, []int) {
 	return file_muster_cluster_v1_cluster_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListMembersRequest) GetWithState() bool {
+	if x != nil {
+		return x.WithState
+	}
+	return false
 }
 
 // ListMembersResponse holds the members.
@@ -1509,8 +1519,10 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x19TransferLeadershipRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\",\n" +
 	"\x1aTransferLeadershipResponse\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\tR\x02id\"\x14\n" +
-	"\x12ListMembersRequest\"\x7f\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\"3\n" +
+	"\x12ListMembersRequest\x12\x1d\n" +
+	"\n" +
+	"with_state\x18\x01 \x01(\bR\twithState\"\x7f\n" +
 	"\x13ListMembersResponse\x123\n" +
 	"\amembers\x18\x01 \x03(\v2\x19.muster.cluster.v1.MemberR\amembers\x12\x1d\n" +
 	"\n" +

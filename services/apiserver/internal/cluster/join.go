@@ -41,6 +41,7 @@ func (s *Service) Join(ctx context.Context, r *clusterv1.JoinRequest) (*clusterv
 		GossipAddresses: s.sortedAddresses(view, func(a Addresses) string { return a.Gossip }),
 		ApiAddresses:    s.sortedAddresses(view, func(a Addresses) string { return a.API }),
 		ClusterId:       s.config.ClusterID,
+		Epoch:           s.config.Replica.Epoch(),
 	}
 	if r.GetRole() == clusterv1.CertificateRole_CERTIFICATE_ROLE_SERVER {
 		out.CaKeyPem = s.config.Authority.KeyPEM()

@@ -93,17 +93,54 @@ func (s *Service) gossipSeeds(context.Context) []string {
 
 // ListMembers implements ClusterService. It answers from what this member
 // knows, so that it answers without a leader too.
-func (s *Service) ListMembers(context.Context, *clusterv1.ListMembersRequest) (*clusterv1.ListMembersResponse, error) {
+func (s *Service) ListMembers(ctx context.Context, r *clusterv1.ListMembersRequest) (*clusterv1.ListMembersResponse, error) {
 	servers := s.servers(s.config.Replica.Store().View())
-	out := &clusterv1.ListMembersResponse{ClusterId: s.config.ClusterID}
-	for _, m := range s.config.Members() {
-		a := servers[m.ID]
-		out.Members = append(out.Members, &clusterv1.Member{
-			Id: m.ID, RaftAddress: m.Address, Leader: m.Leader, Voter: m.Voter, ApiAddress: a.API, RestAddress: a.REST,
-		})
+	out := &clusterv1.ListMembersResponse{ClusterId: s.config.ClusterID, Epoch: s.config.Replica.Epoch()}
+	if r.GetWithState() {
+		out.Members = s.config.Replica.Standings(ctx)
+	} else {
+		for _, m := range s.config.Members() {
+			out.Members = append(out.Members, &clusterv1.Member{Id: m.ID, RaftAddress: m.Address, Leader: m.Leader, Voter: m.Voter})
+		}
+	}
+	for _, m := range out.GetMembers() {
+		a := servers[m.GetId()]
+		m.ApiAddress, m.RestAddress, m.Version = a.API, a.REST, a.Version
 	}
 	slices.SortFunc(out.Members, func(a, b *clusterv1.Member) int { return strings.Compare(a.GetId(), b.GetId()) })
 	return out, nil
+}
+
+// TransferLeadership implements ClusterService.
+func (s *Service) TransferLeadership(ctx context.Context, r *clusterv1.TransferLeadershipRequest) (*clusterv1.TransferLeadershipResponse, error) {
+	if r.GetId() != "" {
+		m, err := s.member(r.GetId())
+		if err != nil {
+			return nil, err
+		}
+		if !m.Voter {
+			return nil, status.Errorf(codes.FailedPrecondition, "server %q does not vote, and so cannot lead", m.ID)
+		}
+	}
+	leader, err := s.config.Replica.TransferLeadership(ctx, r.GetId())
+	if err != nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "%v: `muster members` shows who is well", err)
+	}
+	s.logger.Info("leadership transferred", "leader", leader)
+	return &clusterv1.TransferLeadershipResponse{Id: leader}, nil
+}
+
+// member returns a Raft member; NOT_FOUND says who there are.
+func (s *Service) member(id string) (RaftMember, error) {
+	var names []string
+	for _, m := range s.config.Members() {
+		if m.ID == id {
+			return m, nil
+		}
+		names = append(names, m.ID)
+	}
+	slices.Sort(names)
+	return RaftMember{}, status.Errorf(codes.NotFound, "server %q is no member; the members are %s", id, strings.Join(names, ", "))
 }
 
 // AddServer implements ClusterService.
@@ -121,29 +158,35 @@ func (s *Service) AddServer(ctx context.Context, r *clusterv1.AddServerRequest) 
 		return nil, status.Error(codes.Unavailable, "this server is no member itself yet")
 	}
 	for _, m := range members {
-		if m.ID == r.GetId() && m.Address == r.GetRaftAddress() && m.Voter {
+		if m.ID == r.GetId() && m.Address == r.GetRaftAddress() && m.Voter == !r.GetNonVoter() {
 			return &clusterv1.AddServerResponse{}, nil
 		}
 	}
-	if err := s.config.Replica.AddVoter(ctx, r.GetId(), r.GetRaftAddress()); err != nil {
+	add := s.config.Replica.AddVoter
+	if r.GetNonVoter() {
+		add = s.config.Replica.AddNonvoter
+	}
+	if err := add(ctx, r.GetId(), r.GetRaftAddress()); err != nil {
 		return nil, status.Errorf(codes.Unavailable, "add server %s at %s: %v", r.GetId(), r.GetRaftAddress(), err)
 	}
-	s.logger.Info("server added", "server", r.GetId(), "raft", r.GetRaftAddress())
+	s.logger.Info("server added", "server", r.GetId(), "raft", r.GetRaftAddress(), "votes", !r.GetNonVoter())
 	return &clusterv1.AddServerResponse{}, nil
 }
 
 // RemoveServer implements ClusterService.
 func (s *Service) RemoveServer(ctx context.Context, r *clusterv1.RemoveServerRequest) (*clusterv1.RemoveServerResponse, error) {
-	var names []string
-	for _, m := range s.config.Members() {
-		names = append(names, m.ID)
+	m, err := s.member(r.GetId())
+	if err != nil {
+		return nil, err
 	}
-	slices.Sort(names)
-	switch {
-	case !slices.Contains(names, r.GetId()):
-		return nil, status.Errorf(codes.NotFound, "server %q is no member; the members are %s", r.GetId(), strings.Join(names, ", "))
-	case len(names) == 1:
-		return nil, status.Errorf(codes.FailedPrecondition, "server %q is the only member: the cluster would be gone with it", r.GetId())
+	voters := 0
+	for _, m := range s.config.Members() {
+		if m.Voter {
+			voters++
+		}
+	}
+	if m.Voter && voters == 1 {
+		return nil, status.Errorf(codes.FailedPrecondition, "server %q is the only member that votes: the cluster would be gone with it", r.GetId())
 	}
 	if err := s.takeOut(ctx, r.GetId()); err != nil {
 		return nil, status.Error(codes.Unavailable, err.Error())

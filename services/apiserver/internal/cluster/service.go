@@ -21,14 +21,25 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
-// Replica is the replicated state, called from any goroutine; Apply, Read,
-// AddVoter and RemoveServer block until the cluster answers or ctx ends.
+// Replica is the replicated state, called from any goroutine. What takes a
+// context blocks until the cluster answers or the context ends.
 type Replica interface {
 	Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error)
 	Read(ctx context.Context) (state.View, error)
 	Store() *state.Store
 	AddVoter(ctx context.Context, id, address string) error
+	AddNonvoter(ctx context.Context, id, address string) error
 	RemoveServer(ctx context.Context, id string) error
+	// TransferLeadership returns who leads then.
+	TransferLeadership(ctx context.Context, id string) (string, error)
+	// Standings are the members with their states.
+	Standings(ctx context.Context) []*clusterv1.Member
+	// Silent are the members that do not answer the leader; nobody's but the
+	// leader's counts.
+	Silent() map[string]time.Duration
+	IsLeader() bool
+	// Epoch is how often the cluster was recovered.
+	Epoch() uint64
 }
 
 // RaftMember is what Raft knows of a member.
@@ -37,12 +48,13 @@ type RaftMember struct {
 	Leader, Voter bool
 }
 
-// Addresses are where a server answers, each host:port.
+// Addresses are where a server answers, each host:port, and what it runs.
 type Addresses struct {
-	Raft   string `json:"raft"`
-	API    string `json:"api"`
-	REST   string `json:"rest"`
-	Gossip string `json:"gossip"`
+	Raft    string `json:"raft"`
+	API     string `json:"api"`
+	REST    string `json:"rest"`
+	Gossip  string `json:"gossip"`
+	Version string `json:"version,omitempty"`
 }
 
 // Config is what the service needs.
@@ -70,7 +82,10 @@ type Config struct {
 	GossipSeeds []string
 	// Bearers makes bearer tokens.
 	Bearers Bearers
-	Logger  *slog.Logger
+	// RemoveDeadAfter is how long a voter must have been silent before one that
+	// joined takes its place and it is removed; 0 is never.
+	RemoveDeadAfter time.Duration
+	Logger          *slog.Logger
 }
 
 // Bearers makes bearer tokens; auth verifies them.
@@ -116,6 +131,7 @@ func (s *Service) Run(ctx context.Context) error {
 		group.Go(func() error { return s.pool.Run(ctx) })
 	}
 	group.Go(func() error { return s.announce(ctx) })
+	group.Go(func() error { return s.tidy(ctx) })
 	return group.Wait()
 }
 

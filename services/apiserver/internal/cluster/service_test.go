@@ -62,6 +62,21 @@ func (r *oneMember) AddVoter(_ context.Context, id, address string) error {
 	r.voters[id] = address
 	return nil
 }
+func (r *oneMember) AddNonvoter(ctx context.Context, id, address string) error {
+	return r.AddVoter(ctx, id, address)
+}
+func (r *oneMember) TransferLeadership(_ context.Context, id string) (string, error) {
+	if id == "dead" {
+		return "", errors.New("the next leader did not take over")
+	}
+	return id, nil
+}
+func (r *oneMember) Standings(context.Context) []*clusterv1.Member {
+	return []*clusterv1.Member{{Id: "s1", State: clusterv1.MemberState_MEMBER_STATE_HEALTHY}}
+}
+func (r *oneMember) Silent() map[string]time.Duration { return nil }
+func (r *oneMember) IsLeader() bool                   { return true }
+func (r *oneMember) Epoch() uint64                    { return 3 }
 func (r *oneMember) RemoveServer(_ context.Context, id string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
