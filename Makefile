@@ -25,7 +25,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test race bench lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test race bench bench-store lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -66,6 +66,10 @@ race: ## Unit tests with the race detector
 
 bench: build images ## Measure the main job; prints a table, writes build/bench/*.json
 	go run ./integration/cmd/bench
+
+bench-store: ## Measure the store beside etcd's; ARGS='-run put/members=3 -rounds 1', or -growth
+	@scripts/setup etcd-server
+	go run ./integration/cmd/bench-store $(ARGS)
 
 lint: ## Vet, golangci-lint and buf lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'lint: gofmt these:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -1,0 +1,130 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	corev1 "k8s.io/api/core/v1"
+)
+
+const (
+	// loaders and loadBatch are how a namespace is filled.
+	loaders, loadBatch = 4, 100
+	// prepareTime bounds the filling of a namespace.
+	prepareTime = 20 * time.Minute
+)
+
+// bed is a cluster under measurement, with clients and what is in it.
+type bed struct {
+	Cluster
+	options Options
+	// clients are one or more for each member, in turn;
+	// callers are dealt out to them in turn. Each knows its member only, so that
+	// the load on the members is the same for both stores.
+	clients []Client
+	full    map[string]int // objects by namespace
+	version uint64         // of the next object to put
+}
+
+func newBed(ctx context.Context, maker Maker, dir string, members int, options Options) (*bed, error) {
+	cluster, err := maker.New(ctx, dir, members)
+	if err != nil {
+		return nil, err
+	}
+	b := &bed{Cluster: cluster, options: options, full: map[string]int{}, version: 1}
+	if err := b.dial(); err != nil {
+		b.close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// dial makes the clients, in place of those there are.
+func (b *bed) dial() error {
+	b.hangUp()
+	for i := range b.options.Connections * b.Members() {
+		client, err := b.Dial(i % b.Members())
+		if err != nil {
+			return err
+		}
+		b.clients = append(b.clients, client)
+	}
+	return nil
+}
+
+func (b *bed) hangUp() {
+	for _, c := range b.clients {
+		_ = c.Close() // nothing is read from it any more
+	}
+	b.clients = nil
+}
+
+func (b *bed) close() {
+	b.hangUp()
+	b.Close()
+}
+
+func (b *bed) client(caller int) Client { return b.clients[caller%len(b.clients)] }
+
+func name(i int) string { return fmt.Sprintf("object-%07d", i) }
+
+// fill makes a namespace have count objects of that many bytes.
+func (b *bed) fill(ctx context.Context, namespace string, count, size int) error {
+	if _, is := b.full[namespace]; is {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, prepareTime)
+	defer cancel()
+	if err := b.clients[0].Prepare(ctx, namespace); err != nil {
+		return fmt.Errorf("prepare namespace %s: %w", namespace, err)
+	}
+	objects := make([]int, count)
+	for i := range objects {
+		objects[i] = i
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(loaders)
+	for chunk := range slices.Chunk(objects, loadBatch) {
+		group.Go(func() error {
+			var made []*corev1.ConfigMap
+			for _, i := range chunk {
+				made = append(made, object(namespace, name(i), size, uint64(i)))
+			}
+			return b.client(chunk[0]/loadBatch).Load(ctx, made)
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("fill namespace %s: %w", namespace, err)
+	}
+	b.full[namespace] = count
+	return nil
+}
+
+// generate runs the generator with the options' times.
+func (b *bed) generate(ctx context.Context, callers int, op func(ctx context.Context, caller, n int) error) (outcome, error) {
+	g := generator{callers: callers, warmup: b.options.Warmup, duration: b.options.Duration, window: b.window}
+	return g.run(ctx, op)
+}
+
+// window has a store that can profile itself do so while it is measured.
+func (b *bed) window() {
+	type profiler interface{ Profile() }
+	if p, is := b.Cluster.(profiler); is && b.options.Profile {
+		p.Profile()
+	}
+}
+
+// putter returns an operation that puts objects of 1 KiB over those of a
+// namespace. Each caller has objects of its own.
+func (b *bed) putter(namespace string, callers int) func(ctx context.Context, caller, n int) error {
+	own := b.full[namespace] / callers
+	version := b.version
+	b.version += 1 << 32
+	return func(ctx context.Context, caller, n int) error {
+		o := object(namespace, name(caller*own+n*stride%own), objectSize, version+uint64(caller)<<20+uint64(n))
+		return b.client(caller).Put(ctx, o)
+	}
+}
