@@ -71,7 +71,7 @@ A cluster of several machines:
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newToken(), newMembers(), newImage(), newExplain()} {
+	for _, c := range []*cobra.Command{newToken(), newMembers(), newSnapshot(), newImage(), newExplain()} {
 		c.GroupID = "use"
 		root.AddCommand(c)
 	}

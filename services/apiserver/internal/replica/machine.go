@@ -157,22 +157,11 @@ type image struct{ *state.Image }
 // Persist writes the image.
 func (i image) Persist(to raft.SnapshotSink) error {
 	header := snapshotfile.Header{Revision: i.Revision(), Index: i.Index(), Entries: i.Entries(), Time: time.Now().UTC()}
-	if err := writeImage(to, header, i.Image); err != nil {
+	if err := snapshotfile.Write(to, header, i.Write); err != nil {
 		_ = to.Cancel()
 		return err
 	}
 	return to.Close()
-}
-
-func writeImage(to io.Writer, header snapshotfile.Header, image *state.Image) error {
-	w, err := snapshotfile.NewWriter(to, header)
-	if err != nil {
-		return err
-	}
-	if err := image.Write(w); err != nil {
-		return err
-	}
-	return w.Close()
 }
 
 // Release has nothing to do: an image is only memory.

@@ -168,7 +168,7 @@ func TestDamagedSnapshotFromTheLeaderIsRefused(t *testing.T) {
 	persist(t, s, 2)
 	var sound bytes.Buffer
 	image := stateOf(5).Image()
-	if err := writeImage(&sound, snapshotfile.Header{Entries: image.Entries()}, image); err != nil {
+	if err := snapshotfile.Write(&sound, snapshotfile.Header{Entries: image.Entries()}, image.Write); err != nil {
 		t.Fatal(err)
 	}
 	install := func(body []byte) error {

@@ -94,6 +94,18 @@ func (w *Writer) put(b []byte) {
 	}
 }
 
+// Write writes a file whose stream a function writes.
+func Write(to io.Writer, header Header, stream func(io.Writer) error) error {
+	w, err := NewWriter(to, header)
+	if err != nil {
+		return err
+	}
+	if err := stream(w); err != nil {
+		return err
+	}
+	return w.Close()
+}
+
 // Starts tells whether a file that begins with some bytes, at least three of
 // them, is of this format; if not, whether it is a bare stream as written before
 // there was this format.
