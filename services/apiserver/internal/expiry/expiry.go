@@ -4,6 +4,7 @@ package expiry
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"log/slog"
 	"time"
@@ -20,6 +21,8 @@ const (
 	// batch is how many entries go at once: a backlog must not hold up the
 	// writes of others.
 	batch = 1000
+	// batches bounds what one look does; the next one does the rest.
+	batches = 100
 )
 
 // Replica is the replicated state, as far as it is needed here.
@@ -69,11 +72,14 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, interval)
 	defer cancel()
 	now := time.Now().Unix()
-	for s.replica.IsLeader() {
-		if next, ok := s.replica.Store().View().NextExpiry(); !ok || next > now {
+	for range batches {
+		next, ok := s.replica.Store().View().NextExpiry()
+		if !ok || next > now || !s.replica.IsLeader() {
 			return nil
 		}
-		if _, err := s.replica.Apply(ctx, &storev1.Transaction{Expire: &storev1.Expire{UntilUnix: now, Limit: batch}}); err != nil {
+		tx := &storev1.Transaction{Id: make([]byte, 16), Expire: &storev1.Expire{UntilUnix: now, Limit: batch}}
+		_, _ = rand.Read(tx.Id) // never fails
+		if _, err := s.replica.Apply(ctx, tx); err != nil {
 			return err
 		}
 	}
