@@ -169,7 +169,7 @@ func (s *Service) apply(ctx context.Context, p *plan, outcomes []Outcome) (bool,
 	}
 	result, err := s.replica.Apply(ctx, p.tx)
 	if err != nil {
-		return false, unavailable(err)
+		return false, unsettled(err)
 	}
 	if result.FailedOperation >= 0 {
 		return false, nil

@@ -159,3 +159,13 @@ func unavailable(err error) error {
 	}
 	return apierrors.NewServiceUnavailable(err.Error())
 }
+
+// unsettled is the answer when it is not known what became of a transaction. It
+// is a Timeout where the transaction may be applied, since a client takes other
+// answers for a promise that nothing was done.
+func unsettled(err error) error {
+	if errors.Is(err, replica.ErrUnknown) || errors.Is(err, replica.ErrNoLeader) && !errors.Is(err, context.Canceled) {
+		return apierrors.NewTimeoutError(fmt.Sprintf("the cluster did not answer in time: %v", err), 0)
+	}
+	return unavailable(err)
+}
