@@ -25,7 +25,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test race bench bench-store lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test race bench bench-store chaos-sim chaos lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -70,6 +70,12 @@ bench: build images ## Measure the main job; prints a table, writes build/bench/
 bench-store: ## Measure the store beside etcd's; ARGS='-run put/members=3 -rounds 1', or -growth
 	@scripts/setup etcd-server
 	go run ./integration/cmd/bench-store $(ARGS)
+
+chaos-sim: ## Break clusters in virtual time and judge what clients saw: SEEDS=100, SEED=x for one
+	@go run ./integration/cmd/chaos sim -seeds $(or $(SEEDS),100) -seed $(or $(SEED),0)
+
+chaos: build ## The same with real processes for DURATION=10m; needs root
+	@go run ./integration/cmd/chaos run -duration $(or $(DURATION),10m) -seed $(or $(SEED),0)
 
 lint: ## Vet, golangci-lint and buf lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'lint: gofmt these:'; gofmt -l $$(git ls-files '*.go'); exit 1; }

@@ -35,8 +35,21 @@ func Check(h *History, within time.Duration) (*Report, error) {
 	for _, p := range parts {
 		r.check(p, within)
 	}
-	r.Violations = append(r.Violations, h.checkWatches()...)
+	r.Violations = distinct(append(r.Violations, h.checkWatches()...))
 	return r, nil
+}
+
+// mostViolations bounds what a report tells: one fault is often seen by many.
+const mostViolations = 40
+
+func distinct(violations []string) []string {
+	var out []string
+	for _, v := range violations {
+		if !slices.Contains(out, v) && len(out) < mostViolations {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 func (r *Report) check(p *part, within time.Duration) {

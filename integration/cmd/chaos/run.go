@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/musterhq/muster/integration/chaos"
+	"github.com/musterhq/muster/integration/chaos/processes"
+)
+
+// roundLength is how long clients work before what they saw is judged, with the
+// cluster mended. It bounds what the search for an order has to go through.
+const roundLength = 30 * time.Second
+
+// siege is a cluster of real processes under faults, round after round.
+type siege struct {
+	cluster *processes.Cluster
+	seed    uint64
+	start   time.Time
+	total   chaos.Stats
+}
+
+func run(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("run", flag.ExitOnError)
+	duration := flags.Duration("duration", 10*time.Minute, "how long")
+	seed := flags.Uint64("seed", 0, "determines the faults of the first round, the next number those of the next; 0 draws one")
+	servers := flags.Int("servers", 3, "servers of the cluster")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if os.Geteuid() != 0 {
+		return errors.New("real processes in namespaces of their own need root: run it with sudo")
+	}
+	if *seed == 0 {
+		*seed = uint64(rand.Uint32()) + 1
+	}
+	dir, err := os.MkdirTemp("", "muster-chaos-")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	s := &siege{seed: *seed, start: time.Now()}
+	s.say("seed %d, %d servers", s.seed, *servers)
+	s.cluster, err = processes.Up(ctx, fmt.Sprintf("chaos%d", os.Getpid()), filepath.Join(dir, "c"), *servers)
+	defer func() {
+		s.say("removing the cluster")
+		err = errors.Join(err, s.cluster.Down())
+	}()
+	if err != nil {
+		return err
+	}
+	return s.rounds(ctx, *duration)
+}
+
+func (s *siege) say(format string, args ...any) {
+	fmt.Printf("%7.1fs  %s\n", time.Since(s.start).Seconds(), fmt.Sprintf(format, args...))
+}
+
+// rounds goes on until time is up, ctx ends or something is wrong.
+func (s *siege) rounds(ctx context.Context, duration time.Duration) error {
+	end := time.Now().Add(duration)
+	n := 0
+	for ; ctx.Err() == nil && time.Now().Before(end); n++ {
+		if err := s.round(ctx, n, min(roundLength, time.Until(end))); err != nil {
+			s.say("after %d rounds: %v", n, s.total)
+			return err
+		}
+	}
+	s.say("%d rounds, nothing is wrong with what clients and watchers saw: %v", n, s.total)
+	return nil
+}
+
+func (s *siege) round(ctx context.Context, n int, length time.Duration) error {
+	seed := s.seed + uint64(n)
+	result, err := chaos.Run(ctx, s.cluster, chaos.Options{
+		Seed: seed, Name: fmt.Sprintf("r%d", n+1), Length: length, Workers: 8, Pause: 20 * time.Millisecond,
+		Log: s.say, Progress: func(now chaos.Stats) {
+			s.say("round %d: %d operations, %d unknown, longest gap %v, %d faults", n+1, now.Operations, now.Unknown, now.Gap.Round(time.Millisecond), now.Count())
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.total.Add(result.Stats)
+	violations, report, err := result.Judge(judging)
+	if err != nil {
+		return err
+	}
+	s.say("round %d, seed %d: %v", n+1, seed, result.Stats)
+	if len(violations) == 0 && !report.Undecided {
+		return nil
+	}
+	name := fmt.Sprintf("run-%d", seed)
+	if err := errors.Join(result.Save(outDir(), name, report), os.CopyFS(filepath.Join(outDir(), name+"-logs"), os.DirFS(s.cluster.Logs()))); err != nil {
+		s.say("%v", err)
+	}
+	if report.Undecided {
+		return fmt.Errorf("round %d is undecided: no order was found or excluded within %v", n+1, judging)
+	}
+	fmt.Printf("%s\nJudge what was seen again:   go run ./integration/cmd/chaos check %s\nThe servers' logs:           %s\nThe same faults again:       make chaos SEED=%d\n",
+		strings.Join(violations, "\n"), filepath.Join(outDir(), name+".json"), filepath.Join(outDir(), name+"-logs"), seed)
+	return errFailed
+}
