@@ -27,8 +27,11 @@ type journal struct {
 // the member is told to stop, and the goroutine that cannot go on ends.
 func (j *journal) GetLog(index uint64, log *raft.Log) error {
 	err := j.read(index, log)
-	if err == nil || errors.Is(err, raft.ErrLogNotFound) || errors.Is(err, wal.ErrClosed) {
+	switch {
+	case err == nil, errors.Is(err, wal.ErrClosed):
 		return err
+	case errors.Is(err, raft.ErrLogNotFound):
+		return raft.ErrLogNotFound // Raft sends a snapshot then, but knows the bare error only
 	}
 	j.fail(err)
 	runtime.Goexit()
