@@ -26,12 +26,20 @@ const (
 type caretaker struct {
 	replica *Replica
 	wake    chan struct{}
-	// steady is since when members that are to vote keep up.
-	steady map[string]time.Time
+	// steady are the members that are to vote and keep up.
+	steady map[string]trial
+}
+
+// trial is what a new member has to do before it votes: to keep up for a while,
+// and to hold all that was committed when that began. (A bound for the lag alone
+// would let in one that has nothing yet of a short log.)
+type trial struct {
+	since time.Time
+	index uint64
 }
 
 func newCaretaker(r *Replica) *caretaker {
-	return &caretaker{replica: r, wake: make(chan struct{}, 1), steady: map[string]time.Time{}}
+	return &caretaker{replica: r, wake: make(chan struct{}, 1), steady: map[string]trial{}}
 }
 
 // look has it look at the members now.
@@ -96,11 +104,12 @@ func (c *caretaker) judge(now time.Time, leader *clusterv1.StatusResponse, found
 			}
 			continue
 		}
-		since, ok := c.steady[id]
+		t, ok := c.steady[id]
 		if !ok {
-			c.steady[id], since = now, now
+			t = trial{since: now, index: leader.GetCommitIndex()}
+			c.steady[id] = t
 		}
-		if now.Sub(since) < stableFor {
+		if now.Sub(t.since) < stableFor || status.GetCommitIndex() < t.index {
 			again = probePause
 			continue
 		}

@@ -3,14 +3,19 @@ package replica
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
 	"sync"
 )
 
-// protocolPast is what a member of a later epoch answers one of an earlier one.
-const protocolPast = "muster-past"
+// protocolPast is what a member answers a caller of an earlier epoch,
+// protocolFuture what it answers one of a later epoch. Nothing is spoken then.
+const (
+	protocolPast   = "muster-past"
+	protocolFuture = "muster-future"
+)
 
 // era is the epoch of the cluster that a member lives in. A recovery from the
 // loss of a majority begins the next one, with one member; the others may hold a
@@ -56,7 +61,7 @@ func (e *era) server(config *tls.Config) *tls.Config {
 				other := base.Clone()
 				other.NextProtos = []string{protocolPast}
 				if epoch > e.epoch {
-					other.NextProtos = []string{offered}
+					other.NextProtos = []string{protocolFuture}
 				}
 				return other, nil
 			}
@@ -69,11 +74,29 @@ func (e *era) server(config *tls.Config) *tls.Config {
 // admits tells which protocol a peer, whose certificate was verified, speaks, and
 // whether it is of this epoch.
 func (e *era) admits(name string) (protocol string, ours bool) {
-	protocol, epoch := parse(name)
-	if epoch > e.epoch {
+	if name == protocolFuture {
 		e.end()
 	}
+	protocol, epoch := parse(name)
 	return protocol, epoch == e.epoch
+}
+
+// offers are the names that a caller goes by.
+func (e *era) offers(protocol string) []string {
+	return []string{e.name(protocol), protocolPast, protocolFuture}
+}
+
+// answered tells a caller whether the member that it called, whose certificate
+// was verified, is of this epoch.
+func (e *era) answered(name string) error {
+	switch name {
+	case protocolPast:
+		e.end()
+		return ErrSuperseded
+	case protocolFuture:
+		return errors.New("it is of the cluster before it was recovered")
+	}
+	return nil
 }
 
 // Epoch is how often the cluster had been recovered from the loss of its

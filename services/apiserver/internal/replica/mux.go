@@ -218,7 +218,7 @@ func (d dialer) dial(ctx context.Context, address, protocol string) (net.Conn, e
 		return conn, nil
 	}
 	config := d.tls.Clone()
-	config.NextProtos = []string{d.era.name(protocol), protocolPast}
+	config.NextProtos = d.era.offers(protocol)
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(address)
 	}
@@ -227,10 +227,9 @@ func (d dialer) dial(ctx context.Context, address, protocol string) (net.Conn, e
 		_ = conn.Close()
 		return nil, fmt.Errorf("dial %s: handshake: %w", address, err)
 	}
-	if secured.ConnectionState().NegotiatedProtocol == protocolPast {
+	if err := d.era.answered(secured.ConnectionState().NegotiatedProtocol); err != nil {
 		_ = conn.Close()
-		d.era.end()
-		return nil, fmt.Errorf("dial %s: %w", address, ErrSuperseded)
+		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
 	return secured, nil
 }

@@ -21,13 +21,18 @@ type Remains struct {
 	// LastTerm and LastIndex are those of the last log entry. Of several members,
 	// the one whose term, and then index, is the highest knows the most.
 	LastTerm, LastIndex uint64
-	// Revision of the state with all entries applied.
+	// Revision that a recovered state goes on from; 0 if it was not recovered.
 	Revision uint64
 }
+
+// recoveryAhead is how many revisions a recovery skips: more than were lost, so
+// that nobody who saw one of those takes what is written next for it.
+const recoveryAhead = 1 << 30
 
 // Inspect reads the data of a stopped member and changes nothing. The error is
 // ErrInUse when it runs, ErrDamaged when the data cannot be read.
 func Inspect(config Config) (Remains, error) {
+	config.Logger = slog.New(slog.DiscardHandler)
 	s, remains, err := remaining(config)
 	if err != nil {
 		return Remains{}, fmt.Errorf("inspect %s: %w", config.Dir, err)
@@ -44,6 +49,7 @@ func Inspect(config Config) (Remains, error) {
 // are changed. After a crash between the two the member waits for others in
 // vain, and Recover is to be called again.
 func Recover(config Config, backup string) (Remains, error) {
+	config.Logger = slog.New(slog.DiscardHandler)
 	s, remains, err := remaining(config)
 	if err != nil {
 		return Remains{}, fmt.Errorf("recover %s: %w", config.Dir, err)
@@ -80,7 +86,7 @@ func recoverAlone(config Config, s *storage, remains *Remains, backup string) er
 	if err != nil {
 		return fmt.Errorf("make %s the only member: %w", config.ID, err)
 	}
-	remains.Revision = machine.store.View().Revision()
+	remains.Revision = machine.store.View().Revision() + recoveryAhead
 	return nil
 }
 
@@ -90,17 +96,14 @@ type recovering struct{ *machine }
 
 // Snapshot fails when the state is not all that the member holds.
 func (r *recovering) Snapshot() (raft.FSMSnapshot, error) {
-	if err := r.restoring(); err != nil {
+	if err := errors.Join(r.restoring(), r.err); err != nil {
 		return nil, err
 	}
-	return r.machine.Snapshot()
+	return image{r.store.Image().Ahead(recoveryAhead)}, nil
 }
 
 // remaining opens a stopped member's data and reads what it says.
 func remaining(config Config) (*storage, Remains, error) {
-	if config.Logger == nil {
-		config.Logger = slog.New(slog.DiscardHandler)
-	}
 	if _, err := readIdentity(filepath.Join(config.Dir, identityFile)); err != nil {
 		return nil, Remains{}, err // else opening would make a new member
 	}
