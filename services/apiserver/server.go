@@ -99,7 +99,7 @@ func (s *Server) wire() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.sweeper, err = expiry.New(s.replica, s.config.Logger); err != nil {
+	if s.sweeper, err = expiry.New(expiry.Config{Replica: s.replica, Logger: s.config.Logger}); err != nil {
 		return err
 	}
 	if err := s.wireREST(authn); err != nil {

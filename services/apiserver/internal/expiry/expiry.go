@@ -35,18 +35,31 @@ type Replica interface {
 	Store() *state.Store
 }
 
+// Config is what New needs.
+type Config struct {
+	Replica Replica
+	// Now is the clock by which entries are due; nil is this machine's. Where it
+	// is wrong, they go as much too early or too late.
+	Now    func() time.Time
+	Logger *slog.Logger
+}
+
 // Sweeper proposes the removal of what is due.
 type Sweeper struct {
 	replica Replica
+	now     func() time.Time
 	logger  *slog.Logger
 }
 
-// New returns a Sweeper over the replicated state; Run runs it.
-func New(replica Replica, logger *slog.Logger) (*Sweeper, error) {
-	if replica == nil || logger == nil {
+// New returns a Sweeper; Run runs it.
+func New(config Config) (*Sweeper, error) {
+	if config.Replica == nil || config.Logger == nil {
 		return nil, errors.New("new expiry: replica and logger are required")
 	}
-	return &Sweeper{replica: replica, logger: logger.With("component", "expiry")}, nil
+	if config.Now == nil {
+		config.Now = time.Now
+	}
+	return &Sweeper{replica: config.Replica, now: config.Now, logger: config.Logger.With("component", "expiry")}, nil
 }
 
 // Run removes what is due, while this member leads, until ctx ends. It costs
@@ -71,7 +84,7 @@ func (s *Sweeper) Run(ctx context.Context) error {
 func (s *Sweeper) sweep(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, interval)
 	defer cancel()
-	now := time.Now().Unix()
+	now := s.now().Unix()
 	for range batches {
 		next, ok := s.replica.Store().View().NextExpiry()
 		if !ok || next > now || !s.replica.IsLeader() {

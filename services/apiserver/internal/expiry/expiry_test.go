@@ -33,6 +33,7 @@ type replica struct {
 	*objectstest.Replica
 	leads    atomic.Bool
 	commands atomic.Int64
+	skew     atomic.Int64 // of its clock
 }
 
 func (r *replica) IsLeader() bool { return r.leads.Load() }
@@ -51,7 +52,10 @@ func begin(t *testing.T) (*objects.Service, *replica) {
 	service, memory := objectstest.New(t)
 	r := &replica{Replica: memory}
 	r.leads.Store(true)
-	sweeper, err := expiry.New(r, slog.New(slog.DiscardHandler))
+	sweeper, err := expiry.New(expiry.Config{
+		Replica: r, Logger: slog.New(slog.DiscardHandler),
+		Now: func() time.Time { return time.Now().Add(time.Duration(r.skew.Load())) },
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +140,35 @@ func TestBacklog(t *testing.T) {
 		time.Sleep(time.Hour + 15*time.Second)
 		if n := count(r); n != 0 || r.commands.Load() != 3 {
 			t.Errorf("%d events are left after %d commands, want 0 after 3", n, r.commands.Load())
+		}
+	})
+}
+
+// A clock that moves makes events go earlier or later by that, and no more.
+func TestClockMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, r := begin(t)
+		create(t, s, "a")
+		time.Sleep(20 * time.Minute)
+		create(t, s, "b")
+		r.skew.Store(int64(39 * time.Minute))
+		time.Sleep(time.Minute - time.Second)
+		if n := count(r); n != 2 {
+			t.Fatalf("%d events are left, 39 minutes early and less than 21 after they came", n)
+		}
+		time.Sleep(15 * time.Second)
+		if n := count(r); n != 1 {
+			t.Fatalf("%d events are left, 39 minutes early and 21 after the first came", n)
+		}
+		r.skew.Store(int64(-100 * 365 * 24 * time.Hour))
+		time.Sleep(2 * time.Hour)
+		if n := count(r); n != 1 {
+			t.Fatalf("%d events are left by a clock of long ago", n)
+		}
+		r.skew.Store(int64(-time.Minute))
+		time.Sleep(15 * time.Second)
+		if n := count(r); n != 0 {
+			t.Fatalf("%d events are left an hour after the last was due", n)
 		}
 	})
 }
