@@ -68,7 +68,7 @@ func (s *selector) matches(e *state.Entry) (bool, error) {
 	if s.everything() {
 		return true, nil
 	}
-	if s.indexed != "" && !slices.Contains(e.Index, s.index()) {
+	if s.indexed != "" && !slices.Contains(e.Index, indexValue(s.indexed, s.value)) {
 		return false, nil
 	}
 	if !s.specific && !s.fields.Matches(s.cheapFields(e.Key)) {
@@ -111,23 +111,36 @@ func (s *selector) cheapFields(k state.Key) fields.Set {
 // index returns the index value that selects a superset of what the selector
 // does, "" when there is none.
 func (s *selector) index() string {
-	if s.indexed == "" {
-		return ""
+	if s.indexed != "" {
+		return indexValue(s.indexed, s.value)
 	}
-	return indexValue(s.indexed, s.value)
+	for _, key := range s.kind.IndexedLabels {
+		if value, ok := s.labels.RequiresExactMatch(key); ok {
+			return labelIndex(key, value)
+		}
+	}
+	return ""
 }
 
 func indexValue(field, value string) string { return field + "=" + value }
 
+// labelIndex is the index value of a label; no field's looks like it.
+func labelIndex(key, value string) string { return "metadata.labels/" + key + "=" + value }
+
 // indexOf returns the values that obj is kept under.
 func indexOf(k *registry.Kind, obj registry.Object) []string {
-	if len(k.Indexed) == 0 {
-		return nil
+	var out []string
+	if len(k.Indexed) > 0 {
+		set := k.Fields(obj)
+		for _, name := range k.Indexed {
+			out = append(out, indexValue(name, set[name]))
+		}
 	}
-	set := k.Fields(obj)
-	out := make([]string, 0, len(k.Indexed))
-	for _, name := range k.Indexed {
-		out = append(out, indexValue(name, set[name]))
+	have := obj.GetLabels()
+	for _, key := range k.IndexedLabels {
+		if value, ok := have[key]; ok {
+			out = append(out, labelIndex(key, value))
+		}
 	}
 	return out
 }

@@ -27,6 +27,7 @@ func endpointSliceKind() *Kind {
 		Validate:       check(validateEndpointSlice),
 		ValidateUpdate: checkUpdate(validateEndpointSliceUpdate),
 
+		IndexedLabels:      []string{discoveryv1.LabelServiceName},
 		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns:            endpointSliceColumns(),
 	}

@@ -69,6 +69,10 @@ type Kind struct {
 	// Indexed lists the field paths of Fields that are kept as index values
 	// ("spec.nodeName"), so that a watch by one costs nothing for the rest.
 	Indexed []string
+	// IndexedLabels lists the labels that are kept likewise: a few by which many
+	// watch, because each costs memory with every object that has it. What was
+	// stored before a label was listed is not seen to go by a watch of it.
+	IndexedLabels []string
 
 	// Expires returns when obj, written now, is past its time: the store removes
 	// it then, without grace. The zero time, and a nil function, are never. A

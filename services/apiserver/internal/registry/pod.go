@@ -32,6 +32,8 @@ func podKind() *Kind {
 
 		Fields:  podFields,
 		Indexed: []string{"spec.nodeName"},
+		// The labels by which people and their tools tell applications apart.
+		IndexedLabels: []string{"app", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/instance"},
 
 		GracePeriod:        podGracePeriod,
 		DefaultPropagation: metav1.DeletePropagationBackground,

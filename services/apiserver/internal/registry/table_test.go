@@ -199,3 +199,12 @@ func exercise(k *registry.Kind, obj, old registry.Object) {
 	}
 	cells(k, obj, testTime, true)
 }
+
+// Each index value costs memory with every object and every event.
+func TestIndexesAreFew(t *testing.T) {
+	for _, k := range registry.All(registry.Options{}) {
+		if n := len(k.Indexed) + len(k.IndexedLabels); n > 6 {
+			t.Errorf("%s: %d indexes", k.StoreResource(), n)
+		}
+	}
+}

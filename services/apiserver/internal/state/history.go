@@ -1,13 +1,17 @@
 package state
 
 import (
+	"slices"
 	"sort"
 	"sync"
 )
 
-// eventOverhead is what an event weighs beside its value, in bytes: the entry,
-// its key and index, and its places in the topics.
-const eventOverhead = 400
+// What an event weighs beside its value, in bytes: the entry with its key, and
+// for each index value that and its places in two topics.
+const (
+	eventOverhead = 400
+	indexOverhead = 200
+)
 
 // Event is one committed change of one entry.
 type Event struct {
@@ -27,34 +31,42 @@ func (e Event) last() *Entry {
 	return e.Prev
 }
 
-func (e Event) weight() int { return len(e.last().Value) + eventOverhead }
+func (e Event) weight() int {
+	about := e.last()
+	return len(about.Value) + eventOverhead + indexOverhead*len(about.Index)
+}
 
 // topicKey is what a watcher can wait for: a resource, a namespace of it, or an
-// index value of it.
+// index value of either.
 type topicKey struct{ resource, namespace, index string }
 
-// topics lists where an event belongs.
-func (e Event) topics() []topicKey {
+// topics appends where an event belongs to an empty slice.
+func (e Event) topics(keys []topicKey) []topicKey {
 	about := e.last()
-	keys := make([]topicKey, 0, 4)
 	keys = append(keys, topicKey{resource: about.Key.Resource})
 	if about.Key.Namespace != "" {
 		keys = append(keys, topicKey{resource: about.Key.Resource, namespace: about.Key.Namespace})
 	}
-	fixed := len(keys)
-	for _, entry := range []*Entry{e.Entry, e.Prev} {
-		if entry == nil {
-			continue
+	for i, value := range about.Index {
+		if !slices.Contains(about.Index[:i], value) {
+			keys = appendIndex(keys, about.Key, value)
 		}
-	values:
-		for _, value := range entry.Index {
-			for _, seen := range keys[fixed:] {
-				if seen.index == value {
-					continue values
-				}
-			}
-			keys = append(keys, topicKey{resource: about.Key.Resource, index: value})
+	}
+	if e.Entry == nil || e.Prev == nil {
+		return keys
+	}
+	for i, value := range e.Prev.Index { // It may have left some.
+		if !slices.Contains(e.Prev.Index[:i], value) && !slices.Contains(about.Index, value) {
+			keys = appendIndex(keys, about.Key, value)
 		}
+	}
+	return keys
+}
+
+func appendIndex(keys []topicKey, about Key, value string) []topicKey {
+	keys = append(keys, topicKey{resource: about.Resource, index: value})
+	if about.Namespace != "" {
+		keys = append(keys, topicKey{resource: about.Resource, namespace: about.Namespace, index: value})
 	}
 	return keys
 }
@@ -66,7 +78,7 @@ type topic struct {
 	events  []Event // ordered by revision
 	evicted uint64  // revision up to which events may have been forgotten
 	waiters int
-	wake    chan struct{} // closed when events come or are lost
+	wake    chan struct{} // closed when events come or are lost; nil when nobody waited since
 }
 
 // after returns the events behind a revision.
@@ -79,9 +91,9 @@ func (t *topic) after(revision uint64) []Event {
 }
 
 func (t *topic) notify() {
-	if t.waiters > 0 {
+	if t.wake != nil {
 		close(t.wake)
-		t.wake = make(chan struct{})
+		t.wake = nil
 	}
 }
 
@@ -97,10 +109,13 @@ type history struct {
 	window   []Event
 	weight   int
 	topics   map[topicKey]*topic
+
+	keys    []topicKey          // of the event at hand; kept for its memory
+	touched map[*topic]struct{} // by the command at hand
 }
 
 func newHistory(limits Limits) *history {
-	return &history{limits: limits, topics: make(map[topicKey]*topic)}
+	return &history{limits: limits, topics: make(map[topicKey]*topic), touched: make(map[*topic]struct{})}
 }
 
 // append adds the events of a command, which brought the state to a revision.
@@ -108,42 +123,44 @@ func (h *history) append(revision uint64, events []Event) {
 	if len(events) == 0 {
 		return
 	}
-	touched := make(map[*topic]struct{}, 8)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, event := range events {
 		h.window = append(h.window, event)
 		h.weight += event.weight()
-		for _, key := range event.topics() {
+		h.keys = event.topics(h.keys[:0])
+		for _, key := range h.keys {
 			t := h.topic(key)
 			t.events = append(t.events, event)
-			touched[t] = struct{}{}
+			h.touched[t] = struct{}{}
 		}
 	}
 	h.move(revision)
 	for len(h.window) > h.limits.Events || h.weight > h.limits.Bytes {
-		h.forget(touched)
+		h.forget()
 	}
-	for t := range touched {
+	for t := range h.touched {
 		t.notify()
 	}
+	clear(h.touched)
 }
 
 // forget drops the oldest event from the window and from its topics, where it
 // is the oldest too.
-func (h *history) forget(touched map[*topic]struct{}) {
+func (h *history) forget() {
 	event := h.window[0]
 	h.window[0] = Event{}
 	h.window = h.window[1:]
 	h.weight -= event.weight()
 	h.floor = event.Revision
-	for _, key := range event.topics() {
+	h.keys = event.topics(h.keys[:0])
+	for _, key := range h.keys {
 		t := h.topics[key]
 		t.events[0] = Event{}
 		t.events = t.events[1:]
 		t.evicted = event.Revision
 		if h.drop(key, t) {
-			delete(touched, t)
+			delete(h.touched, t)
 		}
 	}
 }
@@ -152,7 +169,7 @@ func (h *history) forget(touched map[*topic]struct{}) {
 func (h *history) topic(key topicKey) *topic {
 	t, ok := h.topics[key]
 	if !ok {
-		t = &topic{evicted: h.floor, wake: make(chan struct{})}
+		t = &topic{evicted: h.floor}
 		h.topics[key] = t
 	}
 	return t

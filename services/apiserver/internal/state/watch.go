@@ -1,6 +1,9 @@
 package state
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // batchMax bounds the events that Next returns at once.
 const batchMax = 512
@@ -8,10 +11,9 @@ const batchMax = 512
 // Watcher is a cursor over the committed events of a resource. It holds no
 // events itself and needs no closing. It has one user at a time.
 type Watcher struct {
-	history   *history
-	key       topicKey
-	namespace string // kept apart when the topic is an index value
-	cursor    uint64
+	history *history
+	key     topicKey
+	cursor  uint64
 }
 
 // Watch returns a watcher of the changes after a revision: of a resource, of a
@@ -23,9 +25,6 @@ func (s *Store) Watch(resource, namespace, index string, after uint64) (*Watcher
 		history: s.history,
 		key:     topicKey{resource: resource, namespace: namespace, index: index},
 		cursor:  after,
-	}
-	if index != "" {
-		w.namespace, w.key.namespace = namespace, ""
 	}
 	s.history.mu.Lock()
 	defer s.history.mu.Unlock()
@@ -71,20 +70,16 @@ func (w *Watcher) take() ([]Event, error) {
 	if w.history.evicted(w.key) > w.cursor {
 		return nil, ErrTooOld
 	}
-	var taken []Event
+	var events []Event
 	if t, ok := w.history.topics[w.key]; ok {
-		for _, event := range t.after(w.cursor) {
-			if len(taken) == batchMax {
-				return taken, nil
-			}
-			w.cursor = event.Revision
-			if w.namespace == "" || event.last().Key.Namespace == w.namespace {
-				taken = append(taken, event)
-			}
-		}
+		events = t.after(w.cursor)
+	}
+	events = events[:min(len(events), batchMax)]
+	if n := len(events); n > 0 {
+		w.cursor = events[n-1].Revision
 	}
 	w.advance()
-	return taken, nil
+	return slices.Clone(events), nil // The topic forgets its own in place.
 }
 
 // advance moves the cursor to the present if no event of the topic lies between.
@@ -103,6 +98,9 @@ func (w *Watcher) wait(ctx context.Context) error {
 	h := w.history
 	t := h.topic(w.key)
 	t.waiters++
+	if t.wake == nil {
+		t.wake = make(chan struct{})
+	}
 	wake := t.wake
 	h.mu.Unlock()
 	defer func() {
