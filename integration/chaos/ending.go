@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -18,19 +19,28 @@ func (r *run) recover(ctx context.Context) {
 	if err := r.cluster.Ended(); err != nil {
 		r.fail("%v", err)
 	}
+	var all sync.WaitGroup
 	for _, m := range r.cluster.Members() {
-		client, err := r.cluster.Dial(m)
-		if err == nil {
-			err = r.insist(ctx, func(ctx context.Context) error {
-				_, err := sdk.Get[*corev1.Namespace](ctx, client, "", ranges[0])
-				return err
-			})
-			_ = client.Close()
-		}
-		if err != nil {
-			r.fail("%s does not serve within %v after all was mended: %v", m, recoveryTime, err)
-		}
+		all.Go(func() {
+			if err := r.serves(ctx, m); err != nil {
+				r.fail("%s does not serve within %v after all was mended: %v", m, recoveryTime, err)
+			}
+		})
 	}
+	all.Wait()
+}
+
+// serves waits until a member answers a read.
+func (r *run) serves(ctx context.Context, member string) error {
+	client, err := r.cluster.Dial(member)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	return r.insist(ctx, func(ctx context.Context) error {
+		_, err := sdk.Get[*corev1.Namespace](ctx, client, "", ranges[0])
+		return err
+	})
 }
 
 // finish writes an end mark to each range, reads everything from every member,

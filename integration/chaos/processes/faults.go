@@ -8,13 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/musterhq/muster/integration/harness"
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
 
 const (
@@ -22,6 +22,8 @@ const (
 	endTime = 30 * time.Second
 	// joinTime is how long a server may take to join.
 	joinTime = 45 * time.Second
+	// askTime bounds a question about the members.
+	askTime = 2 * time.Second
 )
 
 // do runs a command of `muster dev` to its end, also when ctx ends meanwhile.
@@ -164,16 +166,23 @@ func (c *Cluster) join(ctx context.Context, member, dir string) error {
 	return nil
 }
 
-// belongs says whether a server is a member and announced where it serves.
+// belongs says whether a server is a voter and announced where it serves.
 func (c *Cluster) belongs(ctx context.Context, member string) error {
-	out, err := harness.Run(ctx, "", harness.Muster(), "members", "--kubeconfig", c.dev.Kubeconfig())
+	client, err := c.Dial()
 	if err != nil {
 		return err
 	}
-	for line := range strings.Lines(out) {
-		if fields := strings.Fields(line); len(fields) > 4 && fields[0] == member && slices.Contains([]string{"leader", "follower"}, fields[1]) {
+	defer func() { _ = client.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	response, err := clusterv1.NewClusterServiceClient(client.Conn()).ListMembers(ctx, &clusterv1.ListMembersRequest{})
+	if err != nil {
+		return err
+	}
+	for _, m := range response.GetMembers() {
+		if m.GetId() == member && m.GetVoter() && m.GetApiAddress() != "" {
 			return nil
 		}
 	}
-	return fmt.Errorf("%s is no member yet:\n%s", member, out)
+	return fmt.Errorf("%s is no voter yet: %v", member, response.GetMembers())
 }

@@ -17,8 +17,14 @@ import (
 const table = `add table inet chaos
 delete table inet chaos
 table inet chaos {
-	chain input { type filter hook input priority 0; %s }
-	chain output { type filter hook output priority 0; %s }
+	chain input {
+		type filter hook input priority 0
+		%s
+	}
+	chain output {
+		type filter hook output priority 0
+		%s
+	}
 }
 `
 
@@ -36,7 +42,7 @@ func (c *Cluster) Shape(ctx context.Context, links map[chaos.Pair]chaos.Quality)
 				out = append(out, "ip daddr "+c.outside.String()+" "+loss(q))
 			}
 		}
-		script := fmt.Sprintf(table, strings.Join(in, "; "), strings.Join(out, "; "))
+		script := fmt.Sprintf(table, strings.Join(in, "\n"), strings.Join(out, "\n"))
 		_, err := harness.Run(context.WithoutCancel(ctx), script, harness.Muster(), "dev", "exec", "--name", c.dev.Name, "--data-dir", c.dev.Dir, m, "--", "nft", "-f", "-")
 		errs = append(errs, err)
 	}
