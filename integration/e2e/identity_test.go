@@ -164,7 +164,7 @@ func TestWhoIsUnknownIsUnauthorized(t *testing.T) {
 // TestABearerTokenIsItsUser shows who a token lets in, and as whom.
 func TestABearerTokenIsItsUser(t *testing.T) {
 	token := func(args ...string) string {
-		out, err := harness.Run(t.Context(), "", harness.Muster(), append([]string{"token", "user", "--kubeconfig", cluster.Kubeconfig()}, args...)...)
+		out, err := harness.Output(t.Context(), harness.Muster(), append([]string{"token", "user", "--kubeconfig", cluster.Kubeconfig()}, args...)...)
 		if err != nil {
 			t.Fatal(err)
 		}

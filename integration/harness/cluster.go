@@ -103,6 +103,20 @@ func Run(ctx context.Context, stdin, name string, args ...string) (string, error
 	return out.String(), nil
 }
 
+// Output runs a command and returns what it writes to its standard output, as a
+// script would take it.
+func Output(ctx context.Context, name string, args ...string) (string, error) {
+	var complaints bytes.Buffer
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Stderr = &complaints
+	cmd.WaitDelay = 5 * time.Second
+	out, err := cmd.Output()
+	if err != nil {
+		return string(out), fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, complaints.String())
+	}
+	return string(out), nil
+}
+
 // Eventually calls f until it returns nil or the time is over, and returns f's
 // last error.
 func Eventually(ctx context.Context, within time.Duration, f func() error) error {
