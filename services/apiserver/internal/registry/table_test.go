@@ -186,6 +186,9 @@ func exercise(k *registry.Kind, obj, old registry.Object) {
 	if k.GracePeriod != nil {
 		k.GracePeriod(obj, nil)
 	}
+	if k.Expires != nil {
+		k.Expires(obj, testTime)
+	}
 	if k.PrepareDelete != nil {
 		k.PrepareDelete(obj)
 	}
