@@ -31,10 +31,10 @@ func (c *Client) learn(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		addresses, err := c.listServers(ctx)
+		addresses, all, err := c.listServers(ctx)
 		switch status.Code(err) {
 		case codes.OK:
-			if c.links.replace(addresses) {
+			if c.links.replace(addresses, all) {
 				c.log.Info("the cluster has other servers now", "servers", addresses)
 			}
 		case codes.PermissionDenied, codes.Unimplemented:
@@ -43,30 +43,38 @@ func (c *Client) learn(ctx context.Context) {
 	}
 }
 
-func (c *Client) listServers(ctx context.Context) ([]string, error) {
+// listServers returns the addresses of the servers, and whether these are all: a
+// server that has just started knows who the others are before it knows where.
+func (c *Client) listServers(ctx context.Context) (addresses []string, all bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, learnTimeout)
 	defer cancel()
 	response, err := clusterv1.NewClusterServiceClient(c.conn).ListMembers(ctx, &clusterv1.ListMembersRequest{}, grpc.WaitForReady(false))
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
-	var addresses []string
+	all = true
 	for _, m := range response.GetMembers() {
-		if a := m.GetApiAddress(); a != "" { // else it has not announced one yet
+		if a := m.GetApiAddress(); a != "" {
 			addresses = append(addresses, a)
+		} else {
+			all = false
 		}
 	}
-	return addresses, nil
+	return addresses, all, nil
 }
 
 // replace makes other servers the known ones and says whether they differ. Those
-// that stay keep their order, new ones come after them. A list that shares no
-// server with the known ones is not taken: the servers are called by other
-// addresses from here, as through a balancer.
-func (l *links) replace(addresses []string) (changed bool) {
+// that stay keep their order, new ones come after them. While the list is not of
+// all servers, all that are known stay. A list that shares no server with the
+// known ones is not taken: the servers are called by other addresses from here, as
+// through a balancer.
+func (l *links) replace(addresses []string, all bool) (changed bool) {
 	l.mu.Lock()
 	stay := slices.DeleteFunc(slices.Clone(l.order), func(a string) bool { return !slices.Contains(addresses, a) })
 	added := slices.DeleteFunc(slices.Clone(addresses), func(a string) bool { return slices.Contains(stay, a) })
+	if !all && len(stay) > 0 {
+		stay = slices.Clone(l.order)
+	}
 	if len(stay) == 0 || len(added) == 0 && len(stay) == len(l.order) {
 		l.mu.Unlock()
 		return false

@@ -96,6 +96,7 @@ func TestServersAreLearned(t *testing.T) {
 		"no answer":          {[]string{"s1"}, nil, nil, ""},
 		"may not know":       {[]string{"s1"}, nil, status.Error(codes.PermissionDenied, "no"), ""},
 		"one that was there": {[]string{"s1", "s2"}, []string{"s1", "s3"}, nil, "s3"},
+		"not where all are":  {[]string{"s1", "s2"}, []string{"s1", ""}, nil, "s2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -110,10 +111,8 @@ func TestServersAreLearned(t *testing.T) {
 				}
 				call()
 				l.set(test.err, test.told...)
-				for _, address := range test.told {
-					if address != "s1" {
-						defer l.start(address)()
-					}
+				for _, address := range []string{"s2", "s3"} {
+					defer l.start(address)()
 				}
 				time.Sleep(31 * time.Second)
 				want := 4 // one of them by the test
