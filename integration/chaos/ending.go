@@ -102,7 +102,8 @@ func (r *run) awaitWatchers(ctx context.Context, to func(*watcher) uint64) error
 	for _, w := range r.watchers {
 		for w.position.Load() < to(w) {
 			if wait(ctx, 10*time.Millisecond); ctx.Err() != nil {
-				return fmt.Errorf("watcher %s is at revision %d, and shall come to %d: not within %v", w.watch.Name, w.position.Load(), to(w), recoveryTime)
+				return fmt.Errorf("watcher %s, by way of %s, is at revision %d, and shall come to %d: not within %v",
+					w.watch.Name, w.client.Load().Server(), w.position.Load(), to(w), recoveryTime)
 			}
 		}
 	}

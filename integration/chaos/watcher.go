@@ -24,6 +24,7 @@ type watcher struct {
 	selector string
 
 	position atomic.Uint64 // 0 until the present state was seen
+	client   atomic.Pointer[sdk.Client]
 	mu       sync.Mutex
 	watch    linear.Watch
 }
@@ -53,6 +54,7 @@ func (w *watcher) visit(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = client.Close() }()
+	w.client.Store(client)
 	o := sdk.WatchOptions{Namespace: w.watch.Range, LabelSelector: w.selector}
 	server := client.Server()
 	if len(members) > 0 {

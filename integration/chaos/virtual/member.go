@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime/debug"
 	"slices"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -31,7 +33,7 @@ type member struct {
 
 func (m *member) start() error {
 	if m.done != nil {
-		<-m.done // it was killed, and may still have its log open
+		m.await() // it was killed, and may still have its log open
 	}
 	c := m.cluster
 	c.links.net.Boot(m.host)
@@ -61,6 +63,20 @@ func (m *member) start() error {
 	return nil
 }
 
+// endTime is how long a server may take to end.
+const endTime = 2 * time.Minute
+
+// await waits until it has ended. One that does not cannot be left behind: its
+// bubble would go on forever, so all goroutines are shown instead.
+func (m *member) await() {
+	select {
+	case <-m.done:
+	case <-time.After(endTime):
+		debug.SetTraceback("all")
+		panic(fmt.Sprintf("%s does not end within %v", m.name, endTime))
+	}
+}
+
 // stop ends it in order.
 func (m *member) stop() error {
 	if m.cancel == nil {
@@ -68,7 +84,7 @@ func (m *member) stop() error {
 	}
 	m.cancel()
 	m.cancel = nil
-	<-m.done
+	m.await()
 	if m.err != nil && !errors.Is(m.err, context.Canceled) {
 		return fmt.Errorf("stop %s: %w", m.name, m.err)
 	}
@@ -172,7 +188,7 @@ func (c *Cluster) Replace(ctx context.Context, name string) error {
 		}
 	}
 	old.kill()
-	<-old.done
+	old.await()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.members = slices.DeleteFunc(c.members, func(m *member) bool { return m == old })
