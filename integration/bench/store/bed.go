@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
+
+	"github.com/musterhq/muster/integration/bench/store/process"
 )
 
 const (
@@ -105,12 +107,38 @@ func (b *bed) fill(ctx context.Context, namespace string, count, size int) error
 
 // generate runs the generator with the options' times.
 func (b *bed) generate(ctx context.Context, callers int, op func(ctx context.Context, caller, n int) error) (outcome, error) {
-	g := generator{callers: callers, warmup: b.options.Warmup, duration: b.options.Duration, window: b.window}
-	return g.run(ctx, op)
+	var members, client time.Duration
+	g := generator{
+		callers: callers, warmup: b.options.Warmup, duration: b.options.Duration,
+		begins: func() {
+			members, client = b.used(), process.Own()
+			b.profile()
+		},
+		ends: func() {
+			b.profile()
+			members, client = b.used()-members, process.Own()-client
+		},
+	}
+	o, err := g.run(ctx, op)
+	o.members, o.client = members, client
+	if err == nil && len(o.latencies) == 0 {
+		err = fmt.Errorf("no call took less than the %v measured; give a longer -duration", b.options.Duration)
+	}
+	return o, err
 }
 
-// window has a store that can profile itself do so while it is measured.
-func (b *bed) window() {
+// used is the processor time of all members.
+func (b *bed) used() time.Duration {
+	var sum time.Duration
+	for i := range b.Members() {
+		sum += b.Process(i).Used()
+	}
+	return sum
+}
+
+// profile has a store that can profile itself do so, when called for the first
+// time, and end that, when called again.
+func (b *bed) profile() {
 	type profiler interface{ Profile() }
 	if p, is := b.Cluster.(profiler); is && b.options.Profile {
 		p.Profile()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -16,20 +17,27 @@ import (
 type generator struct {
 	callers          int
 	warmup, duration time.Duration
-	// window is called when measuring begins and when it ends.
-	window func()
+	// begins and ends are called when measuring does.
+	begins, ends func()
 }
 
 // outcome is what a generator measured.
 type outcome struct {
 	perSecond float64
 	latencies []time.Duration
+	// members and client are the processor times that they used.
+	members, client time.Duration
 }
 
+// figures are the calls per second, the 99th percentile of their latencies, and
+// the processor time that each took on all members together and in the client.
 func (o outcome) figures() []Figure {
+	calls := float64(len(o.latencies))
 	return []Figure{
 		{Unit: "/s", Value: o.perSecond},
 		{Suffix: "/p99", Unit: "ms", Value: report.Quantile(o.latencies, 0.99)},
+		{Suffix: "/cpu", Unit: "us", Value: float64(o.members.Microseconds()) / calls},
+		{Suffix: "/client-cpu", Unit: "us", Value: float64(o.client.Microseconds()) / calls},
 	}
 }
 
@@ -38,9 +46,11 @@ func (o outcome) figures() []Figure {
 func (g generator) run(ctx context.Context, op func(ctx context.Context, caller, n int) error) (outcome, error) {
 	begin := time.Now().Add(g.warmup)
 	end := begin.Add(g.duration)
-	for _, at := range []time.Time{begin, end} {
-		timer := time.AfterFunc(time.Until(at), g.window)
-		defer timer.Stop()
+	var called sync.WaitGroup
+	called.Add(2)
+	timers := []*time.Timer{
+		time.AfterFunc(time.Until(begin), func() { defer called.Done(); g.begins() }),
+		time.AfterFunc(time.Until(end), func() { defer called.Done(); g.ends() }),
 	}
 	latencies := make([][]time.Duration, g.callers)
 	group, ctx := errgroup.WithContext(ctx)
@@ -61,6 +71,12 @@ func (g generator) run(ctx context.Context, op func(ctx context.Context, caller,
 		})
 	}
 	err := group.Wait()
+	for _, timer := range timers {
+		if err != nil && timer.Stop() {
+			called.Done() // it was not called, and will not be
+		}
+	}
+	called.Wait()
 	all := slices.Concat(latencies...)
 	return outcome{perSecond: float64(len(all)) / g.duration.Seconds(), latencies: all}, err
 }

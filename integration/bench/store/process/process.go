@@ -9,8 +9,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"strconv"
-	"strings"
 	"syscall"
 	"time"
 )
@@ -79,25 +77,6 @@ func (p *Process) end(signal os.Signal) {
 		<-p.ended
 	}
 	p.cmd = nil
-}
-
-// Resident returns the bytes of its memory that are resident, as VmRSS in
-// /proc/PID/status (see proc(5)).
-func (p *Process) Resident() (int64, error) {
-	if p.cmd == nil {
-		return 0, errors.New("resident memory: not started")
-	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
-	if err != nil {
-		return 0, fmt.Errorf("resident memory: %w", err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kib << 10, err
-		}
-	}
-	return 0, errors.New("resident memory: the process has ended, see " + p.Log)
 }
 
 // WaitListening waits until something listens at a TCP address. It fails with
