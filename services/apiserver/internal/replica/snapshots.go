@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc64"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -90,10 +91,12 @@ func (s *snapshots) all() ([]*raft.SnapshotMeta, error) {
 			continue
 		}
 		meta, _, err := readMeta(filepath.Join(s.dir, entry.Name()))
-		if err != nil {
+		switch {
+		case err == nil:
+			all = append(all, meta)
+		case !s.reaped(entry.Name()):
 			return nil, err
 		}
-		all = append(all, meta)
 	}
 	slices.SortFunc(all, func(a, b *raft.SnapshotMeta) int {
 		return cmp.Or(cmp.Compare(b.Term, a.Term), cmp.Compare(b.Index, a.Index), cmp.Compare(b.ID, a.ID))
@@ -123,13 +126,22 @@ func (s *snapshots) Open(id string) (*raft.SnapshotMeta, io.ReadCloser, error) {
 	if err == nil {
 		body, err = open(id)
 	}
-	if err != nil {
-		if errors.Is(err, ErrDamaged) {
-			s.fail(err)
-		}
-		return nil, nil, err
+	switch {
+	case err == nil:
+		return meta, body, nil
+	case s.reaped(id):
+		return nil, nil, fmt.Errorf("open snapshot %s: it gave way to newer ones", id)
+	case errors.Is(err, ErrDamaged):
+		s.fail(err)
 	}
-	return meta, body, nil
+	return nil, nil, err
+}
+
+// reaped tells whether a snapshot, which was there, was removed meanwhile: as
+// when Raft looks for one to send while another one is finished.
+func (s *snapshots) reaped(id string) bool {
+	_, err := os.Stat(filepath.Join(s.dir, id))
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // open opens a snapshot's state.

@@ -97,6 +97,11 @@ func TestSnapshotsAreKeptNewestFirst(t *testing.T) {
 	if n := restoredFrom(t, s); n != 4 {
 		t.Errorf("the newest has %d entries", n)
 	}
+	// One that Raft was told of and that is gone is no damage.
+	persist(t, s, 5)
+	if _, _, err := s.Open(all[1].ID); err == nil || errors.Is(err, ErrDamaged) {
+		t.Errorf("opened one that is gone with %v", err)
+	}
 }
 
 // Each byte of the newest snapshot is flipped, and it is cut at each length: both

@@ -7,6 +7,8 @@ import (
 	"io"
 
 	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
@@ -54,8 +56,13 @@ func (i *Image) Write(w io.Writer) error {
 			return fmt.Errorf("write snapshot outcome: %w", err)
 		}
 	}
+	var text []byte
 	for entry := range (View{i.at}).All() {
-		if _, err := protodelim.MarshalTo(out, encode(entry)); err != nil {
+		var err error
+		if text, err = delimited(text[:0], encode(entry)); err == nil {
+			_, err = out.Write(text)
+		}
+		if err != nil {
 			return fmt.Errorf("write snapshot entry %s: %w", entry.Key, err)
 		}
 	}
@@ -63,6 +70,13 @@ func (i *Image) Write(w io.Writer) error {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
 	return nil
+}
+
+// delimited appends what protodelim would write, to bytes that are used again:
+// there may be millions of entries.
+func delimited(to []byte, m proto.Message) ([]byte, error) {
+	to = protowire.AppendVarint(to, uint64(proto.Size(m)))
+	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(to, m)
 }
 
 // Restore replaces the state by one that Snapshot wrote. If it returns an error

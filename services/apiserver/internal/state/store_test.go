@@ -364,3 +364,37 @@ func TestDamagedSnapshotLeavesTheStateAlone(t *testing.T) {
 		t.Fatal("a snapshot that could not be read changed the state")
 	}
 }
+
+// What a new log begins with has the entries as they were, at a revision that is
+// ahead of all that was seen.
+func TestImageBegins(t *testing.T) {
+	s := state.New()
+	for _, name := range []string{"x", "y", "x"} {
+		do(s, put(key("pods", "a", name), name))
+	}
+	var out bytes.Buffer
+	image := s.View().Image().Begin(1000)
+	if err := image.Write(&out); err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	revision, index, err := state.Scan(bytes.NewReader(out.Bytes()), func(e *state.Entry) {
+		names = append(names, fmt.Sprint(e.Key.Name, e.CreateRevision, e.ModRevision))
+	})
+	if err != nil || revision != 1003 || index != 1 || image.Revision() != 1003 || image.Index() != 1 || image.Entries() != 2 || !slices.Equal(names, []string{"x1 3", "y2 2"}) {
+		t.Errorf("revision %d, index %d, entries %v, %v", revision, index, names, err)
+	}
+	next := state.New()
+	if err := next.Restore(&out); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := next.Watch("pods", "", "", 1002); !errors.Is(err, state.ErrTooOld) {
+		t.Errorf("a watch from before: %v", err)
+	}
+	if _, err := next.ViewAt(3); !errors.Is(err, state.ErrTooOld) {
+		t.Errorf("a list at a revision from before: %v", err)
+	}
+	if r := do(s, put(key("pods", "a", "z"), "z")); r.GetRevision() != 4 {
+		t.Errorf("the old state went on at %v", r)
+	}
+}
