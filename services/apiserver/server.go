@@ -190,7 +190,10 @@ func (s *Server) Run(ctx context.Context) error {
 // WaitReady returns when this member serves reads and writes and the objects
 // that every cluster has are there.
 func (s *Server) WaitReady(ctx context.Context) error {
-	if err := s.replica.WaitReady(ctx); err != nil {
+	if err := s.replica.WaitReady(ctx); errors.Is(err, replica.ErrStopped) {
+		<-ctx.Done() // why it stopped, Run says
+		return context.Cause(ctx)
+	} else if err != nil {
 		return err
 	}
 	select {

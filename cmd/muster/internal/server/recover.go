@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +63,9 @@ away, and start it with a token of %s (muster token create --role server).
 	return err
 }
 
+// electionPatience is how long servers that answer may take to have a leader.
+const electionPatience = 3 * time.Second
+
 // tell says what the server holds and what recovering it means.
 func tell(out io.Writer, name string, remains apiserver.Remains) {
 	var others []string
@@ -69,6 +74,7 @@ func tell(out io.Writer, name string, remains apiserver.Remains) {
 			others = append(others, m.ID)
 		}
 	}
+	slices.Sort(others)
 	_, _ = fmt.Fprintf(out, `The log of server %s ends at entry %d of term %d.
 The other members are %s.
 
@@ -90,17 +96,37 @@ func refuseIfLed(ctx context.Context, dir string, m join.Membership, remains api
 	if err != nil {
 		return fmt.Errorf("recover: %w", err)
 	}
-	for _, address := range m.APIAddresses {
-		leader, err := leaderAt(ctx, pair, address)
-		if err != nil || leader == "" || leader == m.Name {
-			continue // it is lost, as most of them are
+	for until := time.Now().Add(electionPatience); ; {
+		answered := false
+		for _, address := range othersAt(m, remains) {
+			leader, err := leaderAt(ctx, pair, address)
+			if err == nil && leader != "" && leader != m.Name {
+				return fmt.Errorf("the cluster has a leader, %s, as the server at %s says: there is nothing to recover; start server %s, or have it join anew", leader, address, m.Name)
+			}
+			answered = answered || err == nil
 		}
-		return fmt.Errorf("the cluster has a leader, %s, as the server at %s says: there is nothing to recover; start server %s, or have it join anew", leader, address, m.Name)
+		// Others that live may be about to elect one.
+		if !answered || time.Now().After(until) || !pause(ctx, askPause) {
+			break
+		}
 	}
 	if len(remains.Members) == 1 && remains.Members[0].ID == m.Name {
 		return errors.New("the server is the only member of its cluster already: start it")
 	}
 	return nil
+}
+
+// othersAt are the gRPC addresses of the other servers, by the membership and by
+// the log: either may know of some that the other does not.
+func othersAt(m join.Membership, remains apiserver.Remains) []string {
+	addresses := slices.Clone(m.APIAddresses)
+	for _, member := range remains.Members {
+		if host, _, err := net.SplitHostPort(member.Address); err == nil && member.ID != m.Name {
+			addresses = append(addresses, provision.Address(host, provision.GRPCPort))
+		}
+	}
+	slices.Sort(addresses)
+	return slices.Compact(addresses)
 }
 
 // leaderAt returns who leads by what the server at an address knows.
