@@ -19,11 +19,12 @@ import (
 type Server struct {
 	Name, Host string
 
-	cluster *Cluster
-	dir     string
-	joined  bool
-	api     *apiserver.Server
-	running *process
+	cluster  *Cluster
+	dir      string
+	nonVoter bool
+	joined   bool
+	api      *apiserver.Server
+	running  *process
 }
 
 // Start starts the server. The very first time, the first server forms the
@@ -43,7 +44,8 @@ func (s *Server) Start() {
 	s.api, err = apiserver.New(apiserver.Config{
 		Name: s.Name, DataDir: s.dir, AdvertiseAddress: s.Host, ClusterID: "sim",
 		RESTListener: s.listen("6443"), GRPCListener: s.listen("6442"), RaftListener: s.listen("6444"),
-		Authority: c.authority, KeyPair: pair, Bootstrap: s == c.Servers[0],
+		Authority: c.authority, KeyPair: pair, Bootstrap: s.Name == "server1",
+		NonVoter: s.nonVoter, RemoveDeadAfter: RemoveDeadAfter,
 		GossipKey: gossipKey, GossipListen: s.Host + ":7946", GossipSeeds: c.gossipAddresses(), GossipTransport: transport,
 		Dial: c.Net.Dialer(s.Host), Logger: c.log.With("server", s.Name),
 	})
@@ -54,7 +56,7 @@ func (s *Server) Start() {
 	api := s.api
 	s.running = run(func(ctx context.Context) error { return s.run(ctx, api) })
 	if s != c.Servers[0] && !s.joined {
-		s.join(pair)
+		s.join(pair, c.Servers[:1])
 	}
 	s.joined = true
 }
@@ -73,15 +75,15 @@ func (s *Server) listen(port string) net.Listener {
 	return l
 }
 
-// join asks the first server to make this one a member.
-func (s *Server) join(pair *pki.KeyPair) {
+// join asks some servers to make this one a member, or to note where it is.
+func (s *Server) join(pair *pki.KeyPair, through []*Server) {
 	c := s.cluster
-	client, err := sdk.Dial(c.clientConfig(s.Host, pair.PeerTLS(pki.IsServer), c.Servers[:1]))
+	client, err := sdk.Dial(c.clientConfig(s.Host, pair.PeerTLS(pki.IsServer), through))
 	if err != nil {
 		c.t.Fatal(err)
 	}
 	_, err = clusterv1.NewClusterServiceClient(client.Conn()).AddServer(c.t.Context(),
-		&clusterv1.AddServerRequest{Id: s.Name, RaftAddress: s.Host + ":6444"})
+		&clusterv1.AddServerRequest{Id: s.Name, RaftAddress: s.Host + ":6444", NonVoter: s.nonVoter})
 	if err != nil {
 		c.t.Fatal(err)
 	}
