@@ -10,6 +10,9 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
+// most is how many watch at once, as on a cluster of so many nodes.
+const most = 5000
+
 // audience is watchers that each wait for the pods of one node, of one
 // application in one namespace, and so on, in turn; got counts what they get.
 type audience struct {
@@ -49,11 +52,16 @@ func ofApp(i int) (namespace, index string) {
 	return fmt.Sprint("ns", i/2), fmt.Sprint("metadata.labels/app=web", i%2)
 }
 
-// write changes a pod that watcher i waits for, and waits until it is told.
-func (a *audience) write(t testing.TB, s *state.Store, i int) {
+// putPod changes the pod that watcher i waits for.
+func putPod(s *state.Store, i int) {
 	_, node := onNode(i)
 	namespace, app := ofApp(i)
 	do(s, put(key("pods", namespace, fmt.Sprint("p", i)), "a pod", node, app))
+}
+
+// write changes a pod that watcher i waits for, and waits until it is told.
+func (a *audience) write(t testing.TB, s *state.Store, i int) {
+	putPod(s, i)
 	if n := <-a.got; n != 1 {
 		t.Fatalf("%d events came of one change", n)
 	}
@@ -62,9 +70,12 @@ func (a *audience) write(t testing.TB, s *state.Store, i int) {
 // What an event costs does not depend on how many watch other nodes.
 func BenchmarkWatchers(b *testing.B) {
 	for name, topic := range map[string]func(int) (string, string){"node": onNode, "label": ofApp} {
-		for _, watchers := range []int{1, 100, 5000} {
+		for _, watchers := range []int{1, 100, most} {
 			b.Run(fmt.Sprintf("by=%s/watchers=%d", name, watchers), func(b *testing.B) {
 				s := state.New()
+				for i := range most {
+					putPod(s, i)
+				}
 				a := gather(b, s, watchers, topic)
 				defer a.stop()
 				b.ReportAllocs()
@@ -80,7 +91,7 @@ func BenchmarkWatchers(b *testing.B) {
 // with all that those who are woken do, is that of a single watcher.
 func TestWatchersCostWhatTheyGet(t *testing.T) {
 	for name, topic := range map[string]func(int) (string, string){"node": onNode, "label": ofApp} {
-		one, many := allocations(t, 1, topic), allocations(t, 5000, topic)
+		one, many := allocations(t, 1, topic), allocations(t, most, topic)
 		if many > one+2 {
 			t.Errorf("by %s: %.0f allocations with one watcher, %.0f with 5,000", name, one, many)
 		}
