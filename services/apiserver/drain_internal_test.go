@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -33,7 +34,7 @@ func TestDrained(t *testing.T) {
 			}()
 			began := time.Now()
 			server.Handler.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/api/v1/pods"+query, nil))
-			if ended := time.Since(began) < time.Second; ended != lasts || (cause == errClosing) != lasts {
+			if ended := time.Since(began) < time.Second; ended != lasts || errors.Is(cause, errClosing) != lasts {
 				t.Errorf("%q: ended after %v by %v", query, time.Since(began), cause)
 			}
 			synctest.Wait()
