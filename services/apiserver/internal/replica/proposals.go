@@ -47,7 +47,7 @@ func (r *Replica) Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.
 		return nil, fmt.Errorf("%w: %d bytes are more than %d", ErrInvalid, size, transactionMax)
 	}
 	if len(tx.GetId()) == 0 {
-		tx = &storev1.Transaction{Operations: tx.GetOperations(), Id: newID()}
+		tx = &storev1.Transaction{Operations: tx.GetOperations(), Expire: tx.GetExpire(), Id: newID()}
 	}
 	p := &proposal{ctx: ctx, tx: tx, size: size, done: make(chan struct{})}
 	select {
