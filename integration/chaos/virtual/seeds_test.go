@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -19,6 +18,7 @@ var (
 	seed    = flag.Uint64("chaos.seed", 0, "run this seed only; 0 runs the few that everybody runs")
 	length  = flag.Duration("chaos.length", 0, "virtual time of a run; 0 is 20 s for a seed that is named, 4 s else")
 	logging = flag.Bool("chaos.log", false, "print what the servers log")
+	within  = flag.String("chaos.dir", "/dev/shm", "directory for the servers' data, better in memory: it is not a disk that is tried")
 	out     = flag.String("chaos.out", "", "directory for the history of a run that failed")
 )
 
@@ -26,23 +26,23 @@ var (
 const judging = 2 * time.Minute
 
 func TestSeeds(t *testing.T) {
-	seeds, within := []uint64{1, 2, 3}, 4*time.Second
+	seeds, each := []uint64{1, 2, 3}, 4*time.Second
 	if *seed != 0 {
-		seeds, within = []uint64{*seed}, 20*time.Second
+		seeds, each = []uint64{*seed}, 20*time.Second
 	}
 	if *length != 0 {
-		within = *length
+		each = *length
 	}
 	for _, s := range seeds {
-		t.Run(fmt.Sprint(s), func(t *testing.T) { trySeed(t, s, within) })
+		t.Run(fmt.Sprint(s), func(t *testing.T) { trySeed(t, s, each) })
 	}
 }
 
-func trySeed(t *testing.T, seed uint64, within time.Duration) {
+func trySeed(t *testing.T, seed uint64, length time.Duration) {
 	begun := time.Now()
 	var result *chaos.Result
 	dir := dataDir(t)
-	synctest.Test(t, func(t *testing.T) { result = virtualRun(t, dir, seed, within) })
+	synctest.Test(t, func(t *testing.T) { result = virtualRun(t, dir, seed, length) })
 	if result == nil {
 		return
 	}
@@ -66,7 +66,7 @@ func trySeed(t *testing.T, seed uint64, within time.Duration) {
 }
 
 // virtualRun is a run inside of a bubble; nil when it could not be made.
-func virtualRun(t *testing.T, dir string, seed uint64, within time.Duration) *chaos.Result {
+func virtualRun(t *testing.T, dir string, seed uint64, length time.Duration) *chaos.Result {
 	members := 3
 	if seed%5 == 0 {
 		members = 5
@@ -89,7 +89,7 @@ func virtualRun(t *testing.T, dir string, seed uint64, within time.Duration) *ch
 	}
 	start := time.Now()
 	result, err := chaos.Run(t.Context(), c, chaos.Options{
-		Seed: seed, Name: "r", Length: within, Workers: 6, Pause: 60 * time.Millisecond,
+		Seed: seed, Name: "r", Length: length, Workers: 6, Pause: 60 * time.Millisecond,
 		Log: func(format string, args ...any) {
 			t.Logf("%6.2fs %s", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
 		},
@@ -100,11 +100,11 @@ func virtualRun(t *testing.T, dir string, seed uint64, within time.Duration) *ch
 	return result
 }
 
-// dataDir is in memory where that can be: it is not a disk that is tried.
+// dataDir is a directory for the data of a run.
 func dataDir(t *testing.T) string {
-	dir, err := os.MkdirTemp("/dev/shm", "muster-chaos-")
+	dir, err := os.MkdirTemp(*within, "muster-chaos-")
 	if err != nil {
-		return filepath.Join(t.TempDir())
+		return t.TempDir()
 	}
 	t.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {

@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,10 +26,14 @@ import (
 // themselves (transaction ids, election timeouts, the order of a client's servers).
 type simulation struct {
 	binary string
+	data   string // directory for the servers' data
 	mu     sync.Mutex
 	tried  int
 	failed []uint64
 }
+
+// memory is a file system in memory, where there is one.
+const memory = "/dev/shm"
 
 func sim(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("sim", flag.ExitOnError)
@@ -42,7 +47,13 @@ func sim(ctx context.Context, args []string) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	s := &simulation{binary: filepath.Join(dir, "chaos.test")}
+	data, err := os.MkdirTemp(memory, "muster-chaos-")
+	if err != nil {
+		data = dir
+	}
+	// A run that is interrupted leaves its data.
+	defer func() { _ = os.RemoveAll(data) }()
+	s := &simulation{binary: filepath.Join(dir, "chaos.test"), data: data}
 	build := exec.CommandContext(ctx, "go", "test", "-c", "-o", s.binary, "./integration/chaos/virtual")
 	build.Dir, build.Stderr = harness.Root(), os.Stderr
 	if err := build.Run(); err != nil {
@@ -73,8 +84,9 @@ func (s *simulation) try(ctx context.Context, seed uint64) error {
 		return nil
 	}
 	cmd := exec.CommandContext(ctx, s.binary, "-test.run", "^TestSeeds$", "-test.timeout", "15m",
-		"-chaos.seed", fmt.Sprint(seed), "-chaos.out", outDir())
+		"-chaos.seed", fmt.Sprint(seed), "-chaos.dir", s.data, "-chaos.out", outDir())
 	cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOGC=400")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is no failure of theirs
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := cmd.Run()
