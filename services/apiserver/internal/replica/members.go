@@ -77,12 +77,20 @@ func (r *Replica) moved(now raft.Configuration) {
 	if !r.belonged.Load() {
 		return
 	}
-	time.AfterFunc(removalGrace, func() {
-		latest := r.raft.GetConfiguration()
-		if latest.Error() == nil && !r.among(latest.Configuration()) {
-			r.fail(ErrRemoved)
-		}
-	})
+	time.AfterFunc(removalGrace, r.endIfRemoved)
+}
+
+// endIfRemoved ends this member unless it reads of its return, which it waits for
+// as long as a leader sends it entries: a removed one gets none.
+func (r *Replica) endIfRemoved() {
+	latest := r.raft.GetConfiguration()
+	switch {
+	case latest.Error() != nil || r.among(latest.Configuration()):
+	case time.Since(r.raft.LastContact()) < removalGrace:
+		time.AfterFunc(removalGrace, r.endIfRemoved)
+	default:
+		r.fail(ErrRemoved)
+	}
 }
 
 func (r *Replica) among(members raft.Configuration) bool {

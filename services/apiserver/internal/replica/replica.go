@@ -23,7 +23,7 @@ type Replica struct {
 	dialer    dialer
 	mux       *mux
 	storage   *storage
-	transport *raft.NetworkTransport
+	transport *transport
 	machine   *machine
 	raft      *raft.Raft
 	leaders   *leaders

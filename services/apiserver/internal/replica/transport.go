@@ -29,8 +29,8 @@ func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, e
 	return s.dialer.dial(ctx, string(to), protocolRaft)
 }
 
-func (r *Replica) newTransport() *raft.NetworkTransport {
-	return raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+func (r *Replica) newTransport() *transport {
+	return &transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: streams{
 			lane:      r.mux.lanes[protocolRaft],
 			advertise: address(r.config.Advertise),
@@ -40,7 +40,7 @@ func (r *Replica) newTransport() *raft.NetworkTransport {
 		Timeout:                 ioTimeout,
 		MsgpackUseNewTimeFormat: true,
 		Logger:                  newRaftLogger(r.config.Logger),
-	})
+	})}
 }
 
 // address is a host:port.
