@@ -142,6 +142,9 @@ func endsSaying(t *testing.T, c *harness.Cluster, name string, want ...string) {
 			return err
 		}
 		last := string(content[max(0, strings.LastIndex(string(content), "\nmuster: ")):])
+		if strings.Contains(last, "\ntime=") {
+			return errorf("%s was started again, and has not ended", name)
+		}
 		for _, words := range want {
 			if !strings.Contains(last, words) {
 				return errorf("%s did not say %q: %s", name, words, last[max(0, len(last)-1000):])
