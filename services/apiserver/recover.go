@@ -29,3 +29,12 @@ func (s Stopped) Recover(backup string) (Remains, error) { return replica.Recove
 // Epoch is how often the cluster had been recovered from the loss of its
 // majority.
 func (s *Server) Epoch() uint64 { return s.replica.Epoch() }
+
+// RaftAddresses are those of the members that this server's log names, host:port.
+func (s *Server) RaftAddresses() []string {
+	var addresses []string
+	for _, m := range s.replica.Members() {
+		addresses = append(addresses, m.Address)
+	}
+	return addresses
+}

@@ -48,6 +48,19 @@ func (s *controlPlane) others(addresses []string) []string {
 	return out
 }
 
+// peers are the other servers' gRPC addresses, by the list of servers and by the
+// log: a server that was stopped early on has its first list still.
+func (s *controlPlane) peers() []string {
+	known := s.others(*s.servers.Load())
+	for _, address := range s.apiserver.RaftAddresses() {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			known = append(known, s.others([]string{provision.Address(host, provision.GRPCPort)})...)
+		}
+	}
+	slices.Sort(known)
+	return slices.Compact(known)
+}
+
 func (s *controlPlane) raftAddress() string {
 	return provision.Address(s.config.AdvertiseAddress, provision.RaftPort)
 }
@@ -136,7 +149,7 @@ func (s *controlPlane) stay(ctx context.Context) error {
 // consult asks each of the other servers once. One that was never a member is
 // added; the error says that this one was a member and is none any more.
 func (s *controlPlane) consult(ctx context.Context) (added bool, err error) {
-	for _, address := range s.others(*s.servers.Load()) {
+	for _, address := range s.peers() {
 		err := s.through(ctx, address, func(ctx context.Context, client clusterv1.ClusterServiceClient) error {
 			if s.membership.Entered {
 				return s.confirm(ctx, address, client)
@@ -220,7 +233,7 @@ func standing(members []*clusterv1.Member, from, name, raftAddress string) int {
 // sayWaiting tells whoever looks at the log why nothing happens, until ctx ends.
 func (s *controlPlane) sayWaiting(ctx context.Context) {
 	for pause(ctx, waitPatience) {
-		args := []any{"others", s.others(*s.servers.Load())}
+		args := []any{"others", s.peers()}
 		if why := s.hindrance.Load(); why != nil {
 			args = append(args, "last error", *why)
 		}
