@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/internal/pki"
 )
 
@@ -53,32 +54,10 @@ func (m Membership) Save(dataDir string) error {
 		return fmt.Errorf("save membership: %w", err)
 	}
 	path := filepath.Join(dataDir, membershipFile)
-	if err := replaceFile(path, append(content, '\n')); err != nil {
+	if err := durable.ReplaceFile(path, append(content, '\n'), 0o600); err != nil {
 		return fmt.Errorf("save membership: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a file so that a loss of power leaves the old one or the
-// new one.
-func replaceFile(path string, content []byte) error {
-	file, err := os.OpenFile(path+".tmp", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = file.Write(content)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(path+".tmp", path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }
 
 // LoadMembership reads what Save wrote. It wraps fs.ErrNotExist when the

@@ -17,6 +17,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/musterhq/muster/internal/durable"
 )
 
 const (
@@ -114,10 +116,10 @@ func (c *CA) Save(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("save CA: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, caKeyFile), c.KeyPEM(), 0o600); err != nil {
+	if err := durable.ReplaceFile(filepath.Join(dir, caKeyFile), c.KeyPEM(), 0o600); err != nil {
 		return fmt.Errorf("save CA: %w", err)
 	}
-	if err := writeFile(filepath.Join(dir, caCertFile), c.CertificatePEM(), 0o644); err != nil {
+	if err := durable.ReplaceFile(filepath.Join(dir, caCertFile), c.CertificatePEM(), 0o644); err != nil {
 		return fmt.Errorf("save CA: %w", err)
 	}
 	return nil

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
+
+	"github.com/musterhq/muster/internal/durable"
 )
 
 // KeyPair is a member's certificate and key and the authority it trusts. The
@@ -78,7 +80,7 @@ func (k *KeyPair) Save(dir, name string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("save certificate %s: %w", name, err)
 	}
-	if err := writeFile(filepath.Join(dir, caCertFile), k.caPEM, 0o644); err != nil {
+	if err := durable.ReplaceFile(filepath.Join(dir, caCertFile), k.caPEM, 0o644); err != nil {
 		return fmt.Errorf("save certificate %s: %w", name, err)
 	}
 	k.certFile, k.keyFile = filepath.Join(dir, name+".crt"), filepath.Join(dir, name+".key")
@@ -86,10 +88,10 @@ func (k *KeyPair) Save(dir, name string) error {
 }
 
 func (k *KeyPair) write(certPEM, keyPEM []byte) error {
-	if err := writeFile(k.keyFile, keyPEM, 0o600); err != nil {
+	if err := durable.ReplaceFile(k.keyFile, keyPEM, 0o600); err != nil {
 		return fmt.Errorf("save key: %w", err)
 	}
-	if err := writeFile(k.certFile, certPEM, 0o644); err != nil {
+	if err := durable.ReplaceFile(k.certFile, certPEM, 0o644); err != nil {
 		return fmt.Errorf("save certificate: %w", err)
 	}
 	return nil
@@ -168,27 +170,4 @@ func (k *KeyPair) KeyPEM() []byte {
 		panic("pki: a key pair holds a key that cannot be encoded: " + err.Error())
 	}
 	return encodeKeyDER(der)
-}
-
-// writeFile replaces a file as a whole: a crash leaves the old or the new one.
-func writeFile(path string, content []byte, mode os.FileMode) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // gone already when all went well
-	_, err = tmp.Write(content)
-	if err == nil {
-		err = tmp.Chmod(mode)
-	}
-	if err == nil {
-		err = tmp.Sync()
-	}
-	if closeErr := tmp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/services/apiserver/internal/snapshotfile"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -90,7 +91,7 @@ func Save(path string, next func() ([]byte, error)) (summary *Summary, err error
 	if err := os.Rename(file.Name(), path); err != nil {
 		return nil, err
 	}
-	return summary, syncDir(filepath.Dir(path))
+	return summary, durable.SyncDir(filepath.Dir(path))
 }
 
 // received reads a stream of parts.
@@ -160,12 +161,4 @@ func hint(err error) error {
 		return fmt.Errorf("%w; it is not what was saved: fetch it again from where it came, or take another one", err)
 	}
 	return err
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/services/apiserver/backup"
 )
@@ -42,7 +43,7 @@ func (i *Identity) Restore(file string) (*backup.Restored, error) {
 	if err := os.Rename(dir, i.DataDir); err != nil {
 		return nil, fmt.Errorf("put data directory into its place: %w", err)
 	}
-	return restored, syncDir(parent)
+	return restored, durable.SyncDir(parent)
 }
 
 func (i *Identity) restore(file string) (*backup.Restored, error) {
@@ -86,12 +87,4 @@ func vacant(dir string) error {
 		return fmt.Errorf("restore into %s: it is not empty (it holds %s): choose another directory with --data-dir, or move it away once no server runs on it", dir, present[0].Name())
 	}
 	return nil
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

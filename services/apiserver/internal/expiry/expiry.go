@@ -4,7 +4,6 @@ package expiry
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"time"
@@ -90,8 +89,7 @@ func (s *Sweeper) sweep(ctx context.Context) error {
 		if !ok || next > now || !s.replica.IsLeader() {
 			return nil
 		}
-		tx := &storev1.Transaction{Id: make([]byte, 16), Expire: &storev1.Expire{UntilUnix: now, Limit: batch}}
-		_, _ = rand.Read(tx.Id) // never fails
+		tx := &storev1.Transaction{Expire: &storev1.Expire{UntilUnix: now, Limit: batch}}
 		if _, err := s.replica.Apply(ctx, tx); err != nil {
 			return err
 		}

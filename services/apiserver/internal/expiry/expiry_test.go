@@ -2,7 +2,6 @@ package expiry_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -40,9 +39,6 @@ func (r *replica) IsLeader() bool { return r.leads.Load() }
 
 func (r *replica) Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error) {
 	r.commands.Add(1)
-	if len(tx.GetId()) == 0 {
-		return nil, errors.New("without an id, it might be applied twice")
-	}
 	return r.Replica.Apply(ctx, tx)
 }
 

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/musterhq/muster/internal/durable"
 )
 
 // dataFormat is the format of the data directory.
@@ -41,7 +43,7 @@ func identify(dir string, config Config) error {
 			return damaged(path, err)
 		}
 		// The mark comes first: an identity without one has lost what it had.
-		if err := replaceFile(filepath.Join(dir, markFile), nil); err != nil {
+		if err := durable.ReplaceFile(filepath.Join(dir, markFile), nil, 0o600); err != nil {
 			return fmt.Errorf("make log mark: %w", err)
 		}
 		return writeIdentity(path, identity{Format: dataFormat, Cluster: cluster, Member: member, Epoch: config.Epoch})
@@ -100,31 +102,8 @@ func writeIdentity(path string, i identity) error {
 	if err != nil {
 		return fmt.Errorf("encode identity of data directory: %w", err)
 	}
-	if err := replaceFile(path, append(raw, '\n')); err != nil {
+	if err := durable.ReplaceFile(path, append(raw, '\n'), 0o600); err != nil {
 		return fmt.Errorf("write identity of data directory: %w", err)
 	}
 	return nil
-}
-
-// replaceFile writes a file so that a crash leaves the old one or the new one.
-func replaceFile(path string, content []byte) error {
-	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(content)
-	err = errors.Join(err, file.Sync(), file.Close())
-	if err != nil {
-		return err
-	}
-	if err := os.Rename(file.Name(), path); err != nil {
-		return err
-	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }

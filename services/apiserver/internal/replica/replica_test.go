@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 )
 
@@ -27,6 +28,21 @@ func TestOneMember(t *testing.T) {
 		}
 		if got := c.members[0].read(t, "x"); got != "1" {
 			t.Fatalf("read %q", got)
+		}
+	})
+}
+
+// A transaction that is given an id on its way is else what it was.
+func TestExpiryNeedsNoID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1)
+		defer c.stop()
+		tx := put("x", "1")
+		tx.Operations[0].ExpiresUnix = 10
+		c.members[0].write(t, tx)
+		c.members[0].write(t, &storev1.Transaction{Expire: &storev1.Expire{UntilUnix: 10, Limit: 1}})
+		if got := c.members[0].read(t, "x"); got != "" {
+			t.Fatalf("read %q of what expired", got)
 		}
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/services/apiserver/internal/snapshotfile"
 )
 
@@ -76,13 +77,13 @@ func (k *sink) finish() error {
 	if err := errors.Join(err, k.file.Close()); err != nil {
 		return err
 	}
-	if err := replaceFile(filepath.Join(k.dir, metaFile), text); err != nil { // syncs the directory too
+	if err := durable.ReplaceFile(filepath.Join(k.dir, metaFile), text, 0o600); err != nil { // syncs the directory too
 		return err
 	}
 	if err := os.Rename(k.dir, strings.TrimSuffix(k.dir, unfinish)); err != nil {
 		return err
 	}
-	return syncDir(k.store.dir)
+	return durable.SyncDir(k.store.dir)
 }
 
 // describe reads what was written, by the leader if it came from there, and
@@ -124,12 +125,4 @@ func (k *sink) Cancel() error {
 	}
 	k.closed = true
 	return errors.Join(k.file.Close(), os.RemoveAll(k.dir))
-}
-
-func syncDir(path string) error {
-	dir, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }
