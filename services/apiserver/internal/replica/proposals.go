@@ -2,7 +2,6 @@ package replica
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"sync"
@@ -20,8 +19,6 @@ import (
 
 // Bounds of group commit.
 const (
-	// transactionMax bounds one transaction, in bytes.
-	transactionMax = 8 << 20
 	// batchCount and batchBytes bound what shares a log entry, but for a
 	// transaction that is larger by itself.
 	batchCount = 512
@@ -33,58 +30,27 @@ const (
 	enqueueTimeout = time.Second
 )
 
-// Apply has a transaction ordered and applied, on whatever member leads, and
-// returns its result. A precondition that does not hold is a result, not an
-// error. It tries until ctx ends; a transaction is applied once however often it
-// is tried. If ctx ends first, the error is ErrNoLeader and the transaction may
-// yet be applied.
-func (r *Replica) Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error) {
-	if err := state.Check(tx); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
-	}
-	size := proto.Size(tx)
-	if size > transactionMax {
-		return nil, fmt.Errorf("%w: %d bytes are more than %d", ErrInvalid, size, transactionMax)
-	}
-	if len(tx.GetId()) == 0 {
-		tx = &storev1.Transaction{Operations: tx.GetOperations(), Expire: tx.GetExpire(), Id: newID()}
-	}
-	p := &proposal{ctx: ctx, tx: tx, size: size, done: make(chan struct{})}
-	select {
-	case r.proposals.queue <- p:
-	case <-ctx.Done():
-		return nil, fmt.Errorf("apply transaction: %w: %w", ErrNoLeader, context.Cause(ctx))
-	case <-r.proposals.stopped:
-		return nil, fmt.Errorf("apply transaction: %w", ErrStopped)
-	}
-	select {
-	case <-p.done:
-		return p.result, p.err
-	case <-ctx.Done():
-		return nil, fmt.Errorf("apply transaction: %w: %w", ErrNoLeader, context.Cause(ctx))
-	case <-r.proposals.stopped:
-		return nil, fmt.Errorf("apply transaction: %w: %w", ErrNoLeader, ErrStopped)
-	}
-}
-
-func newID() []byte {
-	id := make([]byte, 16)
-	_, _ = rand.Read(id) // never fails
-	return id
-}
-
-// proposal is a transaction that somebody waits for.
+// proposal is transactions that somebody waits for together.
 type proposal struct {
-	ctx    context.Context
-	tx     *storev1.Transaction
-	size   int
-	result *storev1.Result
-	err    error
-	done   chan struct{} // closed when result or err is set
+	ctx          context.Context
+	transactions []*storev1.Transaction
+	bytes        int
+	results      []*storev1.Result // one for each transaction, unless err is set
+	err          error
+	done         chan struct{} // closed when results or err is set
 }
 
-func (p *proposal) settle(result *storev1.Result, err error) {
-	p.result, p.err = result, err
+func newProposal(ctx context.Context, capacity int) *proposal {
+	return &proposal{ctx: ctx, transactions: make([]*storev1.Transaction, 0, capacity), done: make(chan struct{})}
+}
+
+// fits tells whether more may share the proposal's log entry.
+func (p *proposal) fits(count, bytes int) bool {
+	return len(p.transactions)+count <= batchCount && p.bytes+bytes <= batchBytes
+}
+
+func (p *proposal) settle(results []*storev1.Result, err error) {
+	p.results, p.err = results, err
 	close(p.done)
 }
 
@@ -97,6 +63,35 @@ type proposals struct {
 
 func newProposals(r *Replica) *proposals {
 	return &proposals{replica: r, queue: make(chan *proposal, batchCount), stopped: make(chan struct{})}
+}
+
+// add queues a proposal.
+func (q *proposals) add(ctx context.Context, p *proposal) error {
+	select {
+	case q.queue <- p:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("apply transaction: %w: %w", ErrNoLeader, context.Cause(ctx))
+	case <-q.stopped:
+		return fmt.Errorf("apply transaction: %w", ErrStopped)
+	}
+}
+
+// wait returns what became of a proposal.
+func (q *proposals) wait(ctx context.Context, p *proposal) ([]*storev1.Result, error) {
+	select {
+	case <-p.done: // what is known counts, even if ctx has ended
+		return p.results, p.err
+	default:
+	}
+	select {
+	case <-p.done:
+		return p.results, p.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("apply transaction: %w: %w", ErrNoLeader, context.Cause(ctx))
+	case <-q.stopped:
+		return nil, fmt.Errorf("apply transaction: %w: %w", ErrNoLeader, ErrStopped)
+	}
 }
 
 func (q *proposals) run(ctx context.Context) error {
@@ -131,20 +126,19 @@ func (q *proposals) run(ctx context.Context) error {
 // gather takes what has arrived, as far as the bounds go.
 func (q *proposals) gather(first *proposal) (batch []*proposal, held *proposal) {
 	batch = append(batch, first)
-	bytes := first.size
-	for len(batch) < batchCount {
+	count, bytes := len(first.transactions), first.bytes
+	for {
 		select {
 		case p := <-q.queue:
-			if bytes+p.size > batchBytes {
+			count, bytes = count+len(p.transactions), bytes+p.bytes
+			if count > batchCount || bytes > batchBytes {
 				return batch, p
 			}
-			bytes += p.size
 			batch = append(batch, p)
 		default:
 			return batch, nil
 		}
 	}
-	return batch, nil
 }
 
 // flush tries a batch until it is settled or nobody waits for it any more.
@@ -159,9 +153,11 @@ func (q *proposals) flush(ctx context.Context, batch []*proposal) {
 		changed := r.leaders.change()
 		results, err := r.propose(ctx, transactions)
 		switch {
-		case err == nil && len(results) == len(batch):
-			for i, p := range batch {
-				p.settle(results[i], nil)
+		case err == nil && len(results) == len(transactions):
+			for _, p := range batch {
+				n := len(p.transactions)
+				p.settle(results[:n:n], nil)
+				results = results[n:]
 			}
 			return
 		case status.Code(err) == codes.InvalidArgument:
@@ -171,7 +167,7 @@ func (q *proposals) flush(ctx context.Context, batch []*proposal) {
 			settleAll(batch, fmt.Errorf("apply transaction: %w: %w", ErrUnknown, err))
 			return
 		}
-		r.config.Logger.Debug("propose again", "transactions", len(batch), "error", err)
+		r.config.Logger.Debug("propose again", "transactions", len(transactions), "error", err)
 		pause(ctx, changed)
 	}
 }
@@ -199,7 +195,7 @@ func waitedFor(batch []*proposal) ([]*proposal, []*storev1.Transaction) {
 	for _, p := range batch {
 		if p.ctx.Err() == nil {
 			live = append(live, p)
-			transactions = append(transactions, p.tx)
+			transactions = append(transactions, p.transactions...)
 		}
 	}
 	return live, transactions

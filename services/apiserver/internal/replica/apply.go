@@ -1,0 +1,114 @@
+package replica
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// transactionMax bounds one transaction, in bytes.
+const transactionMax = 8 << 20
+
+// Outcome is what became of one of several transactions: a result, or an error
+// that says why none is known.
+type Outcome struct {
+	Result *storev1.Result
+	Err    error
+}
+
+// Apply has a transaction ordered and applied, on whatever member leads, and
+// returns its result. A precondition that does not hold is a result, not an
+// error. It tries until ctx ends; a transaction is applied once however often it
+// is tried. If ctx ends first, the error is ErrNoLeader and the transaction may
+// yet be applied. Other errors are ErrInvalid, ErrUnknown and ErrStopped.
+func (r *Replica) Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error) {
+	outcome := r.ApplyAll(ctx, []*storev1.Transaction{tx})[0]
+	return outcome.Result, outcome.Err
+}
+
+// ApplyAll is Apply for several transactions at the price of one: it returns what
+// became of each, in their order, once that is known of all. They are
+// transactions of their own that happen to arrive together: one whose
+// precondition does not hold, or that is invalid, keeps none of the others from
+// being applied. They are applied in their order unless the leader is lost
+// meanwhile or they are too large for one log entry; who needs an order for
+// certain waits for the first or says so by preconditions.
+//
+// The transactions must not be changed before it returns, nor afterwards if one
+// has failed: it may be under way yet.
+func (r *Replica) ApplyAll(ctx context.Context, transactions []*storev1.Transaction) []Outcome {
+	outcomes := make([]Outcome, len(transactions))
+	groups := r.group(ctx, transactions, outcomes)
+	for i, g := range groups {
+		if err := r.proposals.add(ctx, g.proposal); err != nil {
+			for _, late := range groups[i:] {
+				late.proposal.settle(nil, err)
+			}
+			break
+		}
+	}
+	for _, g := range groups {
+		results, err := r.proposals.wait(ctx, g.proposal)
+		for i, at := range g.at {
+			if outcomes[at].Err = err; err == nil {
+				outcomes[at].Result = results[i]
+			}
+		}
+	}
+	return outcomes
+}
+
+// group is a proposal and where its transactions stand among those of a call.
+type group struct {
+	proposal *proposal
+	at       []int
+}
+
+// group makes as few proposals of transactions as the bounds of a log entry
+// allow: mostly one. What is wrong with a transaction becomes its outcome.
+func (r *Replica) group(ctx context.Context, transactions []*storev1.Transaction, outcomes []Outcome) []*group {
+	var groups []*group
+	var last *group
+	for i, tx := range transactions {
+		tx, size, err := admitted(tx)
+		if err != nil {
+			outcomes[i].Err = err
+			continue
+		}
+		if last == nil || !last.proposal.fits(1, size) {
+			last = &group{proposal: newProposal(ctx, len(transactions)-i), at: make([]int, 0, len(transactions)-i)}
+			groups = append(groups, last)
+		}
+		last.at = append(last.at, i)
+		last.proposal.transactions = append(last.proposal.transactions, tx)
+		last.proposal.bytes += size
+	}
+	return groups
+}
+
+// admitted returns a transaction with an id, and its size, or says what is wrong
+// with it.
+func admitted(tx *storev1.Transaction) (*storev1.Transaction, int, error) {
+	if err := state.Check(tx); err != nil {
+		return nil, 0, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	size := proto.Size(tx)
+	if size > transactionMax {
+		return nil, 0, fmt.Errorf("%w: %d bytes are more than %d", ErrInvalid, size, transactionMax)
+	}
+	if len(tx.GetId()) == 0 {
+		tx = &storev1.Transaction{Operations: tx.GetOperations(), Expire: tx.GetExpire(), Id: newID()}
+	}
+	return tx, size, nil
+}
+
+func newID() []byte {
+	id := make([]byte, 16)
+	_, _ = rand.Read(id) // never fails
+	return id
+}
