@@ -2,10 +2,12 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"runtime"
 
 	"github.com/musterhq/muster/cmd/muster/internal/cli"
+	"github.com/musterhq/muster/internal/failpoint"
 )
 
 // init keeps main on the process's first thread. Members of a dev cluster enter
@@ -13,4 +15,10 @@ import (
 // the first, the process would look dead while the kernel makes it so.
 func init() { runtime.LockOSThread() }
 
-func main() { os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	if err := failpoint.FromEnvironment(); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, "muster:", err)
+		os.Exit(1)
+	}
+	os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
+}

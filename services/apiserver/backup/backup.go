@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/internal/durable"
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/services/apiserver/internal/snapshotfile"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -84,13 +85,17 @@ func Save(path string, next func() ([]byte, error)) (summary *Summary, err error
 		return nil, err
 	}
 	defer os.Remove(file.Name())
+	failpoint.Hit("backup/save/begin")
 	summary, err = survey(io.TeeReader(&received{next: next}, file), func(*state.Entry) {})
+	failpoint.Hit("backup/save/written")
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("backup/save/synced")
 	if err := os.Rename(file.Name(), path); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("backup/save/renamed")
 	return summary, durable.SyncDir(filepath.Dir(path))
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/cluster"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
@@ -65,12 +66,14 @@ func Restore(path string, f Founder) (*Restored, error) {
 		return nil, fmt.Errorf("restore snapshot %s: %w", path, hint(err))
 	}
 	begin := store.View().Image().Begin(ahead(saved.Time, time.Now()))
+	failpoint.Hit("backup/restore/read")
 	log := filepath.Join(f.DataDir, "raft")
 	founder := replica.Founder{ID: f.Name, ClusterID: f.ClusterID, Address: f.RaftAddress, Dir: log}
 	if err := replica.Found(founder, begin); err != nil {
 		_ = os.RemoveAll(log)
 		return nil, fmt.Errorf("restore snapshot %s: %w", path, err)
 	}
+	failpoint.Hit("backup/restore/made")
 	return &Restored{Saved: saved, Revision: begin.Revision()}, nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
@@ -83,6 +84,7 @@ func (i *Identity) Init() error {
 	if err := os.MkdirAll(i.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make data directory (--data-dir chooses another one): %w", err)
 	}
+	failpoint.Hit("server/init/begin")
 	cluster, err := provision.NewCluster(i.ClusterName)
 	if err != nil {
 		return err
@@ -91,6 +93,7 @@ func (i *Identity) Init() error {
 	if err := cluster.WriteAdmin(i.Kubeconfig(), i.ClusterName, provision.Address(i.AdvertiseAddress, provision.RESTPort), servers); err != nil {
 		return err
 	}
+	failpoint.Hit("server/init/admin")
 	return cluster.WriteServer(provision.Server{DataDir: i.DataDir, Name: i.Name, Addresses: servers, Bootstrap: true, Servers: servers})
 }
 

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
@@ -88,6 +89,7 @@ func (s *controlPlane) began() error {
 	if s.membership.Started {
 		return nil
 	}
+	failpoint.Hit("server/started")
 	s.membership.Started = true
 	return s.membership.Save(s.config.DataDir)
 }
@@ -98,6 +100,7 @@ func (s *controlPlane) entered() error {
 	if s.membership.Entered && !s.membership.Bootstrap {
 		return nil
 	}
+	failpoint.Hit("server/entered")
 	s.membership.Entered, s.membership.Bootstrap = true, false
 	return s.membership.Save(s.config.DataDir)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
@@ -49,11 +50,13 @@ func Recover(ctx context.Context, out io.Writer, dataDir string, confirmed bool)
 	if err != nil {
 		return err
 	}
+	failpoint.Hit("server/recover/data")
 	// Those that it knew are strangers now, and it must not ask them.
 	m.Epoch, m.Entered, m.Bootstrap, m.APIAddresses, m.GossipAddresses = remains.Epoch, true, false, nil, nil
 	if err := m.Save(dir); err != nil {
 		return err
 	}
+	failpoint.Hit("server/recover/saved")
 	_, err = fmt.Fprintf(out, `
 Server %s is the only member now, in epoch %d of the cluster. What it held before is in
 %s.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
 	"github.com/musterhq/muster/internal/durable"
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/services/apiserver/backup"
 )
@@ -33,16 +34,19 @@ func (i *Identity) Restore(file string) (*backup.Restored, error) {
 		return nil, fmt.Errorf("make data directory (--data-dir chooses another one): %w", err)
 	}
 	defer os.RemoveAll(dir)
+	failpoint.Hit("server/restore/begin")
 	aside := *i
 	aside.DataDir = dir
 	restored, err := aside.restore(file)
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit("server/restore/whole")
 	// This replaces an empty directory, and no other one.
 	if err := os.Rename(dir, i.DataDir); err != nil {
 		return nil, fmt.Errorf("put data directory into its place: %w", err)
 	}
+	failpoint.Hit("server/restore/renamed")
 	return restored, durable.SyncDir(parent)
 }
 
@@ -58,6 +62,7 @@ func (i *Identity) restore(file string) (*backup.Restored, error) {
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit("server/restore/log")
 	servers := []string{i.AdvertiseAddress}
 	if err := cluster.WriteAdmin(i.Kubeconfig(), i.ClusterName, provision.Address(i.AdvertiseAddress, provision.RESTPort), servers); err != nil {
 		return nil, err
@@ -65,6 +70,7 @@ func (i *Identity) restore(file string) (*backup.Restored, error) {
 	if err := cluster.WriteServer(provision.Server{DataDir: i.DataDir, Name: i.Name, Addresses: servers, Servers: servers}); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("server/restore/identity")
 	m, err := join.LoadMembership(i.DataDir)
 	if err != nil {
 		return nil, err

@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
 
@@ -127,7 +128,10 @@ func (r *Replica) promote(id string) error {
 	if !ok || m.Voter {
 		return nil
 	}
-	return membership(r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(m.Address), 0, enqueueTimeout))
+	failpoint.Hit("replica/members/promote")
+	err := membership(r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(m.Address), 0, enqueueTimeout))
+	failpoint.Hit("replica/members/promoted")
+	return err
 }
 
 // correctAddress is for a leader that was started with another address than it

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
 
@@ -104,9 +105,11 @@ func (r *Replica) admit(ctx context.Context, request *clusterv1.AddMemberRequest
 		if known.Voter {
 			add = r.raft.AddVoter
 		}
+		failpoint.Hit("replica/members/add")
 		r.changing.Lock()
 		err := membership(add(raft.ServerID(id), raft.ServerAddress(address), 0, enqueueTimeout))
 		r.changing.Unlock()
+		failpoint.Hit("replica/members/added")
 		if err != nil {
 			return err
 		}
@@ -166,7 +169,10 @@ func (r *Replica) removeServer(id string) error {
 	}
 	r.changing.Lock()
 	defer r.changing.Unlock()
-	return membership(r.raft.RemoveServer(raft.ServerID(id), 0, enqueueTimeout))
+	failpoint.Hit("replica/members/remove")
+	err := membership(r.raft.RemoveServer(raft.ServerID(id), 0, enqueueTimeout))
+	failpoint.Hit("replica/members/removed")
+	return err
 }
 
 func membership(future raft.IndexFuture) error {

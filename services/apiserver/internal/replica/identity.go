@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 
 	"github.com/musterhq/muster/internal/durable"
+	"github.com/musterhq/muster/internal/failpoint"
 )
 
 // dataFormat is the format of the data directory.
@@ -46,6 +47,7 @@ func identify(dir string, config Config) error {
 		if err := durable.ReplaceFile(filepath.Join(dir, markFile), nil, 0o600); err != nil {
 			return fmt.Errorf("make log mark: %w", err)
 		}
+		failpoint.Hit("replica/start/mark-made")
 		return writeIdentity(path, identity{Format: dataFormat, Cluster: cluster, Member: member, Epoch: config.Epoch})
 	}
 	switch {

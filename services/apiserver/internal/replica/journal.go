@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+
+	"github.com/musterhq/muster/internal/failpoint"
 )
 
 // journal is the log on disk with a checksum for each entry and a mark of how far it reached, so that entries
@@ -63,10 +65,16 @@ func (j *journal) StoreLogs(logs []*raft.Log) error {
 	for i, log := range logs {
 		sealed[i] = seal(log)
 	}
+	failpoint.Hit("replica/log/append")
 	if err := j.WAL.StoreLogs(sealed); err != nil {
 		return err
 	}
-	return j.mark.set(logs[len(logs)-1].Index, false)
+	failpoint.Hit("replica/log/appended")
+	if err := j.mark.set(logs[len(logs)-1].Index, false); err != nil {
+		return err
+	}
+	failpoint.Hit("replica/log/marked")
+	return nil
 }
 
 // DeleteRange removes entries from one of the ends. The mark goes back before
@@ -80,16 +88,47 @@ func (j *journal) DeleteRange(min, max uint64) error {
 	if err != nil {
 		return err
 	}
-	if max >= last {
-		reached := min - 1
-		if min <= first {
-			reached = 0 // nothing stays, as when a snapshot replaces the log
-		}
-		if err := j.mark.set(reached, true); err != nil {
-			return err
-		}
+	switch {
+	case max < last:
+		return j.cut(min, max)
+	case min <= first:
+		return j.empty(min, max)
+	default:
+		return j.disown(min, max)
 	}
-	return j.WAL.DeleteRange(min, max)
+}
+
+// cut removes entries that a snapshot holds.
+func (j *journal) cut(min, max uint64) error {
+	failpoint.Hit("replica/cut/begin")
+	err := j.WAL.DeleteRange(min, max)
+	failpoint.Hit("replica/cut/done")
+	return err
+}
+
+// empty removes all entries, as when a leader's snapshot replaces them.
+func (j *journal) empty(min, max uint64) error {
+	failpoint.Hit("replica/empty/begin")
+	if err := j.mark.set(0, true); err != nil {
+		return err
+	}
+	failpoint.Hit("replica/empty/marked")
+	err := j.WAL.DeleteRange(min, max)
+	failpoint.Hit("replica/empty/done")
+	return err
+}
+
+// disown removes entries that were not committed and that the leader does not
+// have.
+func (j *journal) disown(min, max uint64) error {
+	failpoint.Hit("replica/conflict/begin")
+	if err := j.mark.set(min-1, true); err != nil {
+		return err
+	}
+	failpoint.Hit("replica/conflict/marked")
+	err := j.WAL.DeleteRange(min, max)
+	failpoint.Hit("replica/conflict/done")
+	return err
 }
 
 // mark is a file with the index of the last entry that was made safe. It is
@@ -142,7 +181,12 @@ type stable struct{ raft.StableStore }
 // Set stores a value.
 func (s stable) Set(key, value []byte) error {
 	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
-	return s.StableStore.Set(key, binary.LittleEndian.AppendUint32(append([]byte(nil), value...), sum))
+	failpoint.Hit("replica/vote/store")
+	if err := s.StableStore.Set(key, binary.LittleEndian.AppendUint32(append([]byte(nil), value...), sum)); err != nil {
+		return err
+	}
+	failpoint.Hit("replica/vote/stored")
+	return nil
 }
 
 // Get returns a value, or nothing if it was never set.

@@ -11,6 +11,7 @@ import (
 	"github.com/hashicorp/raft"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/snapshotfile"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
@@ -71,7 +72,10 @@ func (m *machine) command(log *raft.Log) (response any) {
 		m.halt(fmt.Errorf("%w: apply log entry %d: %w", ErrDamaged, log.Index, err))
 		return m.err
 	}
-	return m.store.Apply(log.Index, command)
+	failpoint.Hit("replica/apply/begin")
+	results := m.store.Apply(log.Index, command)
+	failpoint.Hit("replica/apply/published")
+	return results
 }
 
 func (m *machine) halt(err error) {
@@ -84,13 +88,16 @@ func (m *machine) Snapshot() (raft.FSMSnapshot, error) {
 	if m.err != nil {
 		return nil, m.err
 	}
-	return image{m.store.Image()}, nil
+	taken := image{m.store.Image()}
+	failpoint.Hit("replica/snapshot/taken")
+	return taken, nil
 }
 
 // Restore replaces the state by a snapshot, once all of it has been read and
 // checked.
 func (m *machine) Restore(from io.ReadCloser) error {
 	defer from.Close()
+	failpoint.Hit("replica/restore/begin")
 	if err := m.restore(from); err != nil {
 		m.mu.Lock()
 		defer m.mu.Unlock()
@@ -98,6 +105,7 @@ func (m *machine) Restore(from io.ReadCloser) error {
 		return err
 	}
 	m.advance(m.store.View().Index())
+	failpoint.Hit("replica/restore/done")
 	return nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
@@ -67,6 +68,7 @@ func newProposals(r *Replica) *proposals {
 
 // add queues a proposal.
 func (q *proposals) add(ctx context.Context, p *proposal) error {
+	failpoint.Hit("replica/write/queued")
 	select {
 	case q.queue <- p:
 		return nil
@@ -218,10 +220,12 @@ func (r *Replica) propose(ctx context.Context, transactions []*storev1.Transacti
 	}
 	ctx, cancel := r.leaders.bounded(ctx, r.config.Timing.Attempt)
 	defer cancel()
+	failpoint.Hit("replica/write/forward")
 	response, err := client.Propose(ctx, &clusterv1.ProposeRequest{Transactions: transactions})
 	if err != nil {
 		return nil, err
 	}
+	failpoint.Hit("replica/write/forwarded")
 	return response.GetResults(), nil
 }
 
@@ -233,6 +237,7 @@ func (r *Replica) order(transactions []*storev1.Transaction) ([]*storev1.Result,
 	if err != nil {
 		return nil, 0, fmt.Errorf("encode command: %w", err)
 	}
+	failpoint.Hit("replica/write/order")
 	future := r.raft.Apply(data, enqueueTimeout)
 	switch err := future.Error(); {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
@@ -240,6 +245,7 @@ func (r *Replica) order(transactions []*storev1.Transaction) ([]*storev1.Result,
 	case err != nil:
 		return nil, 0, fmt.Errorf("append to log: %w", err)
 	}
+	failpoint.Hit("replica/write/ordered")
 	// What the machine returns, errors too, is the response and not the error.
 	switch response := future.Response().(type) {
 	case []*storev1.Result:

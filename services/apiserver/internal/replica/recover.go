@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -70,14 +71,17 @@ func recoverAlone(config Config, s *storage, remains *Remains, backup string) er
 	if self.ID == "" {
 		return fmt.Errorf("member %s was no member of the cluster at the end of its log", config.ID)
 	}
+	failpoint.Hit("replica/recover/copy")
 	if err := copyTree(backup, config.Dir); err != nil {
 		return fmt.Errorf("copy the data to %s: %w", backup, err)
 	}
+	failpoint.Hit("replica/recover/copied")
 	remains.Epoch++
 	path := filepath.Join(config.Dir, identityFile)
 	if err := writeIdentity(path, identity{Format: dataFormat, Cluster: config.ClusterID, Member: config.ID, Epoch: remains.Epoch}); err != nil {
 		return err
 	}
+	failpoint.Hit("replica/recover/epoch")
 	machine := &recovering{machine: newMachine(state.New(), func(error) {}, func(raft.Configuration) {})}
 	_, transport := raft.NewInmemTransport(self.Address)
 	defer transport.Close()
@@ -86,6 +90,7 @@ func recoverAlone(config Config, s *storage, remains *Remains, backup string) er
 	if err != nil {
 		return fmt.Errorf("make %s the only member: %w", config.ID, err)
 	}
+	failpoint.Hit("replica/recover/alone")
 	remains.Revision = machine.store.View().Revision() + recoveryAhead
 	return nil
 }
@@ -99,6 +104,7 @@ func (r *recovering) Snapshot() (raft.FSMSnapshot, error) {
 	if err := errors.Join(r.restoring(), r.err); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("replica/recover/snapshot")
 	return image{r.store.Image().Ahead(recoveryAhead)}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -88,12 +89,14 @@ func (r *Replica) start() error {
 		return err
 	}
 	if r.config.Bootstrap && !exists {
+		failpoint.Hit("replica/start/form")
 		self := raft.Server{ID: rc.LocalID, Address: raft.ServerAddress(r.config.Advertise)}
 		err := raft.BootstrapCluster(rc, r.storage.logs, r.storage.stable, r.storage.snapshots, r.transport,
 			raft.Configuration{Servers: []raft.Server{self}})
 		if err != nil {
 			return fmt.Errorf("form cluster: %w", err)
 		}
+		failpoint.Hit("replica/start/formed")
 	}
 	r.raft, err = raft.NewRaft(rc, r.machine, r.storage.logs, r.storage.stable, r.storage.snapshots, r.transport)
 	if broken := r.machine.restoring(); broken != nil {
@@ -106,6 +109,7 @@ func (r *Replica) start() error {
 	if err != nil {
 		return fmt.Errorf("start raft: %w", err)
 	}
+	failpoint.Hit("replica/start/running")
 	r.leaders = newLeaders(r.raft)
 	r.contacts = newContacts(r.raft)
 	return nil

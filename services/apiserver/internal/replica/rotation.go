@@ -10,10 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
-	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/metadb"
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
+
+	"github.com/musterhq/muster/internal/failpoint"
 )
 
 // rotating is the log's database. raft-wal first writes an index at the end of a
@@ -21,12 +22,16 @@ import (
 // one a moment later. If the process ends between the two, raft-wal takes the
 // segment for one to append to and then refuses all that is appended
 // ("segment is sealed"), so what is left to do is done before it looks.
-type rotating struct{ *metadb.BoltMetaDB }
+type rotating struct {
+	*metadb.BoltMetaDB
+	segments int // that it names
+}
 
 // Load returns the state of the log, none of whose ends is sealed.
-func (r rotating) Load(dir string) (types.PersistentState, error) {
+func (r *rotating) Load(dir string) (types.PersistentState, error) {
 	state, err := r.BoltMetaDB.Load(dir)
 	n := len(state.Segments)
+	r.segments = n
 	if err != nil || n == 0 || !state.Segments[n-1].SealTime.IsZero() {
 		return state, err
 	}
@@ -41,13 +46,29 @@ func (r rotating) Load(dir string) (types.PersistentState, error) {
 	}
 	state.NextSegmentID++
 	state.Segments = append(state.Segments, next) // raft-wal makes the file
-	return state, r.CommitState(state)
+	failpoint.Hit("replica/start/rotate")
+	err = r.CommitState(state)
+	failpoint.Hit("replica/start/rotated")
+	return state, err
+}
+
+// CommitState notes which segments there are.
+func (r *rotating) CommitState(state types.PersistentState) error {
+	if n := len(state.Segments); n > 1 && n > r.segments {
+		failpoint.Hit("replica/segment/sealed")
+	}
+	failpoint.Hit("replica/segment/note")
+	if err := r.BoltMetaDB.CommitState(state); err != nil {
+		return err
+	}
+	r.segments = len(state.Segments)
+	return nil
 }
 
 // finishSeal describes the last segment as sealed if it has an index, and
 // removes an index that was not written to its end.
 func finishSeal(dir string, tail *types.SegmentInfo) (sealed bool, err error) {
-	w, err := segment.NewFiler(dir, walfs.New()).RecoverTail(*tail)
+	w, err := newSegments(dir).RecoverTail(*tail)
 	if errors.Is(err, fs.ErrNotExist) {
 		return false, nil // raft-wal makes it
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/durable"
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/services/apiserver/internal/snapshotfile"
 )
 
@@ -38,11 +39,13 @@ func (k *sink) ID() string { return k.meta.ID }
 
 // Write adds to the state.
 func (k *sink) Write(p []byte) (int, error) {
+	failpoint.Hit("replica/snapshot/block")
 	n, err := k.buffer.Write(p)
 	k.meta.Size += int64(n)
 	if k.unsynced += n; err == nil && k.unsynced >= syncEvery {
 		k.unsynced = 0
 		err = errors.Join(k.buffer.Flush(), k.file.Sync())
+		failpoint.Hit("replica/snapshot/part-synced")
 	}
 	if err != nil {
 		return n, fmt.Errorf("write snapshot: %w", err)
@@ -62,6 +65,7 @@ func (k *sink) Close() error {
 		_ = os.RemoveAll(k.dir)
 		return fmt.Errorf("finish snapshot %s: %w", k.meta.ID, err)
 	}
+	failpoint.Hit("replica/snapshot/finished")
 	k.store.reap()
 	return nil
 }
@@ -69,7 +73,10 @@ func (k *sink) Close() error {
 // finish takes the steps in an order in which a crash between two of them leaves
 // either a name that is known for unfinished or all of the snapshot.
 func (k *sink) finish() error {
-	err := errors.Join(k.buffer.Flush(), k.file.Sync())
+	err := k.buffer.Flush()
+	failpoint.Hit("replica/snapshot/ended")
+	err = errors.Join(err, k.file.Sync())
+	failpoint.Hit("replica/snapshot/synced")
 	var text []byte
 	if err == nil {
 		text, err = k.describe()
@@ -77,12 +84,15 @@ func (k *sink) finish() error {
 	if err := errors.Join(err, k.file.Close()); err != nil {
 		return err
 	}
+	failpoint.Hit("replica/snapshot/verified")
 	if err := durable.ReplaceFile(filepath.Join(k.dir, metaFile), text, 0o600); err != nil { // syncs the directory too
 		return err
 	}
+	failpoint.Hit("replica/snapshot/described")
 	if err := os.Rename(k.dir, strings.TrimSuffix(k.dir, unfinish)); err != nil {
 		return err
 	}
+	failpoint.Hit("replica/snapshot/renamed")
 	return durable.SyncDir(k.store.dir)
 }
 

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/services/apiserver/internal/snapshotfile"
 )
 
@@ -62,6 +63,7 @@ func openSnapshots(dir string, logger *slog.Logger, fail func(error)) (*snapshot
 	for _, entry := range present {
 		if strings.HasSuffix(entry.Name(), unfinish) {
 			logger.Info("remove snapshot that was not finished", "path", filepath.Join(dir, entry.Name()))
+			failpoint.Hit("replica/start/sweep")
 			if err := os.RemoveAll(filepath.Join(dir, entry.Name())); err != nil {
 				return nil, fmt.Errorf("remove snapshot that was not finished: %w", err)
 			}
@@ -76,6 +78,7 @@ func openSnapshots(dir string, logger *slog.Logger, fail func(error)) (*snapshot
 		return nil, err
 	}
 	s.checked = all[0].ID
+	failpoint.Hit("replica/start/snapshot-verified")
 	return s, body.Close()
 }
 
@@ -213,6 +216,7 @@ func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, mem
 			Version: version, ID: id, Index: index, Term: term, Configuration: members, ConfigurationIndex: membersIndex,
 		},
 	}
+	failpoint.Hit("replica/snapshot/create")
 	if err := os.MkdirAll(k.dir, 0o700); err != nil {
 		return nil, fmt.Errorf("begin snapshot: %w", err)
 	}
@@ -221,6 +225,7 @@ func (s *snapshots) Create(version raft.SnapshotVersion, index, term uint64, mem
 		_ = os.RemoveAll(k.dir)
 		return nil, fmt.Errorf("begin snapshot: %w", err)
 	}
+	failpoint.Hit("replica/snapshot/created")
 	k.buffer = bufio.NewWriterSize(k.file, 256<<10)
 	return k, nil
 }
@@ -241,9 +246,11 @@ func (s *snapshots) reap() {
 // must not be taken for a damaged one.
 func (s *snapshots) remove(id string) error {
 	path := filepath.Join(s.dir, id)
+	failpoint.Hit("replica/snapshot/retire")
 	if err := os.Rename(path, path+unfinish); err != nil {
 		return err
 	}
+	failpoint.Hit("replica/snapshot/retired")
 	return os.RemoveAll(path + unfinish)
 }
 

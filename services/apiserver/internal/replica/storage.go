@@ -13,6 +13,8 @@ import (
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
+
+	"github.com/musterhq/muster/internal/failpoint"
 )
 
 // Names within the data directory.
@@ -55,9 +57,11 @@ func openStorage(config Config, fail func(error)) (opened *storage, err error) {
 		return nil, err
 	}
 	s.closers = append(s.closers, lock)
+	failpoint.Hit("replica/start/locked")
 	if err := identify(dir, config); err != nil {
 		return nil, err
 	}
+	failpoint.Hit("replica/start/identified")
 	last, err := s.openSnapshots(config, fail)
 	if err != nil {
 		return nil, err
@@ -146,14 +150,17 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	s.closers = append(s.closers, database, log)
 	j := &journal{WAL: log, mark: mark, fail: fail}
 	s.logs, s.stable = j, stable{log}
+	failpoint.Hit("replica/start/log-opened")
 	if err := verify(j, s.stable, snapshot, reached); err != nil {
 		return damaged(path, err)
 	}
+	failpoint.Hit("replica/start/log-read")
 	if !begun {
 		// From now on this member may vote, and must not forget that it did.
 		if err := mark.set(0, true); err != nil {
 			return err
 		}
+		failpoint.Hit("replica/start/begun")
 	}
 	return nil
 }
@@ -178,7 +185,8 @@ func openWAL(path string, logger hclog.Logger) (log *wal.WAL, database *metadb.B
 			_ = database.Close()
 		}
 	}()
-	log, err = wal.Open(path, wal.WithMetaStore(rotating{database}), wal.WithLogger(logger))
+	log, err = wal.Open(path, wal.WithMetaStore(&rotating{BoltMetaDB: database}),
+		wal.WithSegmentFiler(newSegments(path)), wal.WithLogger(logger))
 	return log, database, err
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterhq/muster/internal/failpoint"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
 
@@ -56,6 +57,7 @@ func (r *Replica) giveWay(id string) error {
 	case !m.Voter:
 		return fmt.Errorf("%w: %s does not vote, and so cannot lead", errRefused, id)
 	default:
+		failpoint.Hit("replica/members/hand-over")
 		return r.yield(r.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(m.Address)))
 	}
 }
