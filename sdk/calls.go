@@ -61,8 +61,8 @@ func Get[T Object](ctx context.Context, c *Client, namespace, name string) (T, e
 	obj, err := retried(ctx, c, func(ctx context.Context) (T, error) {
 		ctx, cancel := context.WithTimeout(ctx, getAttempt)
 		defer cancel()
-		resp, err := c.objects.Get(ctx, &apiv1.GetRequest{Key: key[T](namespace, name)})
-		return decoded[T](ctx, resp.GetObject(), err)
+		a, err := c.single(ctx, &apiv1.Call{Request: &apiv1.Call_Get{Get: &apiv1.GetRequest{Key: key[T](namespace, name)}}})
+		return decoded[T](ctx, a, err)
 	})
 	return obj, wrap(err, "get", TypeNameOf[T](), namespace, name)
 }
@@ -95,27 +95,18 @@ func List[T Object](ctx context.Context, c *Client, opts ListOptions) (*Page[T],
 
 // Create stores a new object and returns it as stored.
 func Create[T Object](ctx context.Context, c *Client, obj T) (T, error) {
-	return write(ctx, c, "create", obj, func(ctx context.Context, a *anypb.Any) (*anypb.Any, error) {
-		resp, err := c.objects.Create(ctx, &apiv1.CreateRequest{Object: a})
-		return resp.GetObject(), err
-	})
+	return write(ctx, c, "create", obj, CreateOp(obj))
 }
 
 // Update replaces an object but for its status. A resourceVersion in it makes
 // the update conditional: 409 Conflict when the object has changed since.
 func Update[T Object](ctx context.Context, c *Client, obj T) (T, error) {
-	return write(ctx, c, "update", obj, func(ctx context.Context, a *anypb.Any) (*anypb.Any, error) {
-		resp, err := c.objects.Update(ctx, &apiv1.UpdateRequest{Object: a})
-		return resp.GetObject(), err
-	})
+	return write(ctx, c, "update", obj, UpdateOp(obj))
 }
 
 // UpdateStatus replaces an object's status and nothing else.
 func UpdateStatus[T Object](ctx context.Context, c *Client, obj T) (T, error) {
-	return write(ctx, c, "update status", obj, func(ctx context.Context, a *anypb.Any) (*anypb.Any, error) {
-		resp, err := c.objects.UpdateStatus(ctx, &apiv1.UpdateStatusRequest{Object: a})
-		return resp.GetObject(), err
-	})
+	return write(ctx, c, "update status", obj, UpdateStatusOp(obj))
 }
 
 // Patch changes part of an object. The subresource is "" or "status"; patch is
@@ -128,9 +119,9 @@ func Patch[T Object](ctx context.Context, c *Client, namespace, name, subresourc
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	resp, err := c.objects.Patch(ctx, &apiv1.PatchRequest{
-		Key: key[T](namespace, name), Subresource: subresource, Type: typ, Patch: patch})
-	obj, err := decoded[T](ctx, resp.GetObject(), err)
+	a, err := c.single(ctx, calling(&apiv1.Operation{Request: &apiv1.Operation_Patch{Patch: &apiv1.PatchRequest{
+		Key: key[T](namespace, name), Subresource: subresource, Type: typ, Patch: patch}}}))
+	obj, err := decoded[T](ctx, a, err)
 	return obj, wrap(err, "patch", TypeNameOf[T](), namespace, name)
 }
 
@@ -149,7 +140,7 @@ func MergePatch[T Object](ctx context.Context, c *Client, namespace, name, subre
 func Delete[T Object](ctx context.Context, c *Client, namespace, name string, opts DeleteOptions) error {
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	_, err := c.objects.Delete(ctx, deleteRequest(key[T](namespace, name), opts))
+	_, err := c.single(ctx, calling(DeleteOp[T](namespace, name, opts).op))
 	return wrap(fromGRPC(ctx, err), "delete", TypeNameOf[T](), namespace, name)
 }
 
@@ -182,17 +173,20 @@ func decoded[T Object](ctx context.Context, a *anypb.Any, err error) (T, error) 
 	return Decode[T](a)
 }
 
-func write[T Object](ctx context.Context, c *Client, verb string, obj T, call func(context.Context, *anypb.Any) (*anypb.Any, error)) (T, error) {
+func write[T Object](ctx context.Context, c *Client, verb string, obj T, op Operation) (T, error) {
 	var none T
-	a, err := Encode(obj)
-	if err != nil {
-		return none, err
+	if op.err != nil {
+		return none, op.err
 	}
 	ctx, cancel := c.bounded(ctx)
 	defer cancel()
-	got, err := call(ctx, a)
+	got, err := c.single(ctx, calling(op.op))
 	out, err := decoded[T](ctx, got, err)
 	return out, wrap(err, verb, TypeNameOf[T](), obj.GetNamespace(), obj.GetName())
+}
+
+func calling(op *apiv1.Operation) *apiv1.Call {
+	return &apiv1.Call{Request: &apiv1.Call_Operation{Operation: op}}
 }
 
 // retried repeats a read until it is answered or its context ends.

@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc/resolver/manual"
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+	"github.com/musterhq/muster/sdk/exchange"
 )
 
 const (
@@ -62,6 +63,8 @@ type Config struct {
 type Client struct {
 	conn    *grpc.ClientConn
 	objects apiv1.ObjectServiceClient
+	calls   *exchange.Caller
+	probe   *probe
 	links   *links
 	timeout time.Duration
 	log     *slog.Logger
@@ -92,17 +95,18 @@ func Dial(cfg Config) (*Client, error) {
 	c.links = newLinks(addresses, cfg.Dialer, func(order []string) { res.UpdateState(state(order)) })
 	res.InitialState(state(addresses))
 
-	p := newProbe(cfg, c.links, c.log)
-	conn, err := grpc.NewClient("muster:///"+addresses[0], append(options(cfg, res, c.links), grpc.WithUnaryInterceptor(p.watch))...)
+	c.probe = newProbe(cfg, c.links, c.log)
+	conn, err := grpc.NewClient("muster:///"+addresses[0], append(options(cfg, res, c.links), grpc.WithUnaryInterceptor(c.probe.watch))...)
 	if err != nil {
 		stop()
 		return nil, fmt.Errorf("dial %v: %w", cfg.Servers, err)
 	}
 	c.conn, c.objects = conn, apiv1.NewObjectServiceClient(conn)
+	c.calls = exchange.NewCaller(c.objects)
 	c.done.Go(func() { c.learn(ctx) })
 	if cfg.ProbeInterval >= 0 {
-		p.conn = conn
-		c.done.Go(func() { p.run(ctx) })
+		c.probe.conn = conn
+		c.done.Go(func() { c.probe.run(ctx) })
 	}
 	return c, nil
 }
@@ -154,6 +158,7 @@ func (c *Client) Server() string { return c.links.current() }
 // Close ends the connection, and every call and watch on it.
 func (c *Client) Close() error {
 	c.stop()
+	c.calls.Close()
 	err := c.conn.Close()
 	c.done.Wait()
 	return err

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/types/known/anypb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -39,6 +40,9 @@ func TypeNameOf[T any]() string {
 	return typeName(reflect.TypeFor[T]())
 }
 
+// typeNames holds the names once made, by reflect.Type.
+var typeNames sync.Map
+
 func typeName(t reflect.Type) string {
 	if t == nil {
 		return ""
@@ -46,7 +50,12 @@ func typeName(t reflect.Type) string {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	return strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
+	if name, ok := typeNames.Load(t); ok {
+		return name.(string)
+	}
+	name := strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
+	typeNames.Store(t, name)
+	return name
 }
 
 // NewObject returns an empty object of a pointer type.

@@ -2,6 +2,7 @@ package sdk
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+	"github.com/musterhq/muster/sdk/exchange"
 )
 
 const (
@@ -67,10 +69,18 @@ func (p *probe) watch(ctx context.Context, method string, req, reply any, cc *gr
 	if method == healthv1.Health_Check_FullMethodName || method == clusterv1.ClusterService_ListMembers_FullMethodName {
 		return call(ctx, method, req, reply, cc, opts...)
 	}
+	return p.during(ctx, func() error { return call(ctx, method, req, reply, cc, opts...) })
+}
+
+// during makes a call and learns from how it ended.
+func (p *probe) during(ctx context.Context, call func() error) error {
 	p.waiting.Add(1)
 	defer p.waiting.Add(-1)
 	begun, server := time.Now(), p.links.current()
-	err := call(ctx, method, req, reply, cc, opts...)
+	err := call()
+	if errors.Is(err, exchange.ErrNoStream) {
+		return err // no server had to do with it
+	}
 	p.ended(ctx, server, begun, err)
 	return err
 }

@@ -19,13 +19,15 @@ const MaxOperations = 1000
 // Operation is one step of a transaction. It is made by CreateOp and its
 // siblings; an error in making it comes out of Transact.
 type Operation struct {
-	op   *apiv1.Operation
-	err  error
-	what string
+	op                         *apiv1.Operation
+	err                        error
+	verb, typ, namespace, name string
 }
 
 // String says what the operation does, for logs.
-func (o Operation) String() string { return o.what }
+func (o Operation) String() string {
+	return fmt.Sprintf("%s %s %s/%s", o.verb, o.typ, o.namespace, o.name)
+}
 
 // CreateOp stores a new object.
 func CreateOp(obj Object) Operation {
@@ -51,14 +53,14 @@ func UpdateStatusOp(obj Object) Operation {
 // PatchOp changes part of an object of type T; the subresource is "" or "status".
 func PatchOp[T Object](namespace, name, subresource string, pt types.PatchType, patch []byte) Operation {
 	typ, err := patchType(pt)
-	return Operation{err: err, what: fmt.Sprintf("patch %s %s/%s", TypeNameOf[T](), namespace, name),
+	return Operation{err: err, verb: "patch", typ: TypeNameOf[T](), namespace: namespace, name: name,
 		op: &apiv1.Operation{Request: &apiv1.Operation_Patch{Patch: &apiv1.PatchRequest{
 			Key: key[T](namespace, name), Subresource: subresource, Type: typ, Patch: patch}}}}
 }
 
 // DeleteOp removes an object of type T.
 func DeleteOp[T Object](namespace, name string, opts DeleteOptions) Operation {
-	return Operation{what: fmt.Sprintf("delete %s %s/%s", TypeNameOf[T](), namespace, name),
+	return Operation{verb: "delete", typ: TypeNameOf[T](), namespace: namespace, name: name,
 		op: &apiv1.Operation{Request: &apiv1.Operation_Delete{Delete: deleteRequest(key[T](namespace, name), opts)}}}
 }
 
@@ -76,11 +78,14 @@ func BindOp(pod *corev1.Pod, node string) Operation {
 }
 
 func operation(verb string, obj Object, make func(*anypb.Any) *apiv1.Operation) Operation {
+	o := Operation{verb: verb, typ: TypeName(obj)}
 	a, err := Encode(obj)
 	if err != nil {
-		return Operation{err: err, what: verb + " " + TypeName(obj)}
+		o.err = err
+		return o
 	}
-	return Operation{op: make(a), what: fmt.Sprintf("%s %s %s/%s", verb, TypeName(obj), obj.GetNamespace(), obj.GetName())}
+	o.op, o.namespace, o.name = make(a), obj.GetNamespace(), obj.GetName()
+	return o
 }
 
 // Transact does all operations or none, each on another object. On an answer
@@ -93,7 +98,7 @@ func (c *Client) Transact(ctx context.Context, ops ...Operation) ([]*anypb.Any, 
 	req := &apiv1.TransactRequest{Operations: make([]*apiv1.Operation, 0, len(ops))}
 	for _, o := range ops {
 		if o.err != nil {
-			return nil, fmt.Errorf("transact: %s: %w", o.what, o.err)
+			return nil, fmt.Errorf("transact: %s: %w", o, o.err)
 		}
 		req.Operations = append(req.Operations, o.op)
 	}
@@ -104,7 +109,7 @@ func (c *Client) Transact(ctx context.Context, ops ...Operation) ([]*anypb.Any, 
 		if err = fromGRPC(ctx, err); answered(err) {
 			return nil, err
 		}
-		return nil, fmt.Errorf("transact %d operations (%s …): %w", len(ops), ops[0].what, err)
+		return nil, fmt.Errorf("transact %d operations (%s …): %w", len(ops), ops[0], err)
 	}
 	return resp.GetObjects(), nil
 }

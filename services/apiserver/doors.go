@@ -24,9 +24,6 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 )
 
-// callTimeout bounds a call that is no stream, as it bounds a REST request.
-const callTimeout = 60 * time.Second
-
 // Methods of gRPC's own services, whose protos do not say who may call them.
 var (
 	healthMethods = []string{
@@ -44,7 +41,8 @@ func (s *Server) wireGRPC(authn *auth.Authenticator) error {
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ADMIN}, reflectionMethods...)
 	tlsConfig := s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2")
 	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard, grpc.ChainUnaryInterceptor(bounded))
-	apiv1.RegisterObjectServiceServer(s.grpc, rpc.New(s.objects))
+	s.rpc = rpc.New(s.objects)
+	apiv1.RegisterObjectServiceServer(s.grpc, s.rpc)
 	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)
 	s.health = health.NewServer()
 	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
@@ -56,7 +54,7 @@ func (s *Server) wireGRPC(authn *auth.Authenticator) error {
 // bounded ends a call whose caller set no deadline: without a quorum it would
 // wait for as long as there is none.
 func bounded(ctx context.Context, request any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, rpc.CallTimeout)
 	defer cancel()
 	return handler(ctx, request)
 }

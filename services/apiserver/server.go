@@ -29,6 +29,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/rest"
+	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -43,6 +44,7 @@ type Server struct {
 	tokens  *auth.Tokens
 	rest    *http.Server
 	grpc    *grpc.Server
+	rpc     *rpc.Service
 	health  *health.Server
 	logger  *slog.Logger
 }
@@ -167,6 +169,7 @@ func (s *Server) Run(ctx context.Context) error {
 	go func() { ended <- s.replica.Run(life) }()
 
 	doors, open := errgroup.WithContext(ctx)
+	defer context.AfterFunc(open, s.rpc.Stop)()
 	doors.Go(func() error { return serve.HTTP(open, s.logger, s.config.RESTListener, s.rest) })
 	doors.Go(func() error { return serve.GRPC(open, s.logger, s.config.GRPCListener, s.grpc) })
 	doors.Go(func() error { return s.cluster.Run(open) })

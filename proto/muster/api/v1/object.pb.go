@@ -1530,6 +1530,352 @@ func (x *TransactResponse) GetObjects() []*anypb.Any {
 	return nil
 }
 
+// ExchangeRequest holds calls that were made at about the same time.
+type ExchangeRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// calls to make.
+	Calls         []*Call `protobuf:"bytes,1,rep,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExchangeRequest) Reset() {
+	*x = ExchangeRequest{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExchangeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExchangeRequest) ProtoMessage() {}
+
+func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExchangeRequest.ProtoReflect.Descriptor instead.
+func (*ExchangeRequest) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ExchangeRequest) GetCalls() []*Call {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+// Call is a Get or an operation.
+type Call struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id is chosen by the client, for the answer to name it; no two calls of a
+	// stream that wait for their answers share one.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// timeout_nanos after which the client gives up; the server bounds it.
+	TimeoutNanos int64 `protobuf:"varint,2,opt,name=timeout_nanos,json=timeoutNanos,proto3" json:"timeout_nanos,omitempty"`
+	// request to carry out.
+	//
+	// Types that are valid to be assigned to Request:
+	//
+	//	*Call_Get
+	//	*Call_Operation
+	Request       isCall_Request `protobuf_oneof:"request"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Call) Reset() {
+	*x = Call{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Call) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Call) ProtoMessage() {}
+
+func (x *Call) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Call.ProtoReflect.Descriptor instead.
+func (*Call) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *Call) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Call) GetTimeoutNanos() int64 {
+	if x != nil {
+		return x.TimeoutNanos
+	}
+	return 0
+}
+
+func (x *Call) GetRequest() isCall_Request {
+	if x != nil {
+		return x.Request
+	}
+	return nil
+}
+
+func (x *Call) GetGet() *GetRequest {
+	if x != nil {
+		if x, ok := x.Request.(*Call_Get); ok {
+			return x.Get
+		}
+	}
+	return nil
+}
+
+func (x *Call) GetOperation() *Operation {
+	if x != nil {
+		if x, ok := x.Request.(*Call_Operation); ok {
+			return x.Operation
+		}
+	}
+	return nil
+}
+
+type isCall_Request interface {
+	isCall_Request()
+}
+
+type Call_Get struct {
+	// get one object. Linearizable.
+	Get *GetRequest `protobuf:"bytes,3,opt,name=get,proto3,oneof"`
+}
+
+type Call_Operation struct {
+	// operation on one object.
+	Operation *Operation `protobuf:"bytes,4,opt,name=operation,proto3,oneof"`
+}
+
+func (*Call_Get) isCall_Request() {}
+
+func (*Call_Operation) isCall_Request() {}
+
+// ExchangeResponse holds answers.
+type ExchangeResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// answers, each to one call.
+	Answers []*Answer `protobuf:"bytes,1,rep,name=answers,proto3" json:"answers,omitempty"`
+	// closing asks the client to make no further calls on this stream and to close
+	// its side: the server stops, and ends the stream when it has answered all
+	// calls it got.
+	Closing       bool `protobuf:"varint,2,opt,name=closing,proto3" json:"closing,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExchangeResponse) Reset() {
+	*x = ExchangeResponse{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExchangeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExchangeResponse) ProtoMessage() {}
+
+func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExchangeResponse.ProtoReflect.Descriptor instead.
+func (*ExchangeResponse) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *ExchangeResponse) GetAnswers() []*Answer {
+	if x != nil {
+		return x.Answers
+	}
+	return nil
+}
+
+func (x *ExchangeResponse) GetClosing() bool {
+	if x != nil {
+		return x.Closing
+	}
+	return false
+}
+
+// Answer tells what became of a call.
+type Answer struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the call.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// object as the RPC of the same name returns it.
+	Object *anypb.Any `protobuf:"bytes,2,opt,name=object,proto3" json:"object,omitempty"`
+	// gone says that the object was deleted and no longer exists.
+	Gone bool `protobuf:"varint,3,opt,name=gone,proto3" json:"gone,omitempty"`
+	// failure is set when the call was refused.
+	Failure       *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Answer) Reset() {
+	*x = Answer{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Answer) ProtoMessage() {}
+
+func (x *Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
+func (*Answer) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *Answer) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *Answer) GetObject() *anypb.Any {
+	if x != nil {
+		return x.Object
+	}
+	return nil
+}
+
+func (x *Answer) GetGone() bool {
+	if x != nil {
+		return x.Gone
+	}
+	return false
+}
+
+func (x *Answer) GetFailure() *Failure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+// Failure is the gRPC status that the RPC of the same name would end with.
+type Failure struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// code as google.golang.org/grpc/codes names it.
+	Code int32 `protobuf:"varint,1,opt,name=code,proto3" json:"code,omitempty"`
+	// message for people.
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// details hold a Kubernetes metav1.Status.
+	Details       []*anypb.Any `protobuf:"bytes,3,rep,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failure) Reset() {
+	*x = Failure{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failure) ProtoMessage() {}
+
+func (x *Failure) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
+func (*Failure) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *Failure) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *Failure) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Failure) GetDetails() []*anypb.Any {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
 var File_muster_api_v1_object_proto protoreflect.FileDescriptor
 
 const file_muster_api_v1_object_proto_rawDesc = "" +
@@ -1622,7 +1968,27 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"operations\x18\x01 \x03(\v2\x18.muster.api.v1.OperationR\n" +
 	"operations\"B\n" +
 	"\x10TransactResponse\x12.\n" +
-	"\aobjects\x18\x01 \x03(\v2\x14.google.protobuf.AnyR\aobjects*\x87\x01\n" +
+	"\aobjects\x18\x01 \x03(\v2\x14.google.protobuf.AnyR\aobjects\"<\n" +
+	"\x0fExchangeRequest\x12)\n" +
+	"\x05calls\x18\x01 \x03(\v2\x13.muster.api.v1.CallR\x05calls\"\xaf\x01\n" +
+	"\x04Call\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
+	"\rtimeout_nanos\x18\x02 \x01(\x03R\ftimeoutNanos\x12-\n" +
+	"\x03get\x18\x03 \x01(\v2\x19.muster.api.v1.GetRequestH\x00R\x03get\x128\n" +
+	"\toperation\x18\x04 \x01(\v2\x18.muster.api.v1.OperationH\x00R\toperationB\t\n" +
+	"\arequest\"]\n" +
+	"\x10ExchangeResponse\x12/\n" +
+	"\aanswers\x18\x01 \x03(\v2\x15.muster.api.v1.AnswerR\aanswers\x12\x18\n" +
+	"\aclosing\x18\x02 \x01(\bR\aclosing\"\x8c\x01\n" +
+	"\x06Answer\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12,\n" +
+	"\x06object\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12\x12\n" +
+	"\x04gone\x18\x03 \x01(\bR\x04gone\x120\n" +
+	"\afailure\x18\x04 \x01(\v2\x16.muster.api.v1.FailureR\afailure\"g\n" +
+	"\aFailure\x12\x12\n" +
+	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12.\n" +
+	"\adetails\x18\x03 \x03(\v2\x14.google.protobuf.AnyR\adetails*\x87\x01\n" +
 	"\tEventType\x12\x1a\n" +
 	"\x16EVENT_TYPE_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10EVENT_TYPE_ADDED\x10\x01\x12\x17\n" +
@@ -1633,7 +1999,7 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x16PATCH_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fPATCH_TYPE_JSON\x10\x01\x12\x14\n" +
 	"\x10PATCH_TYPE_MERGE\x10\x02\x12\x1e\n" +
-	"\x1aPATCH_TYPE_STRATEGIC_MERGE\x10\x032\xff\x05\n" +
+	"\x1aPATCH_TYPE_STRATEGIC_MERGE\x10\x032\xdc\x06\n" +
 	"\rObjectService\x12H\n" +
 	"\x03Get\x12\x19.muster.api.v1.GetRequest\x1a\x1a.muster.api.v1.GetResponse\"\n" +
 	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12K\n" +
@@ -1652,7 +2018,9 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x06Delete\x12\x1c.muster.api.v1.DeleteRequest\x1a\x1d.muster.api.v1.DeleteResponse\"\n" +
 	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12W\n" +
 	"\bTransact\x12\x1e.muster.api.v1.TransactRequest\x1a\x1f.muster.api.v1.TransactResponse\"\n" +
-	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\aB6Z4github.com/musterhq/muster/proto/muster/api/v1;apiv1b\x06proto3"
+	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12[\n" +
+	"\bExchange\x12\x1e.muster.api.v1.ExchangeRequest\x1a\x1f.muster.api.v1.ExchangeResponse\"\n" +
+	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a(\x010\x01B6Z4github.com/musterhq/muster/proto/muster/api/v1;apiv1b\x06proto3"
 
 var (
 	file_muster_api_v1_object_proto_rawDescOnce sync.Once
@@ -1667,7 +2035,7 @@ func file_muster_api_v1_object_proto_rawDescGZIP() []byte {
 }
 
 var file_muster_api_v1_object_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muster_api_v1_object_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_muster_api_v1_object_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_muster_api_v1_object_proto_goTypes = []any{
 	(EventType)(0),               // 0: muster.api.v1.EventType
 	(PatchType)(0),               // 1: muster.api.v1.PatchType
@@ -1692,58 +2060,72 @@ var file_muster_api_v1_object_proto_goTypes = []any{
 	(*Operation)(nil),            // 20: muster.api.v1.Operation
 	(*TransactRequest)(nil),      // 21: muster.api.v1.TransactRequest
 	(*TransactResponse)(nil),     // 22: muster.api.v1.TransactResponse
-	(*anypb.Any)(nil),            // 23: google.protobuf.Any
+	(*ExchangeRequest)(nil),      // 23: muster.api.v1.ExchangeRequest
+	(*Call)(nil),                 // 24: muster.api.v1.Call
+	(*ExchangeResponse)(nil),     // 25: muster.api.v1.ExchangeResponse
+	(*Answer)(nil),               // 26: muster.api.v1.Answer
+	(*Failure)(nil),              // 27: muster.api.v1.Failure
+	(*anypb.Any)(nil),            // 28: google.protobuf.Any
 }
 var file_muster_api_v1_object_proto_depIdxs = []int32{
 	2,  // 0: muster.api.v1.GetRequest.key:type_name -> muster.api.v1.ObjectKey
-	23, // 1: muster.api.v1.GetResponse.object:type_name -> google.protobuf.Any
-	23, // 2: muster.api.v1.ListResponse.objects:type_name -> google.protobuf.Any
+	28, // 1: muster.api.v1.GetResponse.object:type_name -> google.protobuf.Any
+	28, // 2: muster.api.v1.ListResponse.objects:type_name -> google.protobuf.Any
 	9,  // 3: muster.api.v1.WatchResponse.events:type_name -> muster.api.v1.WatchEvent
 	0,  // 4: muster.api.v1.WatchEvent.type:type_name -> muster.api.v1.EventType
-	23, // 5: muster.api.v1.WatchEvent.object:type_name -> google.protobuf.Any
-	23, // 6: muster.api.v1.CreateRequest.object:type_name -> google.protobuf.Any
+	28, // 5: muster.api.v1.WatchEvent.object:type_name -> google.protobuf.Any
+	28, // 6: muster.api.v1.CreateRequest.object:type_name -> google.protobuf.Any
 	2,  // 7: muster.api.v1.CreateRequest.key:type_name -> muster.api.v1.ObjectKey
-	23, // 8: muster.api.v1.CreateResponse.object:type_name -> google.protobuf.Any
-	23, // 9: muster.api.v1.UpdateRequest.object:type_name -> google.protobuf.Any
+	28, // 8: muster.api.v1.CreateResponse.object:type_name -> google.protobuf.Any
+	28, // 9: muster.api.v1.UpdateRequest.object:type_name -> google.protobuf.Any
 	2,  // 10: muster.api.v1.UpdateRequest.key:type_name -> muster.api.v1.ObjectKey
-	23, // 11: muster.api.v1.UpdateResponse.object:type_name -> google.protobuf.Any
-	23, // 12: muster.api.v1.UpdateStatusRequest.object:type_name -> google.protobuf.Any
-	23, // 13: muster.api.v1.UpdateStatusResponse.object:type_name -> google.protobuf.Any
+	28, // 11: muster.api.v1.UpdateResponse.object:type_name -> google.protobuf.Any
+	28, // 12: muster.api.v1.UpdateStatusRequest.object:type_name -> google.protobuf.Any
+	28, // 13: muster.api.v1.UpdateStatusResponse.object:type_name -> google.protobuf.Any
 	2,  // 14: muster.api.v1.PatchRequest.key:type_name -> muster.api.v1.ObjectKey
 	1,  // 15: muster.api.v1.PatchRequest.type:type_name -> muster.api.v1.PatchType
-	23, // 16: muster.api.v1.PatchResponse.object:type_name -> google.protobuf.Any
+	28, // 16: muster.api.v1.PatchResponse.object:type_name -> google.protobuf.Any
 	2,  // 17: muster.api.v1.DeleteRequest.key:type_name -> muster.api.v1.ObjectKey
-	23, // 18: muster.api.v1.DeleteResponse.object:type_name -> google.protobuf.Any
+	28, // 18: muster.api.v1.DeleteResponse.object:type_name -> google.protobuf.Any
 	10, // 19: muster.api.v1.Operation.create:type_name -> muster.api.v1.CreateRequest
 	12, // 20: muster.api.v1.Operation.update:type_name -> muster.api.v1.UpdateRequest
 	14, // 21: muster.api.v1.Operation.update_status:type_name -> muster.api.v1.UpdateStatusRequest
 	16, // 22: muster.api.v1.Operation.patch:type_name -> muster.api.v1.PatchRequest
 	18, // 23: muster.api.v1.Operation.delete:type_name -> muster.api.v1.DeleteRequest
 	20, // 24: muster.api.v1.TransactRequest.operations:type_name -> muster.api.v1.Operation
-	23, // 25: muster.api.v1.TransactResponse.objects:type_name -> google.protobuf.Any
-	3,  // 26: muster.api.v1.ObjectService.Get:input_type -> muster.api.v1.GetRequest
-	5,  // 27: muster.api.v1.ObjectService.List:input_type -> muster.api.v1.ListRequest
-	7,  // 28: muster.api.v1.ObjectService.Watch:input_type -> muster.api.v1.WatchRequest
-	10, // 29: muster.api.v1.ObjectService.Create:input_type -> muster.api.v1.CreateRequest
-	12, // 30: muster.api.v1.ObjectService.Update:input_type -> muster.api.v1.UpdateRequest
-	14, // 31: muster.api.v1.ObjectService.UpdateStatus:input_type -> muster.api.v1.UpdateStatusRequest
-	16, // 32: muster.api.v1.ObjectService.Patch:input_type -> muster.api.v1.PatchRequest
-	18, // 33: muster.api.v1.ObjectService.Delete:input_type -> muster.api.v1.DeleteRequest
-	21, // 34: muster.api.v1.ObjectService.Transact:input_type -> muster.api.v1.TransactRequest
-	4,  // 35: muster.api.v1.ObjectService.Get:output_type -> muster.api.v1.GetResponse
-	6,  // 36: muster.api.v1.ObjectService.List:output_type -> muster.api.v1.ListResponse
-	8,  // 37: muster.api.v1.ObjectService.Watch:output_type -> muster.api.v1.WatchResponse
-	11, // 38: muster.api.v1.ObjectService.Create:output_type -> muster.api.v1.CreateResponse
-	13, // 39: muster.api.v1.ObjectService.Update:output_type -> muster.api.v1.UpdateResponse
-	15, // 40: muster.api.v1.ObjectService.UpdateStatus:output_type -> muster.api.v1.UpdateStatusResponse
-	17, // 41: muster.api.v1.ObjectService.Patch:output_type -> muster.api.v1.PatchResponse
-	19, // 42: muster.api.v1.ObjectService.Delete:output_type -> muster.api.v1.DeleteResponse
-	22, // 43: muster.api.v1.ObjectService.Transact:output_type -> muster.api.v1.TransactResponse
-	35, // [35:44] is the sub-list for method output_type
-	26, // [26:35] is the sub-list for method input_type
-	26, // [26:26] is the sub-list for extension type_name
-	26, // [26:26] is the sub-list for extension extendee
-	0,  // [0:26] is the sub-list for field type_name
+	28, // 25: muster.api.v1.TransactResponse.objects:type_name -> google.protobuf.Any
+	24, // 26: muster.api.v1.ExchangeRequest.calls:type_name -> muster.api.v1.Call
+	3,  // 27: muster.api.v1.Call.get:type_name -> muster.api.v1.GetRequest
+	20, // 28: muster.api.v1.Call.operation:type_name -> muster.api.v1.Operation
+	26, // 29: muster.api.v1.ExchangeResponse.answers:type_name -> muster.api.v1.Answer
+	28, // 30: muster.api.v1.Answer.object:type_name -> google.protobuf.Any
+	27, // 31: muster.api.v1.Answer.failure:type_name -> muster.api.v1.Failure
+	28, // 32: muster.api.v1.Failure.details:type_name -> google.protobuf.Any
+	3,  // 33: muster.api.v1.ObjectService.Get:input_type -> muster.api.v1.GetRequest
+	5,  // 34: muster.api.v1.ObjectService.List:input_type -> muster.api.v1.ListRequest
+	7,  // 35: muster.api.v1.ObjectService.Watch:input_type -> muster.api.v1.WatchRequest
+	10, // 36: muster.api.v1.ObjectService.Create:input_type -> muster.api.v1.CreateRequest
+	12, // 37: muster.api.v1.ObjectService.Update:input_type -> muster.api.v1.UpdateRequest
+	14, // 38: muster.api.v1.ObjectService.UpdateStatus:input_type -> muster.api.v1.UpdateStatusRequest
+	16, // 39: muster.api.v1.ObjectService.Patch:input_type -> muster.api.v1.PatchRequest
+	18, // 40: muster.api.v1.ObjectService.Delete:input_type -> muster.api.v1.DeleteRequest
+	21, // 41: muster.api.v1.ObjectService.Transact:input_type -> muster.api.v1.TransactRequest
+	23, // 42: muster.api.v1.ObjectService.Exchange:input_type -> muster.api.v1.ExchangeRequest
+	4,  // 43: muster.api.v1.ObjectService.Get:output_type -> muster.api.v1.GetResponse
+	6,  // 44: muster.api.v1.ObjectService.List:output_type -> muster.api.v1.ListResponse
+	8,  // 45: muster.api.v1.ObjectService.Watch:output_type -> muster.api.v1.WatchResponse
+	11, // 46: muster.api.v1.ObjectService.Create:output_type -> muster.api.v1.CreateResponse
+	13, // 47: muster.api.v1.ObjectService.Update:output_type -> muster.api.v1.UpdateResponse
+	15, // 48: muster.api.v1.ObjectService.UpdateStatus:output_type -> muster.api.v1.UpdateStatusResponse
+	17, // 49: muster.api.v1.ObjectService.Patch:output_type -> muster.api.v1.PatchResponse
+	19, // 50: muster.api.v1.ObjectService.Delete:output_type -> muster.api.v1.DeleteResponse
+	22, // 51: muster.api.v1.ObjectService.Transact:output_type -> muster.api.v1.TransactResponse
+	25, // 52: muster.api.v1.ObjectService.Exchange:output_type -> muster.api.v1.ExchangeResponse
+	43, // [43:53] is the sub-list for method output_type
+	33, // [33:43] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_muster_api_v1_object_proto_init() }
@@ -1759,13 +2141,17 @@ func file_muster_api_v1_object_proto_init() {
 		(*Operation_Patch)(nil),
 		(*Operation_Delete)(nil),
 	}
+	file_muster_api_v1_object_proto_msgTypes[22].OneofWrappers = []any{
+		(*Call_Get)(nil),
+		(*Call_Operation)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_api_v1_object_proto_rawDesc), len(file_muster_api_v1_object_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   21,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -34,6 +34,7 @@ const (
 	ObjectService_Patch_FullMethodName        = "/muster.api.v1.ObjectService/Patch"
 	ObjectService_Delete_FullMethodName       = "/muster.api.v1.ObjectService/Delete"
 	ObjectService_Transact_FullMethodName     = "/muster.api.v1.ObjectService/Transact"
+	ObjectService_Exchange_FullMethodName     = "/muster.api.v1.ObjectService/Exchange"
 )
 
 // ObjectServiceClient is the client API for ObjectService service.
@@ -67,6 +68,10 @@ type ObjectServiceClient interface {
 	// Transact does many operations, all or none. An error names the index of
 	// the operation that refused.
 	Transact(ctx context.Context, in *TransactRequest, opts ...grpc.CallOption) (*TransactResponse, error)
+	// Exchange carries calls on single objects over one stream. Those that are
+	// made at the same time share messages, which costs a fraction of what as many
+	// RPCs do. Each call stands for itself; answers come in any order.
+	Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExchangeRequest, ExchangeResponse], error)
 }
 
 type objectServiceClient struct {
@@ -176,6 +181,19 @@ func (c *objectServiceClient) Transact(ctx context.Context, in *TransactRequest,
 	return out, nil
 }
 
+func (c *objectServiceClient) Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExchangeRequest, ExchangeResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &ObjectService_ServiceDesc.Streams[1], ObjectService_Exchange_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExchangeRequest, ExchangeResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ObjectService_ExchangeClient = grpc.BidiStreamingClient[ExchangeRequest, ExchangeResponse]
+
 // ObjectServiceServer is the server API for ObjectService service.
 // All implementations must embed UnimplementedObjectServiceServer
 // for forward compatibility.
@@ -207,6 +225,10 @@ type ObjectServiceServer interface {
 	// Transact does many operations, all or none. An error names the index of
 	// the operation that refused.
 	Transact(context.Context, *TransactRequest) (*TransactResponse, error)
+	// Exchange carries calls on single objects over one stream. Those that are
+	// made at the same time share messages, which costs a fraction of what as many
+	// RPCs do. Each call stands for itself; answers come in any order.
+	Exchange(grpc.BidiStreamingServer[ExchangeRequest, ExchangeResponse]) error
 	mustEmbedUnimplementedObjectServiceServer()
 }
 
@@ -243,6 +265,9 @@ func (UnimplementedObjectServiceServer) Delete(context.Context, *DeleteRequest) 
 }
 func (UnimplementedObjectServiceServer) Transact(context.Context, *TransactRequest) (*TransactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Transact not implemented")
+}
+func (UnimplementedObjectServiceServer) Exchange(grpc.BidiStreamingServer[ExchangeRequest, ExchangeResponse]) error {
+	return status.Error(codes.Unimplemented, "method Exchange not implemented")
 }
 func (UnimplementedObjectServiceServer) mustEmbedUnimplementedObjectServiceServer() {}
 func (UnimplementedObjectServiceServer) testEmbeddedByValue()                       {}
@@ -420,6 +445,13 @@ func _ObjectService_Transact_Handler(srv interface{}, ctx context.Context, dec f
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ObjectService_Exchange_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ObjectServiceServer).Exchange(&grpc.GenericServerStream[ExchangeRequest, ExchangeResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ObjectService_ExchangeServer = grpc.BidiStreamingServer[ExchangeRequest, ExchangeResponse]
+
 // ObjectService_ServiceDesc is the grpc.ServiceDesc for ObjectService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -465,6 +497,12 @@ var ObjectService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Watch",
 			Handler:       _ObjectService_Watch_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Exchange",
+			Handler:       _ObjectService_Exchange_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "muster/api/v1/object.proto",

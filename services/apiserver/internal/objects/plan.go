@@ -2,8 +2,6 @@ package objects
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"time"
 
@@ -14,10 +12,6 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
-
-// raceLimit is how often a change is planned anew because somebody else wrote
-// first, before the client is told to come again.
-const raceLimit = 64
 
 // step plans one change against the view of p. It may be called several times,
 // each time with another plan, and keeps nothing between the calls.
@@ -113,82 +107,4 @@ func (p *plan) check(e *state.Entry) {
 	p.tx.Operations = append(p.tx.Operations, &storev1.Operation{
 		Key: protoKey(e.Key), Precondition: storev1.Precondition_PRECONDITION_REVISION, Revision: e.ModRevision,
 	})
-}
-
-// commit plans the steps and applies them as one transaction, again and again
-// while others win the race for what they touch. The first plan is made on the
-// local state, which may be behind: its success is safe because the transaction
-// checks what it read, and its refusal is believed only after a linearizable read.
-func (s *Service) commit(ctx context.Context, dryRun bool, steps ...step) ([]Outcome, error) {
-	view, fresh := s.replica.Store().View(), false
-	refresh := func() (err error) {
-		view, err = s.read(ctx)
-		fresh = true
-		return err
-	}
-	for attempt := 0; attempt < raceLimit; attempt++ {
-		p := newPlan(ctx, view)
-		outcomes, err := p.run(steps)
-		stale := !fresh && (err != nil || dryRun || len(p.written) == 0)
-		if stale {
-			if err := refresh(); err != nil {
-				return nil, unavailable(err)
-			}
-			continue
-		}
-		if err != nil || dryRun || len(p.written) == 0 {
-			return outcomes, err
-		}
-		done, err := s.apply(ctx, p, outcomes)
-		if done || err != nil {
-			return outcomes, err
-		}
-		if err := refresh(); err != nil {
-			return nil, unavailable(err)
-		}
-	}
-	return nil, apierrors.NewTooManyRequests("the object is being changed by many clients at once, please try again", 1)
-}
-
-func (p *plan) run(steps []step) ([]Outcome, error) {
-	outcomes := make([]Outcome, len(steps))
-	for i, plan := range steps {
-		var err error
-		if outcomes[i], err = plan(p); err != nil {
-			return nil, operationError(i, len(steps), err)
-		}
-	}
-	return outcomes, nil
-}
-
-// apply proposes the transaction; it is done unless a precondition failed.
-func (s *Service) apply(ctx context.Context, p *plan, outcomes []Outcome) (bool, error) {
-	p.tx.Id = make([]byte, 16)
-	if _, err := rand.Read(p.tx.Id); err != nil {
-		return false, fmt.Errorf("draw transaction id: %w", err)
-	}
-	result, err := s.replica.Apply(ctx, p.tx)
-	if err != nil {
-		return false, unsettled(err)
-	}
-	if result.FailedOperation >= 0 {
-		return false, nil
-	}
-	for i := range outcomes {
-		if op := outcomes[i].operation; op >= 0 && !outcomes[i].Gone && op < len(result.Revisions) {
-			outcomes[i].Object.Revision = result.Revisions[op]
-		}
-	}
-	return true, nil
-}
-
-// operationError says which operation of a transaction refused.
-func operationError(i, of int, err error) error {
-	status := apierrors.APIStatus(nil)
-	if of == 1 || !errors.As(err, &status) {
-		return err
-	}
-	s := status.Status()
-	s.Message = fmt.Sprintf("operation %d: %s", i, s.Message)
-	return &apierrors.StatusError{ErrStatus: s}
 }

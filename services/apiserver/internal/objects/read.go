@@ -22,6 +22,10 @@ func (s *Service) Get(ctx context.Context, t Target, resourceVersion string) (St
 	if err != nil {
 		return Stored{}, err
 	}
+	return s.get(ctx, view, t)
+}
+
+func (s *Service) get(ctx context.Context, view state.View, t Target) (Stored, error) {
 	e, ok := view.Get(t.key())
 	if !ok {
 		return Stored{}, notFound(t)

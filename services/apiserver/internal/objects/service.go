@@ -27,6 +27,8 @@ import (
 type Replica interface {
 	// Apply proposes a transaction and returns what became of it.
 	Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.Result, error)
+	// ApplyAll proposes several, each for itself, and returns what became of each.
+	ApplyAll(ctx context.Context, txs []*storev1.Transaction) []replica.Outcome
 	// Read returns a view that holds every write acknowledged before the call.
 	Read(ctx context.Context) (state.View, error)
 	// Store returns the local member's state.

@@ -21,6 +21,8 @@ type Change struct {
 	Update registry.Object
 	Patch  *Patch
 	Delete *metav1.DeleteOptions
+	// DryRun tells what would be stored, and stores nothing.
+	DryRun bool
 }
 
 // Transact carries out all changes or none. An error names the index of the

@@ -29,6 +29,12 @@ func (s *Service) finish(ctx context.Context, t Target, dryRun bool, st step) (S
 	if err != nil {
 		return Stored{}, err
 	}
+	return through(t, stored)
+}
+
+// through makes an object that was changed through a subresource that
+// subresource's object.
+func through(t Target, stored Stored) (Stored, error) {
 	if sub, ok := t.Kind.Subresource(t.Subresource); ok && sub.Get != nil && sub.NewObject != nil && stored.newObject != nil {
 		return subresourceOf(t, stored)
 	}

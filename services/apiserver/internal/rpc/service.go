@@ -22,11 +22,16 @@ import (
 type Service struct {
 	apiv1.UnimplementedObjectServiceServer
 
-	objects *objects.Service
+	objects  *objects.Service
+	stopping <-chan struct{}
+	stop     context.CancelFunc
 }
 
 // New returns a Service over the objects.
-func New(o *objects.Service) *Service { return &Service{objects: o} }
+func New(o *objects.Service) *Service {
+	ctx, stop := context.WithCancel(context.Background())
+	return &Service{objects: o, stopping: ctx.Done(), stop: stop}
+}
 
 func (s *Service) kind(name string) (*registry.Kind, error) {
 	if k, ok := s.objects.Kinds().ByType(name); ok {

@@ -16,7 +16,10 @@ func (s *Service) Transact(ctx context.Context, r *apiv1.TransactRequest) (*apiv
 	changes := make([]objects.Change, len(r.GetOperations()))
 	for i, op := range r.GetOperations() {
 		var err error
-		if changes[i], err = s.change(op); err != nil {
+		if changes[i], err = s.change(op); err == nil && changes[i].DryRun {
+			err = apierrors.NewBadRequest("dry_run is not allowed in a transaction")
+		}
+		if err != nil {
 			return nil, asStatus(atOperation(i, err))
 		}
 	}
@@ -35,34 +38,30 @@ func atOperation(i int, err error) error {
 	return apierrors.NewBadRequest(fmt.Sprintf("operation %d: %v", i, err))
 }
 
-// change reads one operation. A dry run among others has no meaning.
+// change reads one operation.
 func (s *Service) change(op *apiv1.Operation) (c objects.Change, err error) {
-	var dryRun bool
 	switch r := op.GetRequest().(type) {
 	case *apiv1.Operation_Create:
-		dryRun = r.Create.GetDryRun()
+		c.DryRun = r.Create.GetDryRun()
 		c.Target, c.Create, err = s.object(r.Create.GetObject(), r.Create.GetKey(), r.Create.GetSubresource())
 	case *apiv1.Operation_Update:
-		dryRun = r.Update.GetDryRun()
+		c.DryRun = r.Update.GetDryRun()
 		c.Target, c.Update, err = s.object(r.Update.GetObject(), r.Update.GetKey(), r.Update.GetSubresource())
 	case *apiv1.Operation_UpdateStatus:
-		dryRun = r.UpdateStatus.GetDryRun()
+		c.DryRun = r.UpdateStatus.GetDryRun()
 		c.Target, c.Update, err = s.object(r.UpdateStatus.GetObject(), nil, statusSubresource)
 	case *apiv1.Operation_Patch:
 		var patch objects.Patch
-		dryRun = r.Patch.GetDryRun()
+		c.DryRun = r.Patch.GetDryRun()
 		c.Target, patch, err = s.patch(r.Patch)
 		c.Patch = &patch
 	case *apiv1.Operation_Delete:
 		o := deleteOptions(r.Delete)
-		dryRun = r.Delete.GetDryRun()
+		c.DryRun = r.Delete.GetDryRun()
 		c.Target, err = s.target(r.Delete.GetKey(), "")
 		c.Delete = &o
 	default:
 		return c, apierrors.NewBadRequest("the operation is empty")
-	}
-	if err == nil && dryRun {
-		err = apierrors.NewBadRequest("dry_run is not allowed in a transaction")
 	}
 	return c, err
 }

@@ -42,7 +42,7 @@ func NewReplica() *Replica { return &Replica{store: state.New()} }
 // Forget makes the replica remember little of its past from now on: it is to be
 // called before anything is stored.
 func (r *Replica) Forget() {
-	r.store = state.NewWithLimits(state.Limits{Events: 4, Bytes: 1 << 20, Views: 2})
+	r.store = state.NewWithLimits(state.Limits{Events: 4, Bytes: 1 << 20})
 }
 
 // Apply applies a transaction at once.
@@ -58,6 +58,15 @@ func (r *Replica) Apply(_ context.Context, tx *storev1.Transaction) (*storev1.Re
 	defer r.mu.Unlock()
 	r.index++
 	return r.store.Apply(r.index, &storev1.Command{Transactions: []*storev1.Transaction{tx}})[0], nil
+}
+
+// ApplyAll applies transactions, one after the other.
+func (r *Replica) ApplyAll(ctx context.Context, txs []*storev1.Transaction) []replica.Outcome {
+	outcomes := make([]replica.Outcome, len(txs))
+	for i, tx := range txs {
+		outcomes[i].Result, outcomes[i].Err = r.Apply(ctx, tx)
+	}
+	return outcomes
 }
 
 // Read returns the latest state.

@@ -1,0 +1,163 @@
+package exchange
+
+import (
+	"context"
+	"errors"
+	"io"
+	"runtime"
+	"sync"
+
+	spb "google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
+
+	"golang.org/x/sync/semaphore"
+
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+)
+
+// callsUnderWay is how many calls of one stream may wait for their answers.
+// While as many do, no more are read: the client's side of the stream fills.
+const callsUnderWay = 8192
+
+// Handler answers calls that arrived together. It calls answer from any
+// goroutine, as often as it likes, and each call's answer exactly once; it has
+// done so when it returns.
+type Handler func(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer))
+
+// Serve serves one stream until the client closes its side and has its answers,
+// or the stream breaks. When stopping is closed it asks the client to go.
+func Serve(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse], stopping <-chan struct{}, handle Handler) error {
+	s := &server{
+		stream: stream, handle: handle, stopping: stopping,
+		underWay: semaphore.NewWeighted(callsUnderWay), work: make(chan []*apiv1.Call),
+		wake: make(chan struct{}, 1), finished: make(chan struct{}),
+	}
+	// The client makes no calls before it has seen that the method is there.
+	if err := stream.SendHeader(nil); err != nil {
+		return err
+	}
+	written := make(chan error, 1)
+	go func() { written <- s.write() }()
+	err := s.read()
+	close(s.work)
+	s.workers.Wait()
+	close(s.finished)
+	return errors.Join(err, <-written)
+}
+
+// server is one stream, seen by the server.
+type server struct {
+	stream   grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse]
+	handle   Handler
+	stopping <-chan struct{}
+	underWay *semaphore.Weighted
+
+	work    chan []*apiv1.Call
+	workers sync.WaitGroup
+
+	wake     chan struct{}
+	finished chan struct{} // closed when all is answered
+	mu       sync.Mutex
+	answers  []*apiv1.Answer
+}
+
+// read hands calls to workers. A worker stays for the next calls, with the stack
+// that it has grown.
+func (s *server) read() error {
+	ctx := s.stream.Context()
+	for {
+		request, err := s.stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		calls := request.GetCalls()
+		if len(calls) == 0 {
+			continue
+		}
+		if err := s.underWay.Acquire(ctx, weightOf(len(calls))); err != nil {
+			return status.FromContextError(err).Err()
+		}
+		select {
+		case s.work <- calls:
+		default:
+			s.workers.Go(func() { s.worker(ctx, calls) })
+		}
+	}
+}
+
+func weightOf(calls int) int64 { return int64(min(calls, callsUnderWay)) }
+
+func (s *server) worker(ctx context.Context, calls []*apiv1.Call) {
+	for ok := true; ok; calls, ok = <-s.work {
+		s.handle(ctx, calls, s.answer)
+		s.underWay.Release(weightOf(len(calls)))
+	}
+}
+
+func (s *server) answer(answers ...*apiv1.Answer) {
+	s.mu.Lock()
+	s.answers = append(s.answers, answers...)
+	s.mu.Unlock()
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// write sends what is answered, and the request to go.
+func (s *server) write() error {
+	stopping := s.stopping
+	for last := false; ; {
+		closing := false
+		select {
+		case <-s.wake:
+			// What is answered at the same moment goes with it.
+			runtime.Gosched()
+		case <-stopping:
+			stopping, closing = nil, true
+		case <-s.finished:
+			last = true
+		}
+		s.mu.Lock()
+		answers := s.answers
+		s.answers = nil
+		s.mu.Unlock()
+		for first := true; len(answers) > 0 || first && closing; first = false {
+			n := fitting(answers)
+			if err := s.stream.Send(&apiv1.ExchangeResponse{Answers: answers[:n], Closing: closing}); err != nil {
+				return err
+			}
+			answers = answers[n:]
+		}
+		if last {
+			return nil
+		}
+	}
+}
+
+// fitting is how many answers go into the next message.
+func fitting(answers []*apiv1.Answer) int {
+	n, bytes := 0, 0
+	for _, a := range answers {
+		bytes += 64 + len(a.GetObject().GetValue())
+		if n == messageCalls || n > 0 && bytes > messageBytes {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// Refused returns the answer to a call that failed with the error of an RPC.
+func Refused(call *apiv1.Call, err error) *apiv1.Answer {
+	p := status.Convert(err).Proto()
+	return &apiv1.Answer{Id: call.GetId(), Failure: &apiv1.Failure{Code: p.GetCode(), Message: p.GetMessage(), Details: p.GetDetails()}}
+}
+
+func statusProto(f *apiv1.Failure) *spb.Status {
+	return &spb.Status{Code: f.GetCode(), Message: f.GetMessage(), Details: f.GetDetails()}
+}

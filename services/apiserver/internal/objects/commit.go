@@ -1,0 +1,117 @@
+package objects
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+// raceLimit is how often a change is planned anew because somebody else wrote
+// first, before the client is told to come again.
+const raceLimit = 64
+
+// commit plans the steps and applies them as one transaction, again and again
+// while others win the race for what they touch. The first plan is made on the
+// local state, which may be behind: its success is safe because the transaction
+// checks what it read, and its refusal is believed only after a linearizable read.
+func (s *Service) commit(ctx context.Context, dryRun bool, steps ...step) ([]Outcome, error) {
+	return s.commitOn(ctx, s.replica.Store().View(), false, dryRun, steps)
+}
+
+// commitFresh is commit of one step that was planned in vain on what this member
+// had.
+func (s *Service) commitFresh(ctx context.Context, dryRun bool, st step) ([]Outcome, error) {
+	view, err := s.read(ctx)
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	return s.commitOn(ctx, view, true, dryRun, []step{st})
+}
+
+func (s *Service) commitOn(ctx context.Context, view state.View, fresh, dryRun bool, steps []step) ([]Outcome, error) {
+	refresh := func() (err error) {
+		view, err = s.read(ctx)
+		fresh = true
+		return err
+	}
+	for attempt := 0; attempt < raceLimit; attempt++ {
+		p := newPlan(ctx, view)
+		outcomes, err := p.run(steps)
+		stale := !fresh && (err != nil || dryRun || len(p.written) == 0)
+		if stale {
+			if err := refresh(); err != nil {
+				return nil, unavailable(err)
+			}
+			continue
+		}
+		if err != nil || dryRun || len(p.written) == 0 {
+			return outcomes, err
+		}
+		done, err := s.apply(ctx, p, outcomes)
+		if done || err != nil {
+			return outcomes, err
+		}
+		if err := refresh(); err != nil {
+			return nil, unavailable(err)
+		}
+	}
+	return nil, apierrors.NewTooManyRequests("the object is being changed by many clients at once, please try again", 1)
+}
+
+func (p *plan) run(steps []step) ([]Outcome, error) {
+	outcomes := make([]Outcome, len(steps))
+	for i, plan := range steps {
+		var err error
+		if outcomes[i], err = plan(p); err != nil {
+			return nil, operationError(i, len(steps), err)
+		}
+	}
+	return outcomes, nil
+}
+
+// apply proposes the transaction; it is done unless a precondition failed.
+func (s *Service) apply(ctx context.Context, p *plan, outcomes []Outcome) (bool, error) {
+	result, err := s.replica.Apply(ctx, p.transaction())
+	if err != nil {
+		return false, unsettled(err)
+	}
+	if result.FailedOperation >= 0 {
+		return false, nil
+	}
+	for i := range outcomes {
+		outcomes[i].revise(result)
+	}
+	return true, nil
+}
+
+// transaction returns the plan's transaction with an id of its own.
+func (p *plan) transaction() *storev1.Transaction {
+	p.tx.Id = make([]byte, 16)
+	_, _ = rand.Read(p.tx.Id) // never fails
+	return p.tx
+}
+
+// revise gives the object the revision that it was stored at.
+func (o *Outcome) revise(result *storev1.Result) {
+	if o.operation >= 0 && !o.Gone && o.operation < len(result.Revisions) {
+		o.Object.Revision = result.Revisions[o.operation]
+	}
+}
+
+// operationError says which operation of a transaction refused.
+func operationError(i, of int, err error) error {
+	status := apierrors.APIStatus(nil)
+	if of == 1 || !errors.As(err, &status) {
+		return err
+	}
+	s := status.Status()
+	s.Message = fmt.Sprintf("operation %d: %s", i, s.Message)
+	return &apierrors.StatusError{ErrStatus: s}
+}

@@ -1,0 +1,106 @@
+package rpc
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"google.golang.org/grpc"
+
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+
+	"github.com/musterhq/muster/sdk/exchange"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+)
+
+// CallTimeout bounds a call that is no stream, as it bounds a REST request.
+const CallTimeout = 60 * time.Second
+
+// Exchange answers calls on single objects.
+func (s *Service) Exchange(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse]) error {
+	return exchange.Serve(stream, s.stopping, s.answer)
+}
+
+// Stop asks the clients that exchange calls to go to another server.
+func (s *Service) Stop() { s.stop() }
+
+// answer answers calls that arrived together: the reads by one read, the writes
+// by as few log entries as they fit in.
+func (s *Service) answer(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
+	ctx, cancel := context.WithTimeout(ctx, timeoutOf(calls))
+	defer cancel()
+	var gets, changes []*apiv1.Call
+	for _, c := range calls {
+		if c.GetGet() != nil {
+			gets = append(gets, c)
+		} else {
+			changes = append(changes, c)
+		}
+	}
+	var rest sync.WaitGroup
+	switch {
+	case len(changes) == 0:
+		s.getEach(ctx, gets, answer)
+		return
+	case len(gets) > 0:
+		rest.Go(func() { s.getEach(ctx, gets, answer) })
+	}
+	s.changeEach(ctx, changes, answer)
+	rest.Wait()
+}
+
+// timeoutOf is the longest that a client waits for one of its calls.
+func timeoutOf(calls []*apiv1.Call) time.Duration {
+	var longest time.Duration
+	for _, c := range calls {
+		asked := time.Duration(c.GetTimeoutNanos())
+		if asked <= 0 {
+			return CallTimeout
+		}
+		longest = max(longest, asked)
+	}
+	return min(longest, CallTimeout)
+}
+
+func (s *Service) getEach(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
+	var plain []*apiv1.Call
+	var targets []objects.Target
+	answers := make([]*apiv1.Answer, 0, len(calls))
+	for _, c := range calls {
+		t, err := s.target(c.GetGet().GetKey(), c.GetGet().GetSubresource())
+		if err != nil {
+			answers = append(answers, exchange.Refused(c, asStatus(err)))
+			continue
+		}
+		plain, targets = append(plain, c), append(targets, t)
+	}
+	if len(targets) > 0 {
+		s.objects.GetEach(ctx, targets, func(i int, o objects.Stored, _ bool, err error) {
+			answers = append(answers, answerOf(plain[i], o, false, err))
+		})
+	}
+	answer(answers...)
+}
+
+func (s *Service) changeEach(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
+	valid := make([]*apiv1.Call, 0, len(calls))
+	changes := make([]objects.Change, 0, len(calls))
+	for _, c := range calls {
+		change, err := s.change(c.GetOperation())
+		if err != nil {
+			answer(exchange.Refused(c, asStatus(err)))
+			continue
+		}
+		valid, changes = append(valid, c), append(changes, change)
+	}
+	s.objects.Each(ctx, changes, func(i int, o objects.Stored, gone bool, err error) {
+		answer(answerOf(valid[i], o, gone, err))
+	})
+}
+
+func answerOf(c *apiv1.Call, o objects.Stored, gone bool, err error) *apiv1.Answer {
+	if err != nil {
+		return exchange.Refused(c, asStatus(err))
+	}
+	return &apiv1.Answer{Id: c.GetId(), Object: wrap(o), Gone: gone}
+}
