@@ -100,7 +100,7 @@ func (p *plan) transaction() *storev1.Transaction {
 
 // revise gives the object the revision that it was stored at.
 func (o *Outcome) revise(result *storev1.Result) {
-	if o.operation >= 0 && !o.Gone && o.operation < len(result.Revisions) {
+	if o.operation >= 0 && !o.Gone && o.operation < len(result.GetRevisions()) {
 		o.Object.Revision = result.Revisions[o.operation]
 	}
 }

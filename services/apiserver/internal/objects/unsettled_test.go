@@ -30,6 +30,14 @@ func (f forgetful) Apply(ctx context.Context, tx *storev1.Transaction) (*storev1
 	return nil, f.err
 }
 
+func (f forgetful) ApplyAll(ctx context.Context, txs []*storev1.Transaction) []replica.Outcome {
+	outcomes := f.Replica.ApplyAll(ctx, txs)
+	for i := range outcomes {
+		outcomes[i] = replica.Outcome{Err: f.err}
+	}
+	return outcomes
+}
+
 // A write that may be applied is never answered as one that is not: only a
 // Timeout, or the end of the call, leave that open to a client.
 func TestUnsettledWriteIsNotRefused(t *testing.T) {
@@ -46,9 +54,15 @@ func TestUnsettledWriteIsNotRefused(t *testing.T) {
 		}
 		to := target(t, s, "ConfigMap", "a")
 		object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}
+		other := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "b"}}
 		if _, got := s.Create(admin, to, object, false); !apierrors.IsTimeout(got) && !errors.Is(got, context.Canceled) {
 			t.Errorf("%v is answered by %v", err, got)
 		}
+		s.Each(admin, []objects.Change{{Target: target(t, s, "ConfigMap", "b"), Create: other}}, func(_ int, _ objects.Stored, _ bool, got error) {
+			if !apierrors.IsTimeout(got) && !errors.Is(got, context.Canceled) {
+				t.Errorf("%v is answered to one of several by %v", err, got)
+			}
+		})
 		if _, got := s.Get(admin, to, ""); got != nil {
 			t.Errorf("after %v: %v", err, got)
 		}
