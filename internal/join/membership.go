@@ -17,12 +17,15 @@ const membershipFile = "membership.json"
 // Membership is what a member keeps on disk beside its certificates, so that a
 // restart needs no token.
 type Membership struct {
-	// Name of the node or server.
+	// Name of the node or server, or of the instance of a service.
 	Name string `json:"name"`
+	// Service says which one the directory is of, when it is neither a node's nor
+	// a server's: those of a service hold no secret of the cluster.
+	Service string `json:"service,omitempty"`
 	// ClusterID that all data directories of the cluster carry.
 	ClusterID string `json:"clusterID"`
-	// GossipKey encrypts the pool.
-	GossipKey []byte `json:"gossipKey"`
+	// GossipKey encrypts the pool; services do not gossip.
+	GossipKey []byte `json:"gossipKey,omitempty"`
 	// GossipAddresses are the servers', to join the pool by.
 	GossipAddresses []string `json:"gossipAddresses,omitempty"`
 	// APIAddresses are the gRPC addresses of the servers.
@@ -75,7 +78,7 @@ func LoadMembership(dataDir string) (Membership, error) {
 	if err := json.Unmarshal(content, &m); err != nil {
 		return Membership{}, fmt.Errorf("load membership %s: %w: the file is damaged; restore it from a backup, or move the data directory away and join again", path, err)
 	}
-	if m.Name == "" || m.ClusterID == "" || len(m.GossipKey) == 0 {
+	if m.Name == "" || m.ClusterID == "" || len(m.GossipKey) == 0 && m.Service == "" {
 		return Membership{}, fmt.Errorf("load membership %s: incomplete; restore it from a backup, or move the data directory away and join again", path)
 	}
 	return m, nil
@@ -106,6 +109,18 @@ func CheckCluster(dataDir, text string) error {
 		return fmt.Errorf("%s belongs to a member of another cluster than the token's (%w): start without --join, or choose another --data-dir", dataDir, err)
 	}
 	return nil
+}
+
+// CheckService returns an error when the directory is of another service than the
+// one given; nodes and servers give none.
+func (m Membership) CheckService(dataDir, service string) error {
+	switch m.Service {
+	case service:
+		return nil
+	case "":
+		return fmt.Errorf("%s belongs to a node or a server, %s: choose another --data-dir", dataDir, m.Name)
+	}
+	return fmt.Errorf("%s belongs to a %s, %s: choose another --data-dir", dataDir, m.Service, m.Name)
 }
 
 // LoadPair reads the certificate of the given name from the member's pki directory.

@@ -93,3 +93,14 @@ func IsAnyNode(i Identity) error {
 	}
 	return nil
 }
+
+// IsUser returns a check for PeerTLS: the peer must be that user, as a scheduler
+// that runs apart is.
+func IsUser(user string) func(Identity) error {
+	return func(i Identity) error {
+		if i.User != user {
+			return fmt.Errorf("peer %q is not %s", i.User, user)
+		}
+		return nil
+	}
+}

@@ -26,11 +26,12 @@ import (
 	"github.com/musterhq/muster/services/scheduler/queue"
 )
 
+// LeaseName is the Lease in kube-system that the leader holds.
+const LeaseName = "kube-scheduler"
+
 const (
 	// name of the scheduler, as pods ask for it and events show it.
 	name = "default-scheduler"
-	// leaseName is the Lease that the leader holds.
-	leaseName = "kube-scheduler"
 	// unfinished selects the pods that take room, or are to.
 	unfinished = "status.phase!=Succeeded,status.phase!=Failed"
 )
@@ -99,7 +100,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	g.Go(func() error { return s.recorder.Run(ctx) })
 	g.Go(func() error {
 		cfg := s.cfg.Election
-		cfg.Client, cfg.Name, cfg.Identity, cfg.Leading, cfg.Logger = s.client, leaseName, s.cfg.Identity, &s.leading, s.cfg.Logger
+		cfg.Client, cfg.Name, cfg.Identity, cfg.Leading, cfg.Logger = s.client, LeaseName, s.cfg.Identity, &s.leading, s.cfg.Logger
 		return election.Run(ctx, cfg, s.lead)
 	})
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {

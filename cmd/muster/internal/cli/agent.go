@@ -15,6 +15,7 @@ import (
 func newAgent() *cobra.Command {
 	var config node.Config
 	var logs logFlags
+	var token joinFlags
 	c := &cobra.Command{
 		Use:   "agent",
 		Short: "Run a node: its pods, their network, services and names",
@@ -28,7 +29,7 @@ directory. Pods run on while the agent is stopped.`,
 			if config.Logger, err = logs.logger(c); err != nil {
 				return err
 			}
-			if err := emptyToken(c, config.Join); err != nil {
+			if config.Join, err = token.read(c, config.DataDir); err != nil {
 				return err
 			}
 			// Before the token: a machine that joined would only learn of it then.
@@ -40,7 +41,7 @@ directory. Pods run on while the agent is stopped.`,
 		},
 	}
 	f := c.Flags()
-	f.StringVar(&config.Join, "join", "", "`TOKEN` of the cluster to join, from muster token create")
+	token.add(c)
 	f.StringVar(&config.Name, "name", "", "name of the node (default the host's)")
 	f.StringVar(&config.NodeIP, "node-ip", "", "IP address of the node (default that of the default route)")
 	f.StringVar(&config.DataDir, "data-dir", "/var/lib/muster/agent", "where the node keeps everything")

@@ -32,9 +32,9 @@ func TestMistakes(t *testing.T) {
 		{[]string{"dev", "kill", "server1", "--name", "none"}, 1, "start one with `muster dev up --name none`"},
 		{[]string{"dev", "up", "--servers", "2"}, 1, "choose 1, 3, 5"},
 		{[]string{"token", "create"}, 1, "--kubeconfig"},
-		{[]string{"token", "create", "--role", "king"}, 2, "choose node or server"},
+		{[]string{"token", "create", "--role", "king"}, 2, "choose node, server, scheduler or controller-manager"},
 		{[]string{"server", "--log-level", "chatty"}, 2, "choose debug, info"},
-		{[]string{"server", "--data-dir", "/none/x", "--advertise-address", "here"}, 1, "advertise address"},
+		{[]string{"server", "--data-dir", "/none/x", "--advertise-address", "here"}, 1, "--advertise-address"},
 		{[]string{"no-such-command"}, 2, "unknown command"},
 		{[]string{"sever"}, 2, "did you mean `muster server`?"},
 		{[]string{"dev", "upp"}, 2, "did you mean `muster dev up`?"},
@@ -44,6 +44,10 @@ func TestMistakes(t *testing.T) {
 		{[]string{"agent", "--join", "x", "--proxy-mode", "bogus"}, 2, `--proxy-mode "bogus": choose auto, ipvs or nftables`},
 		{[]string{"agent", "--join", "x", "--overlay", "foo"}, 2, `--overlay "foo": choose vxlan or routes`},
 		{[]string{"server", "--join", ""}, 2, "the token is empty"},
+		{[]string{"scheduler", "--join", "x", "--join-file", "y"}, 2, "give one of them"},
+		{[]string{"scheduler", "--data-dir", "/none/x", "--join-file", "/none/y"}, 1, "`muster token create --out-dir DIR` writes such a file"},
+		{[]string{"token", "create", "--out-dir", "x"}, 2, "say for which roles, with --role"},
+		{[]string{"health", "--data-dir", "/none/x"}, 1, "load membership"},
 		{[]string{"init", "extra"}, 2, `muster init takes no arguments, got "extra"`},
 	}
 	for _, test := range tests {
@@ -64,6 +68,28 @@ func TestHelpTeaches(t *testing.T) {
 	}
 	if code, out, _ := run("version"); code != 0 || !strings.HasPrefix(out, "muster v") {
 		t.Errorf("version: %d %s", code, out)
+	}
+}
+
+// A service needs a token of its role, and a directory of its own.
+func TestServicesApart(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "server")
+	at := []string{"--data-dir", dir, "--name", "s1", "--advertise-address", "127.0.0.1"}
+	if code, _, errOut := run(append([]string{"init"}, at...)...); code != 0 {
+		t.Fatal(errOut)
+	}
+	for _, name := range []string{"scheduler", "controller-manager"} {
+		_, _, errOut := run(append([]string{name}, at...)...)
+		if want := dir + " belongs to a node or a server, s1: choose another --data-dir"; !strings.Contains(errOut, want) {
+			t.Errorf("%s in a server's directory: %s, want %q", name, errOut, want)
+		}
+		_, _, errOut = run(name, "--data-dir", t.TempDir(), "--advertise-address", "127.0.0.1")
+		if want := "give a token with --join (`muster token create --role " + name + "` on a server prints one)"; !strings.Contains(errOut, want) {
+			t.Errorf("%s without a token: %s, want %q", name, errOut, want)
+		}
+		if _, out, _ := run(name, "--help"); !strings.Contains(out, "muster token create --role "+name) {
+			t.Errorf("help of %s:\n%s", name, out)
+		}
 	}
 }
 

@@ -3,7 +3,6 @@ package cli
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,49 +54,4 @@ func worded(operation string, err error) error {
 		return fmt.Errorf("%s: %s", operation, s.Message())
 	}
 	return fmt.Errorf("%s: %w", operation, err)
-}
-
-func newToken() *cobra.Command {
-	c := &cobra.Command{Use: "token", Short: "Let machines join, and people and programs in"}
-	c.AddCommand(newTokenCreate(), newTokenUser())
-	return c
-}
-
-func newTokenCreate() *cobra.Command {
-	var flags accessFlags
-	var ttl time.Duration
-	var roles []string
-	c := &cobra.Command{
-		Use:   "create",
-		Short: "Print a join token: all that a new machine needs",
-		Example: `  muster token create --ttl 1h --role node
-  muster agent --join TOKEN            on the new machine
-  muster server --join TOKEN           for a further server`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			request := &clusterv1.CreateTokenRequest{TtlSeconds: int64(ttl / time.Second)}
-			for _, role := range roles {
-				value, ok := clusterv1.CertificateRole_value["CERTIFICATE_ROLE_"+strings.ToUpper(role)]
-				if !ok || value == 0 {
-					return usageError{fmt.Errorf("role %q: choose node or server", role)}
-				}
-				request.Roles = append(request.Roles, clusterv1.CertificateRole(value))
-			}
-			return flags.call(c.Context(), func(ctx context.Context, cluster clusterv1.ClusterServiceClient, _ kubeconfig.Access) error {
-				ctx, cancel := context.WithTimeout(ctx, answerTimeout)
-				defer cancel()
-				response, err := cluster.CreateToken(ctx, request)
-				if err != nil {
-					return worded("create token", err)
-				}
-				_, _ = fmt.Fprintf(c.ErrOrStderr(), "# expires %s\n", response.GetExpires().AsTime().Local().Format(time.RFC1123))
-				_, err = fmt.Fprintln(c.OutOrStdout(), response.GetToken())
-				return err
-			})
-		},
-	}
-	flags.add(c)
-	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it can be used")
-	c.Flags().StringSliceVar(&roles, "role", nil, "what it lets in: node, server (default both)")
-	return c
 }

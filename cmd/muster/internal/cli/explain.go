@@ -14,12 +14,21 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/musterhq/muster/cmd/muster/internal/kubeconfig"
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/cmd/muster/internal/role"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 	schedulerv1 "github.com/musterhq/muster/proto/muster/scheduler/v1"
+	"github.com/musterhq/muster/sdk"
+	"github.com/musterhq/muster/services/scheduler"
 )
+
+// explainTimeout bounds one scheduler's answer.
+const explainTimeout = 3 * time.Second
 
 func newExplain() *cobra.Command {
 	c := &cobra.Command{Use: "explain", Short: "Say why the cluster does what it does"}
@@ -48,8 +57,8 @@ func newExplainPod() *cobra.Command {
 	return c
 }
 
-// explain asks the schedulers of all servers: the one that binds knows best, but
-// any of them answers.
+// explain asks the schedulers: the one that binds knows best, but any of them
+// answers.
 func explain(ctx context.Context, flags accessFlags, request *schedulerv1.ExplainRequest) (*schedulerv1.ExplainResponse, error) {
 	access, client, err := flags.connect()
 	if err != nil {
@@ -58,19 +67,8 @@ func explain(ctx context.Context, flags accessFlags, request *schedulerv1.Explai
 	defer client.Close()
 	var best *schedulerv1.ExplainResponse
 	var last error
-	for _, address := range access.GRPC {
-		host, _, err := net.SplitHostPort(address)
-		if err != nil {
-			return nil, fmt.Errorf("address %q: %w", address, err)
-		}
-		conn, err := join.Connect(provision.Address(host, provision.SchedulerPort), access.KeyPair.PeerTLS(pki.IsServer, "h2"), nil)
-		if err != nil {
-			return nil, err
-		}
-		ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-		response, err := schedulerv1.NewSchedulerServiceClient(conn).Explain(ctx, request)
-		cancel()
-		_ = conn.Close()
+	for _, s := range schedulers(ctx, access, client) {
+		response, err := s.explain(ctx, access, request)
 		switch {
 		case err == nil && response.GetLeading():
 			return response, nil
@@ -79,13 +77,51 @@ func explain(ctx context.Context, flags accessFlags, request *schedulerv1.Explai
 		case status.Code(err) == codes.NotFound && last == nil, status.Code(err) != codes.Unavailable:
 			last = worded("explain", err)
 		case last == nil:
-			last = fmt.Errorf("explain: scheduler at %s: %s", host, status.Convert(err).Message())
+			last = fmt.Errorf("explain: scheduler at %s: %s", s.address, status.Convert(err).Message())
 		}
 	}
 	if best != nil {
 		return best, nil
 	}
 	return nil, last
+}
+
+// schedulerAt is where a scheduler may answer, and who must answer there.
+type schedulerAt struct {
+	address string
+	check   func(pki.Identity) error
+}
+
+// schedulers are one that runs apart and leads, as its Lease says, and those of
+// the servers.
+func schedulers(ctx context.Context, access kubeconfig.Access, client *sdk.Client) []schedulerAt {
+	var out []schedulerAt
+	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
+	// Without the Lease there are the servers still to be asked.
+	lease, err := sdk.Get[*coordinationv1.Lease](ctx, client, metav1.NamespaceSystem, scheduler.LeaseName)
+	if err == nil && lease.Spec.HolderIdentity != nil {
+		if address := role.HolderAddress(*lease.Spec.HolderIdentity); address != "" {
+			out = append(out, schedulerAt{address: address, check: pki.IsUser(pki.UserScheduler)})
+		}
+	}
+	for _, address := range access.GRPC {
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			out = append(out, schedulerAt{address: provision.Address(host, provision.SchedulerPort), check: pki.IsServer})
+		}
+	}
+	return out
+}
+
+func (s schedulerAt) explain(ctx context.Context, access kubeconfig.Access, request *schedulerv1.ExplainRequest) (*schedulerv1.ExplainResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, explainTimeout)
+	defer cancel()
+	conn, err := join.Connect(s.address, access.KeyPair.PeerTLS(s.check, "h2"), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return schedulerv1.NewSchedulerServiceClient(conn).Explain(ctx, request)
 }
 
 func printExplanation(out io.Writer, r *schedulerv1.ExplainResponse) error {

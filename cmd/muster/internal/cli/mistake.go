@@ -94,15 +94,6 @@ func asUsage(c *cobra.Command, err error, args []string) error {
 	return usageError{fmt.Errorf("%s needs %s, got %q", c.CommandPath(), wanted, args)}
 }
 
-// emptyToken refuses `--join "$TOKEN"` where the variable is empty: without a
-// token a server would form a cluster of its own.
-func emptyToken(c *cobra.Command, token string) error {
-	if c.Flags().Changed("join") && strings.TrimSpace(token) == "" {
-		return usageError{errors.New("--join: the token is empty")}
-	}
-	return nil
-}
-
 // oneOf refuses a flag's value that is none of those it can have.
 func oneOf(flag, value string, choices ...string) error {
 	if slices.Contains(choices, value) {

@@ -66,12 +66,17 @@ A cluster of several machines:
 		Version:       version.Version,
 	}
 	root.SetFlagErrorFunc(unknownFlag)
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Run a cluster:"}, &cobra.Group{ID: "use", Title: "Look after it:"})
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run a cluster:"}, &cobra.Group{ID: "apart", Title: "Run the parts of a server apart:"},
+		&cobra.Group{ID: "use", Title: "Look after it:"})
 	for _, c := range []*cobra.Command{newInit(), newServer(), newAgent(), newDev()} {
 		c.GroupID = "run"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newToken(), newMembers(), newSnapshot(), newImage(), newExplain()} {
+	for _, c := range []*cobra.Command{newAPIServer(), newScheduler(), newControllerManager()} {
+		c.GroupID = "apart"
+		root.AddCommand(c)
+	}
+	for _, c := range []*cobra.Command{newToken(), newMembers(), newHealth(), newSnapshot(), newImage(), newExplain()} {
 		c.GroupID = "use"
 		root.AddCommand(c)
 	}

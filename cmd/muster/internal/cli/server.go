@@ -6,13 +6,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/musterhq/muster/cmd/muster/internal/role"
 	"github.com/musterhq/muster/cmd/muster/internal/server"
 	"github.com/musterhq/muster/internal/vitals"
 )
 
 func newServer() *cobra.Command {
-	var config server.Config
-	var logs logFlags
 	c := &cobra.Command{
 		Use:   "server",
 		Short: "Run a server: API, scheduler and controller manager",
@@ -28,23 +27,50 @@ one that joined takes its place, that is, while the number of voters is even.`,
   muster server --advertise-address 10.0.0.2 --join TOKEN    a further one
   muster server --advertise-address 10.0.0.4 --join TOKEN --non-voter
                                                              one more to read from`,
-		Args: noArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			var err error
-			if config.Logger, err = logs.logger(c); err != nil {
-				return err
-			}
-			if err := emptyToken(c, config.Join); err != nil {
-				return err
-			}
-			return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error { return server.Run(ctx, config) })
-		},
+	}
+	runServer(c, role.All())
+	c.AddCommand(newServerRecover())
+	return c
+}
+
+func newAPIServer() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "apiserver",
+		Short: "Run a server without a scheduler and a controller manager",
+		Long: `Run a server as ` + "`muster server`" + ` does, with all of its flags, but without the
+scheduler and the controller manager: the API (Kubernetes' on port 6443, gRPC on
+6442) and a replica of the state. Nothing is scheduled and no controller acts
+until a scheduler and a controller manager run somewhere: apart, or in another
+server. The data directory is the same; a server can run either way.`,
+		Example: `  muster apiserver --advertise-address 10.0.0.1
+  muster token create --role scheduler            prints a token for
+  muster scheduler --join TOKEN                   this one
+  muster token create --role controller-manager   and one for
+  muster controller-manager --join TOKEN          this one`,
+	}
+	runServer(c, nil)
+	return c
+}
+
+// runServer makes a command run a server with the roles given.
+func runServer(c *cobra.Command, roles []role.Role) {
+	config := server.Config{Roles: roles}
+	var logs logFlags
+	var token joinFlags
+	c.Args = noArgs
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		var err error
+		if config.Logger, err = logs.logger(c); err != nil {
+			return err
+		}
+		if config.Join, err = token.read(c, config.DataDir); err != nil {
+			return err
+		}
+		return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error { return server.Run(ctx, config) })
 	}
 	addIdentityFlags(c, &config.Identity)
-	c.Flags().StringVar(&config.Join, "join", "", "`TOKEN` of the cluster to join, from muster token create; not needed again after that")
+	token.add(c)
 	c.Flags().BoolVar(&config.NonVoter, "non-voter", false, "with --join: serve, but never vote; it stays so")
 	c.Flags().DurationVar(&config.RemoveDeadAfter, "remove-dead-after", 10*time.Minute, "remove a voter that was silent for so long when another has taken its place; 0 never does")
 	logs.add(c)
-	c.AddCommand(newServerRecover())
-	return c
 }

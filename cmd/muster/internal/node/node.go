@@ -11,24 +11,19 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync/atomic"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/agent"
 	"github.com/musterhq/muster/agent/runtime/containerd"
+	"github.com/musterhq/muster/cmd/muster/internal/enroll"
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
-	"github.com/musterhq/muster/cmd/muster/internal/server"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 	"github.com/musterhq/muster/sdk"
 )
-
-// joinTimeout is how long an agent tries to reach the servers of its token.
-const joinTimeout = 5 * time.Minute
 
 // LogWriter is the subcommand that containerd starts for a container's output.
 const LogWriter = "container-log"
@@ -57,20 +52,12 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	m, err := config.ensure(ctx)
+	self, err := enroll.Ensure(ctx, enroll.Request{Kind: kind, Name: config.Name, DataDir: config.DataDir, Token: config.Join, Logger: config.Logger})
 	if err != nil {
 		return err
 	}
-	pair, err := join.LoadPair(config.DataDir, provision.NodePair)
-	if err != nil {
-		return fmt.Errorf("%w: the node's identity is damaged; move %s away and join again with a new token", err, config.DataDir)
-	}
-	if got, want := pair.Identity().User, pki.NodeIdentity(m.Name).User; got != want {
-		return fmt.Errorf("the certificate in %s is %q's, not %q's: move %s away and join again with a new token", join.PKIDir(config.DataDir), got, want, config.DataDir)
-	}
-	if leaf := pair.Leaf(); time.Now().After(leaf.NotAfter) {
-		return fmt.Errorf("the node's certificate expired at %s: move %s away and join again with a new token", leaf.NotAfter.Format(time.RFC3339), config.DataDir)
-	}
+	m, pair := self.Membership, self.KeyPair
+	config.DataDir = self.DataDir
 	var member atomic.Pointer[join.Membership]
 	member.Store(&m)
 	runtime, err := config.runtime(member.Load, pair)
@@ -103,72 +90,16 @@ func Run(ctx context.Context, config Config) error {
 }
 
 func (c *Config) complete() (netip.Addr, error) {
-	dir, err := filepath.Abs(c.DataDir)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("data directory: %w", err)
-	}
-	c.DataDir = dir
 	if os.Geteuid() != 0 {
 		return netip.Addr{}, errors.New("an agent makes network namespaces and containers: run it as root")
 	}
-	if c.Name == "" {
-		if c.Name, err = os.Hostname(); err != nil {
-			return netip.Addr{}, fmt.Errorf("name of this host (give one with --name): %w", err)
-		}
-		c.Name = strings.ToLower(c.Name)
-	}
-	if c.NodeIP == "" {
-		if c.NodeIP, err = server.DefaultAddress(); err != nil {
-			return netip.Addr{}, fmt.Errorf("find this machine's address (give it with --node-ip): %w", err)
-		}
-	}
-	ip, err := netip.ParseAddr(c.NodeIP)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("node IP: %w", err)
-	}
-	return ip, nil
+	return provision.HostAddress("node-ip", c.NodeIP)
 }
 
-// ensure makes the directory a node's, by the token if it is none yet.
-func (c *Config) ensure(ctx context.Context) (join.Membership, error) {
-	member, err := join.IsMember(c.DataDir)
-	if err != nil {
-		return join.Membership{}, err
-	}
-	if !member {
-		if c.Join == "" {
-			return join.Membership{}, fmt.Errorf("%s holds no node's identity yet: give a token with --join (`muster token create` on a server prints one)", c.DataDir)
-		}
-		if err := c.join(ctx); err != nil {
-			return join.Membership{}, err
-		}
-	} else if c.Join != "" {
-		if err := join.CheckCluster(c.DataDir, c.Join); err != nil {
-			return join.Membership{}, err
-		}
-	}
-	m, err := join.LoadMembership(c.DataDir)
-	if err == nil && m.Name != c.Name {
-		err = fmt.Errorf("%s belongs to node %q, not %q: give --name %s, or choose another directory", c.DataDir, m.Name, c.Name, m.Name)
-	}
-	return m, err
-}
-
-func (c *Config) join(ctx context.Context) error {
-	token, err := join.ParseToken(c.Join)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, joinTimeout)
-	defer cancel()
-	granted, err := join.Join(ctx, join.Request{Token: token, Role: clusterv1.CertificateRole_CERTIFICATE_ROLE_NODE, Name: c.Name, Logger: c.Logger})
-	if err != nil {
-		return err
-	}
-	if err := granted.KeyPair.Save(join.PKIDir(c.DataDir), provision.NodePair); err != nil {
-		return err
-	}
-	return granted.Membership.Save(c.DataDir)
+// kind is what a node joins as.
+var kind = enroll.Kind{
+	Name: "node", Role: clusterv1.CertificateRole_CERTIFICATE_ROLE_NODE,
+	Pair: provision.NodePair, Identity: pki.NodeIdentity,
 }
 
 // runtime connects containerd.

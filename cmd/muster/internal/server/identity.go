@@ -1,5 +1,5 @@
-// Package server runs the control-plane roles in one process: the apiserver,
-// and a scheduler and a controller manager that call it as anyone would.
+// Package server runs an apiserver, and with it, in the same process, a scheduler
+// and a controller manager that call it as anyone would.
 package server
 
 import (
@@ -8,10 +8,8 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
@@ -37,32 +35,15 @@ func (i *Identity) complete() error {
 		return fmt.Errorf("data directory: %w", err)
 	}
 	i.DataDir = dir
-	if i.Name == "" {
-		if i.Name, err = os.Hostname(); err != nil {
-			return fmt.Errorf("name of this host (give one with --name): %w", err)
-		}
-		i.Name = strings.ToLower(i.Name)
+	if i.Name, err = provision.HostName(i.Name); err != nil {
+		return err
 	}
-	if i.AdvertiseAddress == "" {
-		if i.AdvertiseAddress, err = DefaultAddress(); err != nil {
-			return fmt.Errorf("find this machine's address (give it with --advertise-address): %w", err)
-		}
-	}
-	if _, err := netip.ParseAddr(i.AdvertiseAddress); err != nil {
-		return fmt.Errorf("advertise address: %w", err)
-	}
-	return nil
-}
-
-// DefaultAddress is the address that this machine has towards its default route.
-func DefaultAddress() (string, error) {
-	// Connecting a UDP socket sends nothing; it only chooses a route.
-	conn, err := net.Dial("udp", "192.0.2.1:9")
+	address, err := provision.HostAddress("advertise-address", i.AdvertiseAddress)
 	if err != nil {
-		return "", err
+		return err
 	}
-	defer conn.Close()
-	return conn.LocalAddr().(*net.UDPAddr).IP.String(), nil
+	i.AdvertiseAddress = address.String()
+	return nil
 }
 
 // Kubeconfig is where Init writes the administrator's.
@@ -133,6 +114,9 @@ func (i *Identity) ensure(ctx context.Context, logger *slog.Logger, token string
 		return join.Membership{}, err
 	}
 	m, err := join.LoadMembership(i.DataDir)
+	if err == nil {
+		err = m.CheckService(i.DataDir, "")
+	}
 	if err == nil && m.Name != i.Name {
 		err = fmt.Errorf("%s belongs to server %q, not %q: give --name %s, or choose another directory", i.DataDir, m.Name, i.Name, m.Name)
 	}

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
-	"net/netip"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -15,13 +14,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
+	"github.com/musterhq/muster/cmd/muster/internal/role"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/services/apiserver"
 )
-
-// podCIDR is the cluster's pod network, of which each node is given a /24.
-var podCIDR = netip.MustParsePrefix("10.244.0.0/16")
 
 // Config says what a server is.
 type Config struct {
@@ -34,7 +31,9 @@ type Config struct {
 	// RemoveDeadAfter is how long a voter must have been silent before one that
 	// joined takes its place and it is removed; 0 is never.
 	RemoveDeadAfter time.Duration
-	Logger          *slog.Logger
+	// Roles that run in this process beside the apiserver.
+	Roles  []role.Role
+	Logger *slog.Logger
 }
 
 // Run runs the server until ctx ends.
@@ -43,7 +42,7 @@ func Run(ctx context.Context, config Config) error {
 	if err != nil {
 		return err
 	}
-	s := &controlPlane{config: config, membership: m, logger: config.Logger.With("component", "server")}
+	s := &controlPlane{config: config, membership: m, pairs: map[string]*pki.KeyPair{}, logger: config.Logger.With("component", "server")}
 	s.servers.Store(&m.APIAddresses)
 	if err := s.load(); err != nil {
 		return err
@@ -51,13 +50,26 @@ func Run(ctx context.Context, config Config) error {
 	return s.run(ctx)
 }
 
+// runRoles runs the other roles, each as a client of its own name. Several servers
+// run them; one of each leads.
+func (s *controlPlane) runRoles(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, r := range s.config.Roles {
+		group.Go(func() error {
+			return r.Run(ctx, role.Instance{
+				Identity: s.membership.Name, Own: s.pairs[r.Pair], Serving: s.own, Servers: s.apiAddresses(), Logger: s.config.Logger,
+			})
+		})
+	}
+	return group.Wait()
+}
+
 // controlPlane is the roles of one server and their identities.
 type controlPlane struct {
 	config     Config
 	membership join.Membership
 	own        *pki.KeyPair
-	scheduler  *pki.KeyPair
-	manager    *pki.KeyPair
+	pairs      map[string]*pki.KeyPair // of all roles, whether they run here or not
 	apiserver  *apiserver.Server
 	servers    atomic.Pointer[[]string] // gRPC addresses of all servers known
 	hindrance  atomic.Pointer[string]   // why this server is not ready yet
@@ -69,17 +81,17 @@ func (s *controlPlane) load() error {
 	if err != nil {
 		return s.incomplete(err)
 	}
-	for name, pair := range map[string]**pki.KeyPair{
-		provision.ServerPair: &s.own, provision.SchedulerPair: &s.scheduler, provision.ControllerManagerPair: &s.manager,
-	} {
-		var err error
-		if *pair, err = join.LoadPair(s.config.DataDir, name); err != nil {
+	for _, name := range []string{provision.ServerPair, provision.SchedulerPair, provision.ControllerManagerPair} {
+		pair, err := join.LoadPair(s.config.DataDir, name)
+		if err != nil {
 			return s.incomplete(err)
 		}
-		if err := s.revive(*pair, authority); err != nil {
+		if err := s.revive(pair, authority); err != nil {
 			return err
 		}
+		s.pairs[name] = pair
 	}
+	s.own = s.pairs[provision.ServerPair]
 	serviceAccountKey, err := provision.ServiceAccountKey(s.config.DataDir)
 	if err != nil {
 		return s.incomplete(err)
@@ -142,7 +154,7 @@ func (s *controlPlane) run(ctx context.Context) error {
 		s.logger.Info("server is ready", "name", s.membership.Name, "kubernetes", provision.Address(s.config.AdvertiseAddress, provision.RESTPort))
 		return s.runRoles(ctx)
 	})
-	for _, pair := range []*pki.KeyPair{s.own, s.scheduler, s.manager} {
+	for _, pair := range s.pairs {
 		group.Go(func() error {
 			return join.KeepFresh(ctx, s.config.Logger, pair, join.Servers{Addresses: s.apiAddresses, KeyPair: pair})
 		})

@@ -32,8 +32,13 @@ const (
 	CertificateRole_CERTIFICATE_ROLE_UNSPECIFIED CertificateRole = 0
 	// CERTIFICATE_ROLE_NODE is an agent.
 	CertificateRole_CERTIFICATE_ROLE_NODE CertificateRole = 1
-	// CERTIFICATE_ROLE_SERVER is an apiserver with scheduler and controller manager.
+	// CERTIFICATE_ROLE_SERVER is an apiserver, with or without a scheduler and a
+	// controller manager in its process.
 	CertificateRole_CERTIFICATE_ROLE_SERVER CertificateRole = 2
+	// CERTIFICATE_ROLE_SCHEDULER is a scheduler that runs apart.
+	CertificateRole_CERTIFICATE_ROLE_SCHEDULER CertificateRole = 3
+	// CERTIFICATE_ROLE_CONTROLLER_MANAGER is a controller manager that runs apart.
+	CertificateRole_CERTIFICATE_ROLE_CONTROLLER_MANAGER CertificateRole = 4
 )
 
 // Enum value maps for CertificateRole.
@@ -42,11 +47,15 @@ var (
 		0: "CERTIFICATE_ROLE_UNSPECIFIED",
 		1: "CERTIFICATE_ROLE_NODE",
 		2: "CERTIFICATE_ROLE_SERVER",
+		3: "CERTIFICATE_ROLE_SCHEDULER",
+		4: "CERTIFICATE_ROLE_CONTROLLER_MANAGER",
 	}
 	CertificateRole_value = map[string]int32{
-		"CERTIFICATE_ROLE_UNSPECIFIED": 0,
-		"CERTIFICATE_ROLE_NODE":        1,
-		"CERTIFICATE_ROLE_SERVER":      2,
+		"CERTIFICATE_ROLE_UNSPECIFIED":        0,
+		"CERTIFICATE_ROLE_NODE":               1,
+		"CERTIFICATE_ROLE_SERVER":             2,
+		"CERTIFICATE_ROLE_SCHEDULER":          3,
+		"CERTIFICATE_ROLE_CONTROLLER_MANAGER": 4,
 	}
 )
 
@@ -202,7 +211,7 @@ type JoinRequest struct {
 	Secret string `protobuf:"bytes,1,opt,name=secret,proto3" json:"secret,omitempty"`
 	// role wanted; the token must allow it.
 	Role CertificateRole `protobuf:"varint,2,opt,name=role,proto3,enum=muster.cluster.v1.CertificateRole" json:"role,omitempty"`
-	// name of the node or server.
+	// name of the node or server, or of the instance of another role.
 	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	// csr_der is a PKCS #10 request; only its public key is used.
 	CsrDer []byte `protobuf:"bytes,4,opt,name=csr_der,json=csrDer,proto3" json:"csr_der,omitempty"`
@@ -284,7 +293,7 @@ type JoinResponse struct {
 	CertificatePem []byte `protobuf:"bytes,1,opt,name=certificate_pem,json=certificatePem,proto3" json:"certificate_pem,omitempty"`
 	// ca_pem that signed it.
 	CaPem []byte `protobuf:"bytes,2,opt,name=ca_pem,json=caPem,proto3" json:"ca_pem,omitempty"`
-	// gossip_key, 32 bytes.
+	// gossip_key, 32 bytes, for nodes and servers only: others do not gossip.
 	GossipKey []byte `protobuf:"bytes,3,opt,name=gossip_key,json=gossipKey,proto3" json:"gossip_key,omitempty"`
 	// gossip_addresses of the servers.
 	GossipAddresses []string `protobuf:"bytes,4,rep,name=gossip_addresses,json=gossipAddresses,proto3" json:"gossip_addresses,omitempty"`
@@ -491,7 +500,7 @@ func (x *RenewResponse) GetCertificatePem() []byte {
 // CreateTokenRequest describes a join token.
 type CreateTokenRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// roles it lets in; all when empty.
+	// roles it lets in; nodes and servers when empty.
 	Roles []CertificateRole `protobuf:"varint,1,rep,packed,name=roles,proto3,enum=muster.cluster.v1.CertificateRole" json:"roles,omitempty"`
 	// ttl_seconds until it expires; 0 for 24 hours.
 	TtlSeconds    int64 `protobuf:"varint,2,opt,name=ttl_seconds,json=ttlSeconds,proto3" json:"ttl_seconds,omitempty"`
@@ -1551,11 +1560,13 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\fNodeLiveness\x12\x12\n" +
 	"\x04node\x18\x01 \x01(\tR\x04node\x126\n" +
 	"\x05state\x18\x02 \x01(\x0e2 .muster.cluster.v1.LivenessStateR\x05state\x12#\n" +
-	"\ragent_address\x18\x03 \x01(\tR\fagentAddress*k\n" +
+	"\ragent_address\x18\x03 \x01(\tR\fagentAddress*\xb4\x01\n" +
 	"\x0fCertificateRole\x12 \n" +
 	"\x1cCERTIFICATE_ROLE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CERTIFICATE_ROLE_NODE\x10\x01\x12\x1b\n" +
-	"\x17CERTIFICATE_ROLE_SERVER\x10\x02*\x9e\x01\n" +
+	"\x17CERTIFICATE_ROLE_SERVER\x10\x02\x12\x1e\n" +
+	"\x1aCERTIFICATE_ROLE_SCHEDULER\x10\x03\x12'\n" +
+	"#CERTIFICATE_ROLE_CONTROLLER_MANAGER\x10\x04*\x9e\x01\n" +
 	"\vMemberState\x12\x1c\n" +
 	"\x18MEMBER_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14MEMBER_STATE_HEALTHY\x10\x01\x12\x1c\n" +

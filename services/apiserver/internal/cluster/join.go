@@ -35,31 +35,43 @@ func (s *Service) Join(ctx context.Context, r *clusterv1.JoinRequest) (*clusterv
 	}
 	view := s.config.Replica.Store().View()
 	out := &clusterv1.JoinResponse{
-		CertificatePem:  certPEM,
-		CaPem:           s.config.Authority.CertificatePEM(),
-		GossipKey:       s.config.GossipKey,
-		GossipAddresses: s.sortedAddresses(view, func(a Addresses) string { return a.Gossip }),
-		ApiAddresses:    s.sortedAddresses(view, func(a Addresses) string { return a.API }),
-		ClusterId:       s.config.ClusterID,
-		Epoch:           s.config.Replica.Epoch(),
+		CertificatePem: certPEM,
+		CaPem:          s.config.Authority.CertificatePEM(),
+		ApiAddresses:   s.sortedAddresses(view, func(a Addresses) string { return a.API }),
+		ClusterId:      s.config.ClusterID,
+		Epoch:          s.config.Replica.Epoch(),
+	}
+	if _, apart := servicesApart[r.GetRole()]; !apart {
+		out.GossipKey = s.config.GossipKey
+		out.GossipAddresses = s.sortedAddresses(view, func(a Addresses) string { return a.Gossip })
 	}
 	if r.GetRole() == clusterv1.CertificateRole_CERTIFICATE_ROLE_SERVER {
 		out.CaKeyPem = s.config.Authority.KeyPEM()
 		out.ServiceAccountKeyPem = s.config.ServiceAccountKeyPEM
 	}
-	s.logger.Info("certificate issued", "user", id.User)
+	s.logger.Info("certificate issued", "user", id.User, "name", r.GetName())
 	return out, nil
+}
+
+// servicesApart are the roles that work through the API and nothing else, and the
+// users that they are. They do not gossip, and need no secret of the cluster.
+var servicesApart = map[clusterv1.CertificateRole]string{
+	clusterv1.CertificateRole_CERTIFICATE_ROLE_SCHEDULER:          pki.UserScheduler,
+	clusterv1.CertificateRole_CERTIFICATE_ROLE_CONTROLLER_MANAGER: pki.UserControllerManager,
 }
 
 // grant decides what the certificate will say.
 func (s *Service) grant(r *clusterv1.JoinRequest) (pki.Identity, []string, error) {
+	// All but servers are known by who they are, so their certificates hold no
+	// address: one that did could pass for a server's.
+	if r.GetRole() != clusterv1.CertificateRole_CERTIFICATE_ROLE_SERVER && len(r.GetAddresses()) > 0 {
+		return pki.Identity{}, nil, status.Errorf(codes.InvalidArgument, "the certificate of a %s holds no addresses", roleName(r.GetRole()))
+	}
+	if user, apart := servicesApart[r.GetRole()]; apart {
+		return pki.Identity{User: user}, nil, nil
+	}
 	switch r.GetRole() {
 	case clusterv1.CertificateRole_CERTIFICATE_ROLE_NODE:
-		// Agents are known by their name, so their certificates hold no address:
-		// one that did could pass for a server's.
-		if len(r.GetAddresses()) > 0 {
-			return pki.Identity{}, nil, status.Error(codes.InvalidArgument, "a node's certificate holds no addresses")
-		}
 		if s.alive(r.GetName()) {
 			return pki.Identity{}, nil, status.Errorf(codes.AlreadyExists,
 				"node %q is in the cluster and alive: choose another --name, or stop its agent if this machine shall take its place", r.GetName())
@@ -74,7 +86,7 @@ func (s *Service) grant(r *clusterv1.JoinRequest) (pki.Identity, []string, error
 		}
 		return pki.ServerIdentity(r.GetName()), r.GetAddresses(), nil
 	}
-	return pki.Identity{}, nil, status.Error(codes.InvalidArgument, "role: a node or a server can join")
+	return pki.Identity{}, nil, status.Error(codes.InvalidArgument, "role: a node, a server, a scheduler or a controller manager can join")
 }
 
 // alive says whether a node of this name gossips. A machine that lost its disk

@@ -113,7 +113,7 @@ func (s *Service) checkToken(ctx context.Context, proof string, role clusterv1.C
 		return status.Errorf(codes.PermissionDenied, "the join token expired at %s: %s", kept.Expires.Format(time.RFC3339), newTokenHint)
 	}
 	if !slices.Contains(kept.Roles, role) {
-		return status.Errorf(codes.PermissionDenied, "the join token does not let in a %s: %s", roleName(role), newTokenHint)
+		return status.Errorf(codes.PermissionDenied, "the join token does not let in a %s: make one that does with `muster token create --role %s`", roleName(role), roleName(role))
 	}
 	return nil
 }
@@ -124,5 +124,5 @@ func hash(secret string) string {
 }
 
 func roleName(role clusterv1.CertificateRole) string {
-	return strings.ToLower(strings.TrimPrefix(role.String(), "CERTIFICATE_ROLE_"))
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(role.String(), "CERTIFICATE_ROLE_")), "_", "-")
 }
