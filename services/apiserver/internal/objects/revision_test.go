@@ -16,7 +16,7 @@ import (
 )
 
 // What the tests of this file ask for: the ConfigMaps a to e came with revisions
-// 2 to 6. This member forgot revisions before 5, and will learn of f, which has
+// 2 to 6. This member remembers the last four changes, and will learn of f, which has
 // revision 7, when it makes sure that it has the latest.
 const (
 	old    = "3"
@@ -93,9 +93,12 @@ func TestListRevisions(t *testing.T) {
 		{kept, "", "abcde@6", "ab@5+"},
 		{kept, exact, "abcd@5", "ab@5+"},
 		{kept, notOlder, "abcde@6", "ab@6+"},
-		{old, "", "abcde@6", "410 Expired"},
-		{old, exact, "410 Expired", "410 Expired"},
+		{old, "", "abcde@6", "ab@3"},
+		{old, exact, "ab@3", "ab@3"},
 		{old, notOlder, "abcde@6", "ab@6+"},
+		{"1", "", "abcde@6", "410 Expired"},
+		{"1", exact, "410 Expired", "410 Expired"},
+		{"1", notOlder, "abcde@6", "ab@6+"},
 		{future, "", tooLarge, tooLarge},
 		{future, exact, tooLarge, tooLarge},
 		{future, notOlder, tooLarge, tooLarge},
@@ -148,7 +151,7 @@ func TestContinueRevisions(t *testing.T) {
 				t.Errorf("%s: got %s, want %s", test.name, got, test.want)
 			}
 		}
-		for _, name := range []string{"bb", "g", "h"} {
+		for _, name := range []string{"bb", "g", "h", "i"} {
 			create(t, s, "ConfigMap", configMap(name, nil))
 		}
 		_, err = s.List(admin, to, objects.ListOptions{Continue: page.Continue})
@@ -156,7 +159,7 @@ func TestContinueRevisions(t *testing.T) {
 		if !apierrors.IsResourceExpired(err) || !errors.As(err, &status) || status.ErrStatus.Continue == "" {
 			t.Fatalf("forgotten: %v, want 410 and a token to go on with", err)
 		}
-		if got, want := listed(s, to, objects.ListOptions{Continue: status.ErrStatus.Continue, Limit: 2}), "bbb@10+"; got != want {
+		if got, want := listed(s, to, objects.ListOptions{Continue: status.ErrStatus.Continue, Limit: 2}), "bbb@11+"; got != want {
 			t.Errorf("gone on with what is there now: got %s, want %s", got, want)
 		}
 	})

@@ -3,8 +3,6 @@ package state
 import (
 	"slices"
 
-	iradix "github.com/hashicorp/go-immutable-radix/v2"
-
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
 
@@ -14,16 +12,17 @@ import (
 type batch struct {
 	base     *snapshot
 	revision uint64
-	entries  *iradix.Txn[*Entry]
-	due      *iradix.Txn[struct{}] // nil while it is what base has
+	entries  *entryTree
+	due      *entryTree // what base has until it is changed
 	created  map[countKey]int
 	events   []Event
+	names    names
 }
 
 type countKey struct{ resource, namespace string }
 
-func newBatch(base *snapshot) *batch {
-	return &batch{base: base, revision: base.revision, entries: base.entries.Txn()}
+func newBatch(base *snapshot, names names) *batch {
+	return &batch{base: base, revision: base.revision, entries: clone(base, base.entries), due: base.due, names: names}
 }
 
 // apply checks all of a transaction and then does all of it, or nothing.
@@ -35,17 +34,16 @@ func (b *batch) apply(tx *storev1.Transaction) *storev1.Result {
 		}
 		return b.expire(e)
 	}
-	keys := make([][]byte, len(ops))
+	found := make([]*Entry, len(ops))
 	var changed map[Key]bool
 	if len(ops) > 1 {
 		changed = make(map[Key]bool, len(ops))
 	}
 	for i, op := range ops {
 		key := keyOf(op.GetKey())
-		keys[i] = key.encode()
-		entry, _ := b.entries.Get(keys[i])
-		if !key.valid() || !wellFormed(op) || changed[key] || !holds(op, entry) {
-			return b.failure(i, entry)
+		found[i], _ = b.entries.Get(&Entry{Key: key})
+		if !key.valid() || !wellFormed(op) || changed[key] || !holds(op, found[i]) {
+			return b.failure(i, found[i])
 		}
 		if changed != nil && op.GetAction() != storev1.Action_ACTION_UNSPECIFIED {
 			changed[key] = true
@@ -55,9 +53,9 @@ func (b *batch) apply(tx *storev1.Transaction) *storev1.Result {
 	for i, op := range ops {
 		switch op.GetAction() {
 		case storev1.Action_ACTION_PUT:
-			revisions[i] = b.put(keys[i], op)
+			revisions[i] = b.put(op, found[i])
 		case storev1.Action_ACTION_DELETE:
-			revisions[i] = b.delete(keys[i])
+			revisions[i] = b.delete(found[i])
 		}
 	}
 	return &storev1.Result{Revision: b.revision, FailedOperation: -1, Revisions: revisions}
@@ -83,42 +81,55 @@ func holds(op *storev1.Operation, entry *Entry) bool {
 	return true
 }
 
-func (b *batch) put(key []byte, op *storev1.Operation) uint64 {
+// put stores an entry in place of another one, if there is one.
+func (b *batch) put(op *storev1.Operation, prev *Entry) uint64 {
 	b.revision++
 	entry := &Entry{
-		Key:            keyOf(op.GetKey()),
 		Value:          op.GetValue(),
 		CreateRevision: b.revision,
 		ModRevision:    b.revision,
-		Index:          op.GetIndex(),
 		Expires:        op.GetExpiresUnix(),
 	}
-	prev, _ := b.entries.Get(key)
-	if prev != nil {
-		entry.Key = prev.Key // shares the strings of the version before
-		entry.CreateRevision = prev.CreateRevision
-		if slices.Equal(entry.Index, prev.Index) {
-			entry.Index = prev.Index
-		}
+	if prev != nil { // share what the version before has
+		entry.Key, entry.CreateRevision = prev.Key, prev.CreateRevision
 	} else {
-		b.count(entry.Key, 1)
+		entry.Key = b.names.key(keyOf(op.GetKey()))
 	}
-	b.entries.Insert(key, entry)
-	b.expires(key, prev, entry)
+	if prev != nil && slices.Equal(op.GetIndex(), prev.Index) {
+		entry.Index = prev.Index
+	} else {
+		entry.Index = b.names.index(op.GetIndex())
+	}
+	b.replace(prev, entry)
 	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
 	return b.revision
 }
 
-func (b *batch) delete(key []byte) uint64 {
-	prev, ok := b.entries.Delete(key)
-	if !ok {
+// delete removes an entry, if there is one.
+func (b *batch) delete(prev *Entry) uint64 {
+	if prev == nil {
 		return 0
 	}
 	b.revision++
-	b.count(prev.Key, -1)
-	b.expires(key, prev, nil)
+	b.replace(prev, nil)
 	b.events = append(b.events, Event{Revision: b.revision, Prev: prev})
 	return b.revision
+}
+
+// replace makes the trees have an entry instead of another one of the same key;
+// either may be nil.
+func (b *batch) replace(prev, entry *Entry) {
+	switch {
+	case entry == nil:
+		b.entries.Delete(prev)
+		b.count(prev.Key, -1)
+	case prev == nil:
+		b.count(entry.Key, 1)
+		fallthrough
+	default:
+		b.entries.ReplaceOrInsert(entry)
+	}
+	b.expires(prev, entry)
 }
 
 func (b *batch) count(key Key, by int) {
@@ -133,24 +144,21 @@ func (b *batch) count(key Key, by int) {
 
 // commit returns the version of the state that holds the batch.
 func (b *batch) commit(index uint64) *snapshot {
-	next := &snapshot{revision: b.revision, index: index, counts: b.base.counts, due: b.base.due}
-	next.entries = b.entries.CommitOnly()
-	if b.due != nil {
-		next.due = b.due.CommitOnly()
-	}
+	next := &snapshot{revision: b.revision, index: index, entries: b.entries, groups: b.base.groups, due: b.due, cloning: b.base.cloning}
 	if len(b.created) == 0 {
 		return next
 	}
-	counts := b.base.counts.Txn()
+	next.groups = clone(b.base, b.base.groups)
 	for k, by := range b.created {
-		key := prefix(k.resource, k.namespace)
-		n, _ := counts.Get(key)
-		if n+by == 0 {
-			counts.Delete(key)
+		changed := &group{resource: k.resource, namespace: k.namespace, entries: by}
+		if before, ok := next.groups.Get(changed); ok {
+			changed.entries += before.entries
+		}
+		if changed.entries == 0 {
+			next.groups.Delete(changed)
 		} else {
-			counts.Insert(key, n+by)
+			next.groups.ReplaceOrInsert(changed)
 		}
 	}
-	next.counts = counts.CommitOnly()
 	return next
 }

@@ -7,8 +7,8 @@ import (
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
 
-// separator stands between the parts of an encoded key. It sorts before every
-// byte that may occur in a part, so encoded keys sort as their parts do.
+// separator must not occur in a part of a key, so that the parts can be joined
+// by it and sort as they do apart: it sorts before every other byte.
 const separator = "\x00"
 
 // Key names an entry. Resource is "plural" or "plural.group", or begins with
@@ -36,24 +36,6 @@ func (k Key) Compare(o Key) int {
 		return c
 	}
 	return strings.Compare(k.Name, o.Name)
-}
-
-func (k Key) encode() []byte {
-	b := make([]byte, 0, len(k.Resource)+len(k.Namespace)+len(k.Name)+2)
-	b = append(b, k.Resource...)
-	b = append(b, separator...)
-	b = append(b, k.Namespace...)
-	b = append(b, separator...)
-	return append(b, k.Name...)
-}
-
-// prefix returns what the encoded keys of a resource, or of a namespace of it,
-// begin with.
-func prefix(resource, namespace string) []byte {
-	if namespace == "" {
-		return []byte(resource + separator)
-	}
-	return []byte(resource + separator + namespace + separator)
 }
 
 func keyOf(k *storev1.Key) Key {

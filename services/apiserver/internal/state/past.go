@@ -2,78 +2,36 @@ package state
 
 import (
 	"context"
+	"slices"
 	"sort"
 )
 
-// publish makes a version the current one and remembers it.
-func (s *Store) publish(next *snapshot) {
-	previous := s.current.Load()
-	s.current.Store(next)
-	if previous != nil && previous.revision == next.revision {
-		return
-	}
-	s.pastMu.Lock()
-	defer s.pastMu.Unlock()
-	if n := len(s.past); n > 0 && n >= s.limits.Views {
-		s.past[0] = nil
-		s.past = s.past[1:]
-	}
-	s.past = append(s.past, next)
-}
-
-// ViewAt returns the state as it was at a revision, or ErrTooOld when that is no
-// longer remembered, or ErrAhead.
+// ViewAt returns the state as it was at a revision, or ErrTooOld when the events
+// since are no longer remembered, or ErrAhead. It undoes those events in a copy,
+// so that no past version need be kept: each would hold the nodes of the trees
+// that were replaced since. The index of the view is that of the latest state.
 func (s *Store) ViewAt(revision uint64) (View, error) {
-	if now := s.View(); revision == now.Revision() {
-		return now, nil
-	} else if revision > now.Revision() {
+	now := s.current.Load()
+	if revision == now.revision {
+		return View{now}, nil
+	} else if revision > now.revision {
 		return View{}, ErrAhead
 	}
-	base := s.pastUpTo(revision)
-	switch {
-	case base == nil:
-		return View{}, ErrTooOld
-	case base.revision == revision:
-		return View{base}, nil
-	}
-	_ = s.Reach(context.Background(), revision) // Events come right behind their version.
-	events, ok := s.history.between(base.revision, revision)
+	_ = s.Reach(context.Background(), now.revision) // Events come right behind their version.
+	events, ok := s.history.between(revision, now.revision)
 	if !ok {
 		return View{}, ErrTooOld
 	}
-	return View{base.with(events)}, nil
+	return View{now.before(events, revision)}, nil
 }
 
-// pastUpTo returns the last remembered version that is not newer than a
-// revision, nil when there is none.
-func (s *Store) pastUpTo(revision uint64) *snapshot {
-	s.pastMu.Lock()
-	defer s.pastMu.Unlock()
-	n := sort.Search(len(s.past), func(i int) bool { return s.past[i].revision > revision })
-	if n == 0 {
-		return nil
+// before returns the version as it was at a revision, before the last events.
+func (s *snapshot) before(events []Event, revision uint64) *snapshot {
+	b := newBatch(s, nil)
+	for _, e := range slices.Backward(events) {
+		b.replace(e.Entry, e.Prev)
 	}
-	return s.past[n-1]
-}
-
-// with returns the version as it is after events: part of what one command did.
-func (s *snapshot) with(events []Event) *snapshot {
-	b := newBatch(s)
-	for _, e := range events {
-		b.revision = e.Revision
-		key := e.last().Key.encode()
-		switch {
-		case e.Entry == nil:
-			b.entries.Delete(key)
-			b.count(e.Prev.Key, -1)
-		case e.Prev == nil:
-			b.entries.Insert(key, e.Entry)
-			b.count(e.Entry.Key, 1)
-		default:
-			b.entries.Insert(key, e.Entry)
-		}
-		b.expires(key, e.Prev, e.Entry)
-	}
+	b.revision = revision
 	return b.commit(s.index)
 }
 

@@ -3,7 +3,9 @@ package state_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +21,7 @@ import (
 func TestViewAtAnyRevision(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		grouped, single := state.New(), state.New()
+		then := map[uint64]state.View{}
 		for i := range rapid.IntRange(1, 8).Draw(t, "commands") {
 			var txs []*storev1.Transaction
 			for range rapid.IntRange(1, 5).Draw(t, "transactions") {
@@ -28,6 +31,7 @@ func TestViewAtAnyRevision(t *testing.T) {
 				}
 				txs = append(txs, tx)
 				single.Apply(single.View().Index()+1, command(tx))
+				then[single.View().Revision()] = single.View()
 			}
 			grouped.Apply(uint64(i+1), command(txs...))
 		}
@@ -39,11 +43,7 @@ func TestViewAtAnyRevision(t *testing.T) {
 			if err != nil {
 				t.Fatalf("view at %d: %v", revision, err)
 			}
-			want, err := single.ViewAt(revision)
-			if err != nil {
-				t.Fatal(err)
-			}
-			sameViews(t, got, want)
+			sameViews(t, got, then[revision])
 		}
 	})
 }
@@ -66,17 +66,48 @@ func sameViews(t *rapid.T, got, want state.View) {
 	}
 }
 
-// A revision within a command is too old once its events are forgotten.
+// A revision is too old once an event since is forgotten, whether or not it was
+// the last of a command.
 func TestViewAtForgottenEvents(t *testing.T) {
-	s := state.NewWithLimits(state.Limits{Events: 2, Bytes: 1 << 20, Views: 10})
+	s := state.NewWithLimits(state.Limits{Events: 2, Bytes: 1 << 20})
 	for range 3 {
 		s.Apply(s.View().Index()+1, command(transaction(put(key("pods", "a", "1"), "v")), transaction(put(key("pods", "a", "2"), "v"))))
 	}
-	for revision, want := range map[uint64]error{2: nil, 3: state.ErrTooOld, 4: nil, 5: nil, 6: nil} {
+	for revision, want := range map[uint64]error{2: state.ErrTooOld, 3: state.ErrTooOld, 4: nil, 5: nil, 6: nil} {
 		if v, err := s.ViewAt(revision); !errors.Is(err, want) || err == nil && v.Revision() != revision {
 			t.Errorf("view at %d: %d, %v; want %v", revision, v.Revision(), err, want)
 		}
 	}
+}
+
+// Views of the past are made while the state goes on and others make some too.
+func TestViewAtWhileOthersDo(t *testing.T) {
+	s := state.New()
+	one := func(n int) { do(s, put(key("pods", "a", fmt.Sprint(n%7)), fmt.Sprint(n))) }
+	for n := range 100 {
+		one(n)
+	}
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for revision := uint64(1); revision <= 100; revision++ {
+				v, err := s.ViewAt(revision)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				newest, _ := v.Get(state.Key{Resource: "pods", Namespace: "a", Name: fmt.Sprint((revision - 1) % 7)})
+				if v.Count("pods", "a") != min(int(revision), 7) || newest == nil || newest.ModRevision != revision {
+					t.Errorf("at %d: %d pods, the newest is %v", revision, v.Count("pods", "a"), newest)
+					return
+				}
+			}
+		})
+	}
+	for n := range 200 {
+		one(n)
+	}
+	readers.Wait()
 }
 
 func TestReach(t *testing.T) {

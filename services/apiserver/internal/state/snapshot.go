@@ -83,7 +83,7 @@ func delimited(to []byte, m proto.Message) ([]byte, error) {
 // the state is what it was. All watchers behind the new revision become too old.
 func (s *Store) Restore(r io.Reader) error {
 	remembered := newOutcomes()
-	b := newBatch(empty())
+	b := newBatch(empty(), s.names)
 	header, err := scan(r,
 		func(o *storev1.Outcome) { remembered.remember(string(o.GetId()), o.GetResult()) },
 		b.restore)
@@ -132,21 +132,15 @@ func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *ou
 	next.revision = header.GetRevision()
 	s.outcomes.byID, s.outcomes.ring, s.outcomes.next = remembered.byID, remembered.ring, remembered.next
 	s.outcomes.total.Store(header.GetTransactions())
-	s.pastMu.Lock()
-	s.past = nil
-	s.pastMu.Unlock()
-	s.publish(next)
+	s.current.Store(next)
 	s.history.reset(next.revision)
 }
 
 // restore puts an entry with the revisions that it had.
 func (b *batch) restore(entry *Entry) {
-	key := entry.Key.encode()
-	prev, replaced := b.entries.Insert(key, entry)
-	if !replaced {
-		b.count(entry.Key, 1)
-	}
-	b.expires(key, prev, entry)
+	entry.Key, entry.Index = b.names.key(entry.Key), b.names.index(entry.Index)
+	prev, _ := b.entries.Get(entry)
+	b.replace(prev, entry)
 }
 
 func encode(e *Entry) *storev1.Entry {

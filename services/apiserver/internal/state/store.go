@@ -8,10 +8,7 @@ package state
 
 import (
 	"errors"
-	"sync"
 	"sync/atomic"
-
-	iradix "github.com/hashicorp/go-immutable-radix/v2"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
@@ -27,25 +24,9 @@ var ErrAhead = errors.New("revision is ahead of this state")
 // may be called by anybody at any time.
 type Store struct {
 	current  atomic.Pointer[snapshot]
-	limits   Limits
 	outcomes *outcomes
 	history  *history
-
-	pastMu sync.Mutex
-	past   []*snapshot // ordered by revision, at most Limits.Views
-}
-
-// snapshot is one version of the state. It is never modified.
-type snapshot struct {
-	revision uint64
-	index    uint64
-	entries  *iradix.Tree[*Entry]
-	counts   *iradix.Tree[int]
-	due      *iradix.Tree[struct{}] // keys of entries behind when they expire
-}
-
-func empty() *snapshot {
-	return &snapshot{entries: iradix.New[*Entry](), counts: iradix.New[int](), due: iradix.New[struct{}]()}
+	names    names
 }
 
 // Entry is one stored value. It and all it refers to are never modified once
@@ -67,8 +48,8 @@ func New() *Store { return NewWithLimits(DefaultLimits()) }
 
 // NewWithLimits returns an empty store that remembers as much as it is told to.
 func NewWithLimits(limits Limits) *Store {
-	s := &Store{limits: limits, outcomes: newOutcomes(), history: newHistory(limits)}
-	s.publish(empty())
+	s := &Store{outcomes: newOutcomes(), history: newHistory(limits), names: names{}}
+	s.current.Store(empty())
 	return s
 }
 
@@ -78,13 +59,13 @@ func (s *Store) View() View { return View{s.current.Load()} }
 // Apply applies the command found at index of the log and returns a result for
 // each of its transactions.
 func (s *Store) Apply(index uint64, cmd *storev1.Command) []*storev1.Result {
-	b := newBatch(s.current.Load())
+	b := newBatch(s.current.Load(), s.names)
 	results := make([]*storev1.Result, len(cmd.GetTransactions()))
 	for i, tx := range cmd.GetTransactions() {
 		results[i] = s.outcomes.once(tx.GetId(), func() *storev1.Result { return b.apply(tx) })
 	}
 	next := b.commit(index)
-	s.publish(next)
+	s.current.Store(next)
 	s.history.append(next.revision, b.events)
 	return results
 }

@@ -170,11 +170,11 @@ func TestListsAreOrderedAndPaged(t *testing.T) {
 }
 
 func TestViewAt(t *testing.T) {
-	s := state.NewWithLimits(state.Limits{Events: 100, Bytes: 1 << 20, Views: 3})
+	s := state.NewWithLimits(state.Limits{Events: 3, Bytes: 1 << 20})
 	for n := range 5 {
 		do(s, put(key("pods", "a", fmt.Sprint(n)), "v"))
 	}
-	for revision, want := range map[uint64]error{1: state.ErrTooOld, 2: state.ErrTooOld, 3: nil, 4: nil, 5: nil, 6: state.ErrAhead} {
+	for revision, want := range map[uint64]error{0: state.ErrTooOld, 1: state.ErrTooOld, 2: nil, 3: nil, 4: nil, 5: nil, 6: state.ErrAhead} {
 		v, err := s.ViewAt(revision)
 		if !errors.Is(err, want) {
 			t.Fatalf("view at %d: %v, want %v", revision, err, want)

@@ -117,7 +117,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 }
 
 func TestWatchTooOld(t *testing.T) {
-	s := state.NewWithLimits(state.Limits{Events: 3, Bytes: 1 << 20, Views: 3})
+	s := state.NewWithLimits(state.Limits{Events: 3, Bytes: 1 << 20})
 	slow := watch(t, s, "pods", "", "", 0)
 	quiet := watch(t, s, "nodes", "", "", 0)
 	for n := range 10 {
@@ -142,7 +142,7 @@ func TestWatchTooOld(t *testing.T) {
 
 func TestWaitingOnAQuietTopicNeverGrowsTooOld(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := state.NewWithLimits(state.Limits{Events: 3, Bytes: 1 << 20, Views: 3})
+		s := state.NewWithLimits(state.Limits{Events: 3, Bytes: 1 << 20})
 		w := watch(t, s, "nodes", "", "", 0)
 		got := make(chan []string)
 		go func() { got <- next(t, w) }()
@@ -158,7 +158,7 @@ func TestWaitingOnAQuietTopicNeverGrowsTooOld(t *testing.T) {
 }
 
 func TestWindowIsBoundedByWeight(t *testing.T) {
-	s := state.NewWithLimits(state.Limits{Events: 1000, Bytes: 10_000, Views: 3})
+	s := state.NewWithLimits(state.Limits{Events: 1000, Bytes: 10_000})
 	for n := range 20 {
 		do(s, put(key("pods", "a", fmt.Sprint(n)), string(make([]byte, 1000))))
 	}
@@ -268,7 +268,7 @@ func selects(c [3]string, e state.Event) bool {
 // for progress at random.
 func TestProgressNeverClaimsTooMuch(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := state.NewWithLimits(state.Limits{Events: 20, Bytes: 1 << 20, Views: 2})
+		s := state.NewWithLimits(state.Limits{Events: 20, Bytes: 1 << 20})
 		c := [3]string{"pods", rapid.SampledFrom([]string{"", "a"}).Draw(t, "namespace"), rapid.SampledFrom([]string{"", "n=1"}).Draw(t, "index")}
 		w := watch(t, s, c[0], c[1], c[2], 0)
 		pending := []uint64{} // matching revisions that were not delivered

@@ -1,0 +1,158 @@
+package state_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"testing"
+	"time"
+
+	"google.golang.org/protobuf/proto"
+
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
+)
+
+var million = flag.Bool("million", false, "measure with 1,000,000 objects too")
+
+func counts() []int {
+	if *million {
+		return []int{10_000, 100_000, 1_000_000}
+	}
+	return []int{10_000, 100_000}
+}
+
+// noiseSize is what an object of 1 KiB takes with its metadata, in bytes.
+const noiseSize = 1 << 10
+
+// noisy puts object i with a value that does not compress.
+func noisy(i int, source *rand.ChaCha8) *storev1.Transaction {
+	value := make([]byte, noiseSize)
+	_, _ = source.Read(value) // never fails
+	return transaction(put(key("configmaps", fmt.Sprint("ns-", i%100), fmt.Sprintf("object-%07d", i)), string(value)))
+}
+
+// grown is a store of so many objects, brought by commands as the log brings
+// them; applied is what Apply took, for all.
+func grown(b *testing.B, count int, object func(i int) *storev1.Transaction) (s *state.Store, applied time.Duration) {
+	b.Helper()
+	const batch = 100
+	s = state.New()
+	for from := 0; from < count; from += batch {
+		c := &storev1.Command{}
+		for i := from; i < from+batch; i++ {
+			c.Transactions = append(c.Transactions, object(i))
+		}
+		c = logged(b, c)
+		begin := time.Now()
+		s.Apply(uint64(from/batch+1), c)
+		applied += time.Since(begin)
+	}
+	return s, applied
+}
+
+// logged returns a command as it is read from the log.
+func logged(b *testing.B, c *storev1.Command) *storev1.Command {
+	b.Helper()
+	data, err := proto.Marshal(c)
+	if err != nil {
+		b.Fatal(err)
+	}
+	read := &storev1.Command{}
+	if err := proto.Unmarshal(data, read); err != nil {
+		b.Fatal(err)
+	}
+	return read
+}
+
+// live returns the bytes of all that is reachable.
+func live() uint64 {
+	var s runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
+
+// BenchmarkMemory tells what an object takes in memory, with its value of 1 KiB,
+// its share of the trees and of the window of events.
+func BenchmarkMemory(b *testing.B) {
+	for _, count := range counts() {
+		b.Run(fmt.Sprintf("noise/objects=%d", count), func(b *testing.B) {
+			source := rand.NewChaCha8([32]byte{1})
+			b.ReportAllocs()
+			for b.Loop() {
+				before := live()
+				s, applied := grown(b, count, func(i int) *storev1.Transaction { return noisy(i, source) })
+				b.ReportMetric(float64(live()-before)/float64(count), "B/object")
+				b.ReportMetric(float64(applied)/float64(count), "ns/object")
+				runtime.KeepAlive(s)
+			}
+		})
+	}
+}
+
+// BenchmarkPut replaces one of many objects by each command, in no order.
+func BenchmarkPut(b *testing.B) {
+	for _, count := range counts() {
+		source := rand.NewChaCha8([32]byte{1})
+		s, _ := grown(b, count, func(i int) *storev1.Transaction { return noisy(i, source) })
+		var commands []*storev1.Command
+		for range 1000 {
+			commands = append(commands, command(noisy(int(source.Uint64()%uint64(count)), source)))
+		}
+		b.Run(fmt.Sprintf("objects=%d", count), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				s.Apply(s.View().Index()+1, commands[i%len(commands)])
+			}
+		})
+	}
+}
+
+// BenchmarkRead gets one of many objects, and lists a namespace of a hundredth.
+func BenchmarkRead(b *testing.B) {
+	for _, count := range counts() {
+		source := rand.NewChaCha8([32]byte{1})
+		s, _ := grown(b, count, func(i int) *storev1.Transaction { return noisy(i, source) })
+		var keys []state.Key
+		for range 1000 {
+			i := int(source.Uint64() % uint64(count))
+			keys = append(keys, state.Key{Resource: "configmaps", Namespace: fmt.Sprint("ns-", i%100), Name: fmt.Sprintf("object-%07d", i)})
+		}
+		b.Run(fmt.Sprintf("get/objects=%d", count), func(b *testing.B) {
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				if _, ok := s.View().Get(keys[i%len(keys)]); !ok {
+					b.Fatal("not there")
+				}
+			}
+		})
+		b.Run(fmt.Sprintf("list/objects=%d", count), func(b *testing.B) {
+			b.ReportAllocs()
+			n := 0
+			for b.Loop() {
+				for range s.View().List("configmaps", "ns-7") {
+					n++
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/object")
+		})
+	}
+}
+
+// BenchmarkViewAt makes views of the past.
+func BenchmarkViewAt(b *testing.B) {
+	source := rand.NewChaCha8([32]byte{1})
+	s, _ := grown(b, 100_000, func(i int) *storev1.Transaction { return noisy(i, source) })
+	for _, behind := range []uint64{1, 100, 10_000} {
+		b.Run(fmt.Sprintf("behind=%d", behind), func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, err := s.ViewAt(s.View().Revision() - behind); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
