@@ -145,6 +145,14 @@ func (b *bed) profile() {
 	}
 }
 
+// account has a store that can say what its memory is for write that down.
+func (b *bed) account() {
+	type accountant interface{ Account() }
+	if a, is := b.Cluster.(accountant); is && b.options.Profile {
+		a.Account()
+	}
+}
+
 // putter returns an operation that puts objects of 1 KiB over those of a
 // namespace. Each caller has objects of its own.
 func (b *bed) putter(namespace string, callers int) func(ctx context.Context, caller, n int) error {

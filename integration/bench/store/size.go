@@ -27,10 +27,12 @@ func (b *bed) memory(ctx context.Context, objects int) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
+	b.account()
 	if err := b.fill(ctx, working, objects, objectSize); err != nil {
 		return 0, err
 	}
 	full, err := b.settled(ctx)
+	b.account()
 	return float64(full-empty) / float64(objects), err
 }
 

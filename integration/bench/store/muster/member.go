@@ -36,7 +36,7 @@ func (m memberConfig) argument() string {
 // server` runs it, with its log on disk and TLS on all connections, but at one
 // address, so that several fit on a machine, and without a scheduler and a
 // controller manager beside it, which etcd has not either. SIGTERM ends it,
-// SIGUSR1 begins and ends a CPU profile.
+// SIGUSR1 begins and ends a CPU profile, SIGUSR2 writes what its memory is for.
 func RunMember(ctx context.Context, argument string) error {
 	var m memberConfig
 	if err := json.Unmarshal([]byte(argument), &m); err != nil {
@@ -53,6 +53,7 @@ func RunMember(ctx context.Context, argument string) error {
 		return err
 	}
 	go m.profile(ctx, config.Logger)
+	go m.account(ctx, config.Logger)
 	return api.Run(ctx)
 }
 

@@ -194,3 +194,10 @@ func (c *cluster) Profile() {
 		_ = p.Signal(syscall.SIGUSR1)
 	}
 }
+
+// Account writes what the memory of every member is for.
+func (c *cluster) Account() {
+	for _, p := range c.processes {
+		_ = p.Signal(syscall.SIGUSR2)
+	}
+}
