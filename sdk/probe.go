@@ -89,8 +89,8 @@ func (p *probe) during(ctx context.Context, call func() error) error {
 // for want of a leader. Two are enough to try another one: a server that is cut
 // off from its fellows answers probes, and nothing else.
 func (p *probe) ended(ctx context.Context, server string, begun time.Time, err error) {
-	stalled := status.Code(err) == codes.DeadlineExceeded && time.Since(begun) > minStall ||
-		apierrors.IsServiceUnavailable(fromGRPC(ctx, err))
+	stalled := err != nil && (status.Code(err) == codes.DeadlineExceeded && time.Since(begun) > minStall ||
+		apierrors.IsServiceUnavailable(fromGRPC(ctx, err)))
 	if server == "" || server != p.links.current() || p.links.count() < 2 {
 		return
 	}

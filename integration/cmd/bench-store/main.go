@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"runtime/pprof"
 	"slices"
 	"syscall"
 	"time"
@@ -55,7 +56,7 @@ func parse() (settings, error) {
 	flag.DurationVar(&s.options.Duration, "duration", 3*time.Second, "time to measure each case in each round")
 	flag.DurationVar(&s.options.Warmup, "warmup", time.Second, "time to run before that")
 	flag.IntVar(&s.options.Connections, "connections", 2, "connections to each member")
-	flag.BoolVar(&s.options.Profile, "profile", false, "keep CPU profiles of Muster's members below build/bench/store")
+	flag.BoolVar(&s.options.Profile, "profile", false, "keep CPU profiles of Muster's members, and of the generator, below build/bench/store")
 	flag.Parse()
 	s.options.Progress = os.Stderr
 	if flag.NArg() > 0 || s.options.Rounds < 1 || s.options.Kills < 1 || s.options.Connections < 1 || s.options.Duration <= 0 {
@@ -90,6 +91,17 @@ func run(ctx context.Context) error {
 	cases = slices.DeleteFunc(cases, func(c store.Case) bool { return !s.run.MatchString(c.Name) })
 	if len(cases) == 0 {
 		return fmt.Errorf("no case matches -run %s", s.run)
+	}
+	if s.options.Profile {
+		file, err := os.Create(filepath.Join(s.options.Dir, "client.pprof"))
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		if err := pprof.StartCPUProfile(file); err != nil {
+			return err
+		}
+		defer pprof.StopCPUProfile()
 	}
 	rows, err := store.Run(ctx, pair, cases, s.options)
 	if err != nil {

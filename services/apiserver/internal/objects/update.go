@@ -202,7 +202,7 @@ func prepareStatus(k *registry.Kind, obj, old registry.Object) error {
 	if k.PrepareStatusUpdate != nil {
 		k.PrepareStatusUpdate(obj, old)
 	}
-	errs := k.ValidateMetaUpdate(obj, old)
+	errs := append(k.ValidateMeta(obj), k.ValidateMetaUpdate(obj, old)...)
 	if k.ValidateStatusUpdate != nil {
 		errs = append(errs, k.ValidateStatusUpdate(obj, old)...)
 	}

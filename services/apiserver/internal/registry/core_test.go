@@ -3,8 +3,10 @@ package registry_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 func TestNamespaceLife(t *testing.T) {
@@ -137,5 +139,33 @@ func TestSelectableFields(t *testing.T) {
 				t.Errorf("%s: index %s is no field", tt.resource, name)
 			}
 		}
+	}
+}
+
+// The short way of an update that keeps its identity refuses what the long one does.
+func TestMetaUpdateIsCheckedWhenIdentityChanges(t *testing.T) {
+	k := kind(t, "configmaps")
+	second := int64(1)
+	now := metav1.NewTime(testTime)
+	old := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a", UID: "u", ResourceVersion: "7", Generation: 2, CreationTimestamp: now}}
+	for field, change := range map[string]func(*corev1.ConfigMap){
+		"metadata.name":                       func(c *corev1.ConfigMap) { c.Name = "b" },
+		"metadata.namespace":                  func(c *corev1.ConfigMap) { c.Namespace = "b" },
+		"metadata.uid":                        func(c *corev1.ConfigMap) { c.UID = "b" },
+		"metadata.resourceVersion":            func(c *corev1.ConfigMap) { c.ResourceVersion = "" },
+		"metadata.generation":                 func(c *corev1.ConfigMap) { c.Generation = 1 },
+		"metadata.creationTimestamp":          func(c *corev1.ConfigMap) { c.CreationTimestamp = metav1.NewTime(testTime.Add(time.Second)) },
+		"metadata.deletionTimestamp":          func(c *corev1.ConfigMap) { c.DeletionTimestamp = &now },
+		"metadata.deletionGracePeriodSeconds": func(c *corev1.ConfigMap) { c.DeletionGracePeriodSeconds = &second },
+	} {
+		changed := old.DeepCopy()
+		change(changed)
+		errs := k.ValidateMetaUpdate(changed, old)
+		if len(errs) != 1 || errs[0].Field != field {
+			t.Errorf("%s: %v", field, errs)
+		}
+	}
+	if errs := k.ValidateMetaUpdate(old.DeepCopy(), old); len(errs) > 0 {
+		t.Errorf("unchanged: %v", errs)
 	}
 }
