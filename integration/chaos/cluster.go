@@ -40,6 +40,12 @@ type Cluster interface {
 	Replace(ctx context.Context, member string) error
 }
 
+// Clocks is what a Cluster has whose members have clocks of their own.
+type Clocks interface {
+	// MoveClock sets a member's clock ahead of the others', or behind them.
+	MoveClock(member string, by time.Duration)
+}
+
 // Processes are the members' programs.
 type Processes interface {
 	// Kill ends one as kill -9 does, Stop in order.

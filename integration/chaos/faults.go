@@ -14,6 +14,9 @@ type faultKind struct {
 	begin  func(*breaker, context.Context, fault) (mend func(context.Context) error, err error)
 }
 
+// moveClock is the kind that not every cluster can have.
+const moveClock = "move clock"
+
 var faultKinds = map[string]faultKind{
 	"kill":         {4, (*breaker).kill},
 	"stop":         {3, (*breaker).stop}, // a leader hands over
@@ -25,6 +28,7 @@ var faultKinds = map[string]faultKind{
 	"break a link": {2, (*breaker).breakLink},
 	"lose one way": {3, (*breaker).oneWay},
 	"slow":         {2, (*breaker).slow},
+	moveClock:      {2, (*breaker).moveClock},
 	"replace":      {1, (*breaker).replace},
 }
 
@@ -100,6 +104,19 @@ func (b *breaker) handOver(ctx context.Context, f fault) (func(context.Context) 
 	err := b.leaders.handOver(ctx, to)
 	b.log("hand over to %s: %v", to, err)
 	return func(context.Context) error { return nil }, nil
+}
+
+// moveClock moves a clock by minutes or hours, more than objects that expire live.
+func (b *breaker) moveClock(ctx context.Context, f fault) (func(context.Context) error, error) {
+	m := b.anyone(ctx, f)
+	by := time.Duration(f.other-8) * 20 * time.Minute
+	b.log("move the clock of %s by %v for %v", m, by, f.length.Round(time.Millisecond))
+	clocks := b.cluster.(Clocks) // without them it is not planned
+	clocks.MoveClock(m, by)
+	return func(context.Context) error {
+		clocks.MoveClock(m, 0)
+		return nil
+	}, nil
 }
 
 func (b *breaker) replace(ctx context.Context, f fault) (func(context.Context) error, error) {

@@ -170,10 +170,11 @@ func (r *run) all(ctx context.Context, result *Result) error {
 		w := r.worker(i)
 		working.Go(func() error { return w.work(stop) })
 	}
+	working.Go(func() error { return r.expire(stop) })
 	if r.options.Progress != nil {
 		working.Go(func() error { return r.progress(stop) })
 	}
-	faults := plan(r.rand(1), r.options.Length, r.options.Allowed)
+	faults := plan(r.rand(1), r.options.Length, r.possible)
 	b := newBreaker(r.cluster, r, r.options.Log, r.began)
 	if err := b.run(ctx, faults); err != nil {
 		r.fail("%v", err)
@@ -186,6 +187,39 @@ func (r *run) all(ctx context.Context, result *Result) error {
 	err = errors.Join(err, following.Wait())
 	r.result(result, until)
 	return err
+}
+
+// possible tells whether this cluster can have a kind of fault.
+func (r *run) possible(kind string) bool {
+	if _, has := r.cluster.(Clocks); kind == moveClock && !has {
+		return false
+	}
+	return r.options.Allowed(kind)
+}
+
+// expire keeps making objects that expire. Nobody follows them: what matters is
+// that taking them away, by clocks that are wrong, harms nobody else.
+func (r *run) expire(stop <-chan struct{}) error {
+	client, err := r.cluster.Dial()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = client.Close() }()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for n := 0; ; n++ {
+		select {
+		case <-tick.C:
+		case <-stop:
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		_, _ = sdk.Create(ctx, client, &corev1.Event{ // it may well fail
+			ObjectMeta:     metav1.ObjectMeta{Namespace: ranges[0], Name: fmt.Sprintf("%s.%d", r.name, n)},
+			InvolvedObject: corev1.ObjectReference{Kind: "ConfigMap", Namespace: ranges[0], Name: r.name},
+		})
+		cancel()
+	}
 }
 
 func (r *run) progress(stop <-chan struct{}) error {

@@ -66,6 +66,14 @@ type Config struct {
 	GossipTransport memberlist.Transport
 	// Dial makes raw connections to other members and agents; nil is the network.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Now is the clock by which objects are stamped and expire; nil is this
+	// machine's.
+	Now func() time.Time
+	// SnapshotEntries is how many entries of the log make a snapshot worth it, and
+	// are kept behind one for members that lag; 8192 if 0. SnapshotInterval is how
+	// often that is looked at; 30 s if 0.
+	SnapshotEntries  uint64
+	SnapshotInterval time.Duration
 	// InMemory keeps the log in memory, for tests.
 	InMemory bool
 	// Logger of the server.

@@ -80,6 +80,10 @@ func (s *Server) openReplica() (err error) {
 		ServerTLS: peers, ClientTLS: peers, Bootstrap: s.config.Bootstrap, InMemory: s.config.InMemory,
 		NonVoter: s.config.NonVoter, Epoch: s.config.Epoch,
 		Store: state.New(), Logger: s.config.Logger.With("component", "replica"),
+		Timing: replica.Timing{
+			SnapshotInterval:  s.config.SnapshotInterval,
+			SnapshotThreshold: s.config.SnapshotEntries, TrailingLogs: s.config.SnapshotEntries,
+		},
 	})
 	return err
 }
@@ -87,7 +91,7 @@ func (s *Server) openReplica() (err error) {
 // wire makes the parts over the replica.
 func (s *Server) wire() (err error) {
 	kinds := registry.New(s.config.registryOptions())
-	if s.objects, err = objects.New(objects.Config{Kinds: kinds, Replica: s.replica}); err != nil {
+	if s.objects, err = objects.New(objects.Config{Kinds: kinds, Replica: s.replica, Now: s.config.Now}); err != nil {
 		return err
 	}
 	s.tokens = auth.NewTokens(s.replica)
@@ -101,7 +105,7 @@ func (s *Server) wire() (err error) {
 	if err != nil {
 		return err
 	}
-	if s.sweeper, err = expiry.New(expiry.Config{Replica: s.replica, Logger: s.config.Logger}); err != nil {
+	if s.sweeper, err = expiry.New(expiry.Config{Replica: s.replica, Now: s.config.Now, Logger: s.config.Logger}); err != nil {
 		return err
 	}
 	if err := s.wireREST(authn); err != nil {

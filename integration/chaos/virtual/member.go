@@ -7,6 +7,7 @@ import (
 	"net"
 	"runtime/debug"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -23,7 +24,8 @@ type member struct {
 	name, host string
 	dir        string
 	pair       *pki.KeyPair
-	first      bool // forms the cluster
+	ahead      atomic.Int64 // nanoseconds that its clock is ahead
+	first      bool         // forms the cluster
 
 	api    *apiserver.Server
 	cancel context.CancelFunc // nil while it is down by our doing
@@ -48,6 +50,9 @@ func (m *member) start() error {
 		Name: m.name, DataDir: m.dir, AdvertiseAddress: m.host, ClusterID: "chaos",
 		RESTListener: listeners[0], GRPCListener: listeners[1], RaftListener: listeners[2],
 		Authority: c.authority, KeyPair: m.pair, Bootstrap: m.first,
+		Now: func() time.Time { return time.Now().Add(time.Duration(m.ahead.Load())) },
+		// A run of some thousand writes shall see snapshots sent and logs cut.
+		SnapshotEntries: 100, SnapshotInterval: 2 * time.Second,
 		Dial: c.links.dialer(m.host), Logger: c.log.With("server", m.name),
 	})
 	if err != nil {
@@ -144,6 +149,13 @@ func (c *Cluster) Start(_ context.Context, name string) error {
 		return err
 	}
 	return m.start()
+}
+
+// MoveClock implements chaos.Clocks.
+func (c *Cluster) MoveClock(name string, by time.Duration) {
+	if m, err := c.member(name); err == nil { // it was not replaced meanwhile
+		m.ahead.Store(int64(by))
+	}
 }
 
 // Ended implements chaos.Processes.

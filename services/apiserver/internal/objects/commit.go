@@ -42,7 +42,7 @@ func (s *Service) commitOn(ctx context.Context, view state.View, fresh, dryRun b
 		return err
 	}
 	for attempt := 0; attempt < raceLimit; attempt++ {
-		p := newPlan(ctx, view)
+		p := newPlan(ctx, view, s.now())
 		outcomes, err := p.run(steps)
 		stale := !fresh && (err != nil || dryRun || len(p.written) == 0)
 		if stale {

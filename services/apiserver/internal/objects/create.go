@@ -57,7 +57,7 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object)
 	if obj.GetResourceVersion() != "" {
 		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	}
-	uid, now := uuid.NewUUID(), time.Now()
+	uid, now := uuid.NewUUID(), s.now()
 	return func(p *plan) (Outcome, error) {
 		fresh := obj.DeepCopyObject().(registry.Object)
 		prepareNew(t.Kind, fresh, uid, now)
@@ -157,7 +157,7 @@ func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
-	op, err := p.create(t.key(), put(k, obj, value))
+	op, err := p.create(t.key(), p.put(k, obj, value))
 	return Outcome{Object: storedValue(k, value, 0), operation: op}, err
 }
 

@@ -40,7 +40,7 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 	if t.Kind.StoreResource() == namespaces && slices.Contains(lasting, t.Name) {
 		return nil, apierrors.NewForbidden(t.Kind.GroupResource(), t.Name, errors.New("this namespace may not be deleted"))
 	}
-	now := time.Now()
+	now := s.now()
 	return func(p *plan) (Outcome, error) {
 		e, obj, err := p.load(t)
 		if err != nil {

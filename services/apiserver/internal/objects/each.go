@@ -48,7 +48,7 @@ func (s *Service) Each(ctx context.Context, changes []Change, answered Answered)
 			answered(i, Stored{}, false, err)
 			continue
 		}
-		p := newPlan(ctx, view)
+		p := newPlan(ctx, view, s.now())
 		if outcomes[i], err = steps[i](p); err != nil || c.DryRun || len(p.written) == 0 {
 			late = append(late, i)
 			continue

@@ -32,15 +32,16 @@ type Outcome struct {
 type plan struct {
 	ctx     context.Context
 	view    state.View
+	now     time.Time
 	tx      *storev1.Transaction
 	written map[state.Key]int
 	checked map[state.Key]bool
 	claims  map[registry.Claim]string // owner, "" when this plan lets go of it
 }
 
-func newPlan(ctx context.Context, view state.View) *plan {
+func newPlan(ctx context.Context, view state.View, now time.Time) *plan {
 	return &plan{
-		ctx: ctx, view: view, tx: &storev1.Transaction{},
+		ctx: ctx, view: view, now: now, tx: &storev1.Transaction{},
 		written: map[state.Key]int{}, checked: map[state.Key]bool{}, claims: map[registry.Claim]string{},
 	}
 }
@@ -61,10 +62,10 @@ func (p *plan) add(key state.Key, op *storev1.Operation) (int, error) {
 }
 
 // put stores obj, which value is the encoding of.
-func put(k *registry.Kind, obj registry.Object, value []byte) *storev1.Operation {
+func (p *plan) put(k *registry.Kind, obj registry.Object, value []byte) *storev1.Operation {
 	return &storev1.Operation{
 		Action: storev1.Action_ACTION_PUT, Value: value,
-		Index: indexOf(k, obj), ExpiresUnix: expiryOf(k, obj, time.Now()),
+		Index: indexOf(k, obj), ExpiresUnix: expiryOf(k, obj, p.now),
 	}
 }
 

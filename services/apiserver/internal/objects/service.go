@@ -52,6 +52,9 @@ type Config struct {
 	Kinds *registry.Table
 	// Replica that holds the objects.
 	Replica Replica
+	// Now is the clock by which objects are stamped and expire; nil is this
+	// machine's.
+	Now func() time.Time
 }
 
 // Service reads and changes objects. All methods may be called from any
@@ -59,6 +62,7 @@ type Config struct {
 type Service struct {
 	kinds   *registry.Table
 	replica Replica
+	now     func() time.Time
 	json    *lru.Cache[*state.Entry, []byte]
 }
 
@@ -67,11 +71,14 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Kinds == nil || cfg.Replica == nil {
 		return nil, errors.New("new object service: kinds and replica are required")
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	cache, err := lru.New[*state.Entry, []byte](jsonCacheEntries)
 	if err != nil {
 		return nil, fmt.Errorf("new object service: %w", err)
 	}
-	return &Service{kinds: cfg.Kinds, replica: cfg.Replica, json: cache}, nil
+	return &Service{kinds: cfg.Kinds, replica: cfg.Replica, now: cfg.Now, json: cache}, nil
 }
 
 // Kinds returns the kinds that are served.

@@ -226,7 +226,7 @@ func (p *plan) store(t Target, e *state.Entry, obj registry.Object) (Outcome, er
 		p.check(e)
 		return Outcome{Object: storedEntry(t.Kind, e), operation: -1}, nil
 	}
-	op, err := p.replace(e, put(t.Kind, obj, value))
+	op, err := p.replace(e, p.put(t.Kind, obj, value))
 	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), operation: op}, err
 }
 
