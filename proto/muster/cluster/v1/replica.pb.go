@@ -27,29 +27,36 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// ProposeRequest holds what is to be ordered.
-type ProposeRequest struct {
+// ForwardRequest is one question to the leader.
+type ForwardRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// transactions to apply.
-	Transactions  []*v1.Transaction `protobuf:"bytes,1,rep,name=transactions,proto3" json:"transactions,omitempty"`
+	// id of the question, one that no other unanswered one of the stream has.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// question to answer.
+	//
+	// Types that are valid to be assigned to Question:
+	//
+	//	*ForwardRequest_Propose
+	//	*ForwardRequest_ReadIndex
+	Question      isForwardRequest_Question `protobuf_oneof:"question"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ProposeRequest) Reset() {
-	*x = ProposeRequest{}
+func (x *ForwardRequest) Reset() {
+	*x = ForwardRequest{}
 	mi := &file_muster_cluster_v1_replica_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ProposeRequest) String() string {
+func (x *ForwardRequest) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ProposeRequest) ProtoMessage() {}
+func (*ForwardRequest) ProtoMessage() {}
 
-func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
+func (x *ForwardRequest) ProtoReflect() protoreflect.Message {
 	mi := &file_muster_cluster_v1_replica_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -61,44 +68,140 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
-func (*ProposeRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use ForwardRequest.ProtoReflect.Descriptor instead.
+func (*ForwardRequest) Descriptor() ([]byte, []int) {
 	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{0}
 }
 
-func (x *ProposeRequest) GetTransactions() []*v1.Transaction {
+func (x *ForwardRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ForwardRequest) GetQuestion() isForwardRequest_Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *ForwardRequest) GetPropose() *Proposal {
+	if x != nil {
+		if x, ok := x.Question.(*ForwardRequest_Propose); ok {
+			return x.Propose
+		}
+	}
+	return nil
+}
+
+func (x *ForwardRequest) GetReadIndex() *ReadIndex {
+	if x != nil {
+		if x, ok := x.Question.(*ForwardRequest_ReadIndex); ok {
+			return x.ReadIndex
+		}
+	}
+	return nil
+}
+
+type isForwardRequest_Question interface {
+	isForwardRequest_Question()
+}
+
+type ForwardRequest_Propose struct {
+	// propose has transactions ordered.
+	Propose *Proposal `protobuf:"bytes,2,opt,name=propose,proto3,oneof"`
+}
+
+type ForwardRequest_ReadIndex struct {
+	// read_index asks for an index that the caller must have applied before it
+	// may answer a linearizable read that arrived before the question.
+	ReadIndex *ReadIndex `protobuf:"bytes,3,opt,name=read_index,json=readIndex,proto3,oneof"`
+}
+
+func (*ForwardRequest_Propose) isForwardRequest_Question() {}
+
+func (*ForwardRequest_ReadIndex) isForwardRequest_Question() {}
+
+// Proposal is transactions that are to be ordered.
+type Proposal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// transactions is the encoding of a muster.store.v1.Command that has nothing
+	// but transactions. The leader joins it to those of other members as it is.
+	Transactions []byte `protobuf:"bytes,1,opt,name=transactions,proto3" json:"transactions,omitempty"`
+	// count of the transactions.
+	Count         uint32 `protobuf:"varint,2,opt,name=count,proto3" json:"count,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Proposal) Reset() {
+	*x = Proposal{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Proposal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Proposal) ProtoMessage() {}
+
+func (x *Proposal) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Proposal.ProtoReflect.Descriptor instead.
+func (*Proposal) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Proposal) GetTransactions() []byte {
 	if x != nil {
 		return x.Transactions
 	}
 	return nil
 }
 
-// ProposeResponse holds a result for each transaction.
-type ProposeResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// results, in the order of the request.
-	Results []*v1.Result `protobuf:"bytes,1,rep,name=results,proto3" json:"results,omitempty"`
-	// index of the log entry that held them.
-	Index         uint64 `protobuf:"varint,2,opt,name=index,proto3" json:"index,omitempty"`
+func (x *Proposal) GetCount() uint32 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+// ReadIndex is empty.
+type ReadIndex struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *ProposeResponse) Reset() {
-	*x = ProposeResponse{}
-	mi := &file_muster_cluster_v1_replica_proto_msgTypes[1]
+func (x *ReadIndex) Reset() {
+	*x = ReadIndex{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *ProposeResponse) String() string {
+func (x *ReadIndex) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*ProposeResponse) ProtoMessage() {}
+func (*ReadIndex) ProtoMessage() {}
 
-func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_replica_proto_msgTypes[1]
+func (x *ReadIndex) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -109,102 +212,89 @@ func (x *ProposeResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use ProposeResponse.ProtoReflect.Descriptor instead.
-func (*ProposeResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{1}
+// Deprecated: Use ReadIndex.ProtoReflect.Descriptor instead.
+func (*ReadIndex) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{2}
 }
 
-func (x *ProposeResponse) GetResults() []*v1.Result {
+// ForwardResponse answers a question.
+type ForwardResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// id of the question.
+	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	// code of google.rpc.Code; OK, or why there is no answer: UNAVAILABLE says that
+	// the callee does not lead and that the transactions were not ordered, ABORTED
+	// that they may yet be.
+	Code uint32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	// message that goes with another code than OK.
+	Message string `protobuf:"bytes,3,opt,name=message,proto3" json:"message,omitempty"`
+	// results of the transactions, in their order.
+	Results []*v1.Result `protobuf:"bytes,4,rep,name=results,proto3" json:"results,omitempty"`
+	// index to have applied, for a read.
+	Index         uint64 `protobuf:"varint,5,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ForwardResponse) Reset() {
+	*x = ForwardResponse{}
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ForwardResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ForwardResponse) ProtoMessage() {}
+
+func (x *ForwardResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_cluster_v1_replica_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ForwardResponse.ProtoReflect.Descriptor instead.
+func (*ForwardResponse) Descriptor() ([]byte, []int) {
+	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *ForwardResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ForwardResponse) GetCode() uint32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *ForwardResponse) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *ForwardResponse) GetResults() []*v1.Result {
 	if x != nil {
 		return x.Results
 	}
 	return nil
 }
 
-func (x *ProposeResponse) GetIndex() uint64 {
-	if x != nil {
-		return x.Index
-	}
-	return 0
-}
-
-// ReadIndexRequest asks the leader for its commit index.
-type ReadIndexRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReadIndexRequest) Reset() {
-	*x = ReadIndexRequest{}
-	mi := &file_muster_cluster_v1_replica_proto_msgTypes[2]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReadIndexRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReadIndexRequest) ProtoMessage() {}
-
-func (x *ReadIndexRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_replica_proto_msgTypes[2]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReadIndexRequest.ProtoReflect.Descriptor instead.
-func (*ReadIndexRequest) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{2}
-}
-
-// ReadIndexResponse holds it.
-type ReadIndexResponse struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// index committed when the leader last proved that it leads.
-	Index         uint64 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReadIndexResponse) Reset() {
-	*x = ReadIndexResponse{}
-	mi := &file_muster_cluster_v1_replica_proto_msgTypes[3]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReadIndexResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReadIndexResponse) ProtoMessage() {}
-
-func (x *ReadIndexResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_cluster_v1_replica_proto_msgTypes[3]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReadIndexResponse.ProtoReflect.Descriptor instead.
-func (*ReadIndexResponse) Descriptor() ([]byte, []int) {
-	return file_muster_cluster_v1_replica_proto_rawDescGZIP(), []int{3}
-}
-
-func (x *ReadIndexResponse) GetIndex() uint64 {
+func (x *ForwardResponse) GetIndex() uint64 {
 	if x != nil {
 		return x.Index
 	}
@@ -630,15 +720,24 @@ var File_muster_cluster_v1_replica_proto protoreflect.FileDescriptor
 
 const file_muster_cluster_v1_replica_proto_rawDesc = "" +
 	"\n" +
-	"\x1fmuster/cluster/v1/replica.proto\x12\x11muster.cluster.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bmuster/access/v1/role.proto\x1a\x1dmuster/store/v1/command.proto\"R\n" +
-	"\x0eProposeRequest\x12@\n" +
-	"\ftransactions\x18\x01 \x03(\v2\x1c.muster.store.v1.TransactionR\ftransactions\"Z\n" +
-	"\x0fProposeResponse\x121\n" +
-	"\aresults\x18\x01 \x03(\v2\x17.muster.store.v1.ResultR\aresults\x12\x14\n" +
-	"\x05index\x18\x02 \x01(\x04R\x05index\"\x12\n" +
-	"\x10ReadIndexRequest\")\n" +
-	"\x11ReadIndexResponse\x12\x14\n" +
-	"\x05index\x18\x01 \x01(\x04R\x05index\"Y\n" +
+	"\x1fmuster/cluster/v1/replica.proto\x12\x11muster.cluster.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bmuster/access/v1/role.proto\x1a\x1dmuster/store/v1/command.proto\"\xa4\x01\n" +
+	"\x0eForwardRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x127\n" +
+	"\apropose\x18\x02 \x01(\v2\x1b.muster.cluster.v1.ProposalH\x00R\apropose\x12=\n" +
+	"\n" +
+	"read_index\x18\x03 \x01(\v2\x1c.muster.cluster.v1.ReadIndexH\x00R\treadIndexB\n" +
+	"\n" +
+	"\bquestion\"D\n" +
+	"\bProposal\x12\"\n" +
+	"\ftransactions\x18\x01 \x01(\fR\ftransactions\x12\x14\n" +
+	"\x05count\x18\x02 \x01(\rR\x05count\"\v\n" +
+	"\tReadIndex\"\x98\x01\n" +
+	"\x0fForwardResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\rR\x04code\x12\x18\n" +
+	"\amessage\x18\x03 \x01(\tR\amessage\x121\n" +
+	"\aresults\x18\x04 \x03(\v2\x17.muster.store.v1.ResultR\aresults\x12\x14\n" +
+	"\x05index\x18\x05 \x01(\x04R\x05index\"Y\n" +
 	"\x10AddMemberRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\aaddress\x18\x02 \x01(\tR\aaddress\x12\x1b\n" +
@@ -663,10 +762,9 @@ const file_muster_cluster_v1_replica_proto_rawDesc = "" +
 	"\x06silent\x18\b \x03(\v2-.muster.cluster.v1.StatusResponse.SilentEntryR\x06silent\x1aT\n" +
 	"\vSilentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
-	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x012\xc1\x04\n" +
-	"\x0eReplicaService\x12W\n" +
-	"\aPropose\x12!.muster.cluster.v1.ProposeRequest\x1a\".muster.cluster.v1.ProposeResponse\"\x05\xba\xeb\x18\x01\x03\x12]\n" +
-	"\tReadIndex\x12#.muster.cluster.v1.ReadIndexRequest\x1a$.muster.cluster.v1.ReadIndexResponse\"\x05\xba\xeb\x18\x01\x03\x12]\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x012\xe6\x03\n" +
+	"\x0eReplicaService\x12[\n" +
+	"\aForward\x12!.muster.cluster.v1.ForwardRequest\x1a\".muster.cluster.v1.ForwardResponse\"\x05\xba\xeb\x18\x01\x03(\x010\x01\x12]\n" +
 	"\tAddMember\x12#.muster.cluster.v1.AddMemberRequest\x1a$.muster.cluster.v1.AddMemberResponse\"\x05\xba\xeb\x18\x01\x03\x12f\n" +
 	"\fRemoveMember\x12&.muster.cluster.v1.RemoveMemberRequest\x1a'.muster.cluster.v1.RemoveMemberResponse\"\x05\xba\xeb\x18\x01\x03\x12Z\n" +
 	"\bHandOver\x12\".muster.cluster.v1.HandOverRequest\x1a#.muster.cluster.v1.HandOverResponse\"\x05\xba\xeb\x18\x01\x03\x12T\n" +
@@ -686,10 +784,10 @@ func file_muster_cluster_v1_replica_proto_rawDescGZIP() []byte {
 
 var file_muster_cluster_v1_replica_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_muster_cluster_v1_replica_proto_goTypes = []any{
-	(*ProposeRequest)(nil),       // 0: muster.cluster.v1.ProposeRequest
-	(*ProposeResponse)(nil),      // 1: muster.cluster.v1.ProposeResponse
-	(*ReadIndexRequest)(nil),     // 2: muster.cluster.v1.ReadIndexRequest
-	(*ReadIndexResponse)(nil),    // 3: muster.cluster.v1.ReadIndexResponse
+	(*ForwardRequest)(nil),       // 0: muster.cluster.v1.ForwardRequest
+	(*Proposal)(nil),             // 1: muster.cluster.v1.Proposal
+	(*ReadIndex)(nil),            // 2: muster.cluster.v1.ReadIndex
+	(*ForwardResponse)(nil),      // 3: muster.cluster.v1.ForwardResponse
 	(*AddMemberRequest)(nil),     // 4: muster.cluster.v1.AddMemberRequest
 	(*AddMemberResponse)(nil),    // 5: muster.cluster.v1.AddMemberResponse
 	(*RemoveMemberRequest)(nil),  // 6: muster.cluster.v1.RemoveMemberRequest
@@ -699,39 +797,41 @@ var file_muster_cluster_v1_replica_proto_goTypes = []any{
 	(*StatusRequest)(nil),        // 10: muster.cluster.v1.StatusRequest
 	(*StatusResponse)(nil),       // 11: muster.cluster.v1.StatusResponse
 	nil,                          // 12: muster.cluster.v1.StatusResponse.SilentEntry
-	(*v1.Transaction)(nil),       // 13: muster.store.v1.Transaction
-	(*v1.Result)(nil),            // 14: muster.store.v1.Result
-	(*durationpb.Duration)(nil),  // 15: google.protobuf.Duration
+	(*v1.Result)(nil),            // 13: muster.store.v1.Result
+	(*durationpb.Duration)(nil),  // 14: google.protobuf.Duration
 }
 var file_muster_cluster_v1_replica_proto_depIdxs = []int32{
-	13, // 0: muster.cluster.v1.ProposeRequest.transactions:type_name -> muster.store.v1.Transaction
-	14, // 1: muster.cluster.v1.ProposeResponse.results:type_name -> muster.store.v1.Result
-	15, // 2: muster.cluster.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
-	12, // 3: muster.cluster.v1.StatusResponse.silent:type_name -> muster.cluster.v1.StatusResponse.SilentEntry
-	15, // 4: muster.cluster.v1.StatusResponse.SilentEntry.value:type_name -> google.protobuf.Duration
-	0,  // 5: muster.cluster.v1.ReplicaService.Propose:input_type -> muster.cluster.v1.ProposeRequest
-	2,  // 6: muster.cluster.v1.ReplicaService.ReadIndex:input_type -> muster.cluster.v1.ReadIndexRequest
+	1,  // 0: muster.cluster.v1.ForwardRequest.propose:type_name -> muster.cluster.v1.Proposal
+	2,  // 1: muster.cluster.v1.ForwardRequest.read_index:type_name -> muster.cluster.v1.ReadIndex
+	13, // 2: muster.cluster.v1.ForwardResponse.results:type_name -> muster.store.v1.Result
+	14, // 3: muster.cluster.v1.StatusResponse.last_contact:type_name -> google.protobuf.Duration
+	12, // 4: muster.cluster.v1.StatusResponse.silent:type_name -> muster.cluster.v1.StatusResponse.SilentEntry
+	14, // 5: muster.cluster.v1.StatusResponse.SilentEntry.value:type_name -> google.protobuf.Duration
+	0,  // 6: muster.cluster.v1.ReplicaService.Forward:input_type -> muster.cluster.v1.ForwardRequest
 	4,  // 7: muster.cluster.v1.ReplicaService.AddMember:input_type -> muster.cluster.v1.AddMemberRequest
 	6,  // 8: muster.cluster.v1.ReplicaService.RemoveMember:input_type -> muster.cluster.v1.RemoveMemberRequest
 	8,  // 9: muster.cluster.v1.ReplicaService.HandOver:input_type -> muster.cluster.v1.HandOverRequest
 	10, // 10: muster.cluster.v1.ReplicaService.Status:input_type -> muster.cluster.v1.StatusRequest
-	1,  // 11: muster.cluster.v1.ReplicaService.Propose:output_type -> muster.cluster.v1.ProposeResponse
-	3,  // 12: muster.cluster.v1.ReplicaService.ReadIndex:output_type -> muster.cluster.v1.ReadIndexResponse
-	5,  // 13: muster.cluster.v1.ReplicaService.AddMember:output_type -> muster.cluster.v1.AddMemberResponse
-	7,  // 14: muster.cluster.v1.ReplicaService.RemoveMember:output_type -> muster.cluster.v1.RemoveMemberResponse
-	9,  // 15: muster.cluster.v1.ReplicaService.HandOver:output_type -> muster.cluster.v1.HandOverResponse
-	11, // 16: muster.cluster.v1.ReplicaService.Status:output_type -> muster.cluster.v1.StatusResponse
-	11, // [11:17] is the sub-list for method output_type
-	5,  // [5:11] is the sub-list for method input_type
-	5,  // [5:5] is the sub-list for extension type_name
-	5,  // [5:5] is the sub-list for extension extendee
-	0,  // [0:5] is the sub-list for field type_name
+	3,  // 11: muster.cluster.v1.ReplicaService.Forward:output_type -> muster.cluster.v1.ForwardResponse
+	5,  // 12: muster.cluster.v1.ReplicaService.AddMember:output_type -> muster.cluster.v1.AddMemberResponse
+	7,  // 13: muster.cluster.v1.ReplicaService.RemoveMember:output_type -> muster.cluster.v1.RemoveMemberResponse
+	9,  // 14: muster.cluster.v1.ReplicaService.HandOver:output_type -> muster.cluster.v1.HandOverResponse
+	11, // 15: muster.cluster.v1.ReplicaService.Status:output_type -> muster.cluster.v1.StatusResponse
+	11, // [11:16] is the sub-list for method output_type
+	6,  // [6:11] is the sub-list for method input_type
+	6,  // [6:6] is the sub-list for extension type_name
+	6,  // [6:6] is the sub-list for extension extendee
+	0,  // [0:6] is the sub-list for field type_name
 }
 
 func init() { file_muster_cluster_v1_replica_proto_init() }
 func file_muster_cluster_v1_replica_proto_init() {
 	if File_muster_cluster_v1_replica_proto != nil {
 		return
+	}
+	file_muster_cluster_v1_replica_proto_msgTypes[0].OneofWrappers = []any{
+		(*ForwardRequest_Propose)(nil),
+		(*ForwardRequest_ReadIndex)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

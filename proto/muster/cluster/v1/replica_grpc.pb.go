@@ -22,8 +22,7 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ReplicaService_Propose_FullMethodName      = "/muster.cluster.v1.ReplicaService/Propose"
-	ReplicaService_ReadIndex_FullMethodName    = "/muster.cluster.v1.ReplicaService/ReadIndex"
+	ReplicaService_Forward_FullMethodName      = "/muster.cluster.v1.ReplicaService/Forward"
 	ReplicaService_AddMember_FullMethodName    = "/muster.cluster.v1.ReplicaService/AddMember"
 	ReplicaService_RemoveMember_FullMethodName = "/muster.cluster.v1.ReplicaService/RemoveMember"
 	ReplicaService_HandOver_FullMethodName     = "/muster.cluster.v1.ReplicaService/HandOver"
@@ -37,13 +36,10 @@ const (
 // ReplicaService is what Raft members ask of each other beside Raft itself. It
 // is served on the Raft port.
 type ReplicaServiceClient interface {
-	// Propose has the leader order transactions. UNAVAILABLE when the callee does
-	// not lead; the answer is unknown (the transactions may yet be applied) on
-	// DEADLINE_EXCEEDED and ABORTED only.
-	Propose(ctx context.Context, in *ProposeRequest, opts ...grpc.CallOption) (*ProposeResponse, error)
-	// ReadIndex returns an index that the caller must have applied before it may
-	// answer a linearizable read that arrived before the call.
-	ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error)
+	// Forward carries what a member that does not lead has to ask of the leader:
+	// to order transactions, and what to have applied before it answers reads. Each
+	// question is answered once, in any order, unless the stream ends first.
+	Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForwardRequest, ForwardResponse], error)
 	// AddMember makes the leader add a member, at first without a vote. One that
 	// is to vote is promoted once it has caught up; the call waits for that.
 	AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*AddMemberResponse, error)
@@ -64,25 +60,18 @@ func NewReplicaServiceClient(cc grpc.ClientConnInterface) ReplicaServiceClient {
 	return &replicaServiceClient{cc}
 }
 
-func (c *replicaServiceClient) Propose(ctx context.Context, in *ProposeRequest, opts ...grpc.CallOption) (*ProposeResponse, error) {
+func (c *replicaServiceClient) Forward(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ForwardRequest, ForwardResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ProposeResponse)
-	err := c.cc.Invoke(ctx, ReplicaService_Propose_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &ReplicaService_ServiceDesc.Streams[0], ReplicaService_Forward_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[ForwardRequest, ForwardResponse]{ClientStream: stream}
+	return x, nil
 }
 
-func (c *replicaServiceClient) ReadIndex(ctx context.Context, in *ReadIndexRequest, opts ...grpc.CallOption) (*ReadIndexResponse, error) {
-	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(ReadIndexResponse)
-	err := c.cc.Invoke(ctx, ReplicaService_ReadIndex_FullMethodName, in, out, cOpts...)
-	if err != nil {
-		return nil, err
-	}
-	return out, nil
-}
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReplicaService_ForwardClient = grpc.BidiStreamingClient[ForwardRequest, ForwardResponse]
 
 func (c *replicaServiceClient) AddMember(ctx context.Context, in *AddMemberRequest, opts ...grpc.CallOption) (*AddMemberResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
@@ -131,13 +120,10 @@ func (c *replicaServiceClient) Status(ctx context.Context, in *StatusRequest, op
 // ReplicaService is what Raft members ask of each other beside Raft itself. It
 // is served on the Raft port.
 type ReplicaServiceServer interface {
-	// Propose has the leader order transactions. UNAVAILABLE when the callee does
-	// not lead; the answer is unknown (the transactions may yet be applied) on
-	// DEADLINE_EXCEEDED and ABORTED only.
-	Propose(context.Context, *ProposeRequest) (*ProposeResponse, error)
-	// ReadIndex returns an index that the caller must have applied before it may
-	// answer a linearizable read that arrived before the call.
-	ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error)
+	// Forward carries what a member that does not lead has to ask of the leader:
+	// to order transactions, and what to have applied before it answers reads. Each
+	// question is answered once, in any order, unless the stream ends first.
+	Forward(grpc.BidiStreamingServer[ForwardRequest, ForwardResponse]) error
 	// AddMember makes the leader add a member, at first without a vote. One that
 	// is to vote is promoted once it has caught up; the call waits for that.
 	AddMember(context.Context, *AddMemberRequest) (*AddMemberResponse, error)
@@ -158,11 +144,8 @@ type ReplicaServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedReplicaServiceServer struct{}
 
-func (UnimplementedReplicaServiceServer) Propose(context.Context, *ProposeRequest) (*ProposeResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method Propose not implemented")
-}
-func (UnimplementedReplicaServiceServer) ReadIndex(context.Context, *ReadIndexRequest) (*ReadIndexResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method ReadIndex not implemented")
+func (UnimplementedReplicaServiceServer) Forward(grpc.BidiStreamingServer[ForwardRequest, ForwardResponse]) error {
+	return status.Error(codes.Unimplemented, "method Forward not implemented")
 }
 func (UnimplementedReplicaServiceServer) AddMember(context.Context, *AddMemberRequest) (*AddMemberResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AddMember not implemented")
@@ -197,41 +180,12 @@ func RegisterReplicaServiceServer(s grpc.ServiceRegistrar, srv ReplicaServiceSer
 	s.RegisterService(&ReplicaService_ServiceDesc, srv)
 }
 
-func _ReplicaService_Propose_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ProposeRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(ReplicaServiceServer).Propose(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: ReplicaService_Propose_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ReplicaServiceServer).Propose(ctx, req.(*ProposeRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+func _ReplicaService_Forward_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(ReplicaServiceServer).Forward(&grpc.GenericServerStream[ForwardRequest, ForwardResponse]{ServerStream: stream})
 }
 
-func _ReplicaService_ReadIndex_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(ReadIndexRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(ReplicaServiceServer).ReadIndex(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: ReplicaService_ReadIndex_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(ReplicaServiceServer).ReadIndex(ctx, req.(*ReadIndexRequest))
-	}
-	return interceptor(ctx, in, info, handler)
-}
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type ReplicaService_ForwardServer = grpc.BidiStreamingServer[ForwardRequest, ForwardResponse]
 
 func _ReplicaService_AddMember_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(AddMemberRequest)
@@ -313,14 +267,6 @@ var ReplicaService_ServiceDesc = grpc.ServiceDesc{
 	HandlerType: (*ReplicaServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
 		{
-			MethodName: "Propose",
-			Handler:    _ReplicaService_Propose_Handler,
-		},
-		{
-			MethodName: "ReadIndex",
-			Handler:    _ReplicaService_ReadIndex_Handler,
-		},
-		{
 			MethodName: "AddMember",
 			Handler:    _ReplicaService_AddMember_Handler,
 		},
@@ -337,6 +283,13 @@ var ReplicaService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _ReplicaService_Status_Handler,
 		},
 	},
-	Streams:  []grpc.StreamDesc{},
+	Streams: []grpc.StreamDesc{
+		{
+			StreamName:    "Forward",
+			Handler:       _ReplicaService_Forward_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+	},
 	Metadata: "muster/cluster/v1/replica.proto",
 }

@@ -38,22 +38,19 @@ func (r *Replica) Apply(ctx context.Context, tx *storev1.Transaction) (*storev1.
 // being applied. They are applied in their order unless the leader is lost
 // meanwhile or they are too large for one log entry; who needs an order for
 // certain waits for the first or says so by preconditions.
-//
-// The transactions must not be changed before it returns, nor afterwards if one
-// has failed: it may be under way yet.
 func (r *Replica) ApplyAll(ctx context.Context, transactions []*storev1.Transaction) []Outcome {
 	outcomes := make([]Outcome, len(transactions))
 	groups := r.group(ctx, transactions, outcomes)
 	for i, g := range groups {
 		if err := r.proposals.add(ctx, g.proposal); err != nil {
 			for _, late := range groups[i:] {
-				late.proposal.settle(nil, err)
+				late.answer(nil, err)
 			}
 			break
 		}
 	}
 	for _, g := range groups {
-		results, err := r.proposals.wait(ctx, g.proposal)
+		results, err := r.proposals.wait(ctx, g)
 		for i, at := range g.at {
 			if outcomes[at].Err = err; err == nil {
 				outcomes[at].Result = results[i]
@@ -63,10 +60,27 @@ func (r *Replica) ApplyAll(ctx context.Context, transactions []*storev1.Transact
 	return outcomes
 }
 
-// group is a proposal and where its transactions stand among those of a call.
+// group is a proposal that a call waits for, and where its transactions stand
+// among those of the call.
 type group struct {
-	proposal *proposal
-	at       []int
+	*proposal
+	at      []int
+	results []*storev1.Result // one for each transaction, unless err is set
+	err     error
+	done    chan struct{} // closed when results or err is set
+}
+
+// newGroup returns a group with room for some transactions of a size.
+func newGroup(ctx context.Context, count, size int) *group {
+	g := &group{at: make([]int, 0, count), done: make(chan struct{})}
+	room := max(size, min(count*size, batchBytes)) + count*transactionHead
+	g.proposal = &proposal{ctx: ctx, retried: true, encoded: make([]byte, 0, room), answer: g.settle}
+	return g
+}
+
+func (g *group) settle(results []*storev1.Result, err error) {
+	g.results, g.err = results, err
+	close(g.done)
 }
 
 // group makes as few proposals of transactions as the bounds of a log entry
@@ -75,40 +89,35 @@ func (r *Replica) group(ctx context.Context, transactions []*storev1.Transaction
 	var groups []*group
 	var last *group
 	for i, tx := range transactions {
-		tx, size, err := admitted(tx)
-		if err != nil {
-			outcomes[i].Err = err
+		if err := state.Check(tx); err != nil {
+			outcomes[i].Err = fmt.Errorf("%w: %w", ErrInvalid, err)
 			continue
 		}
-		if last == nil || !last.proposal.fits(1, size) {
-			last = &group{proposal: newProposal(ctx, len(transactions)-i), at: make([]int, 0, len(transactions)-i)}
+		tx = identified(tx)
+		size := proto.Size(tx)
+		if size > transactionMax {
+			outcomes[i].Err = fmt.Errorf("%w: %d bytes are more than %d", ErrInvalid, size, transactionMax)
+			continue
+		}
+		if last == nil || !last.fits(1, size) {
+			last = newGroup(ctx, len(transactions)-i, size)
 			groups = append(groups, last)
 		}
+		if err := last.append(tx, size); err != nil {
+			outcomes[i].Err = fmt.Errorf("%w: %w", ErrInvalid, err)
+			continue
+		}
 		last.at = append(last.at, i)
-		last.proposal.transactions = append(last.proposal.transactions, tx)
-		last.proposal.bytes += size
 	}
 	return groups
 }
 
-// admitted returns a transaction with an id, and its size, or says what is wrong
-// with it.
-func admitted(tx *storev1.Transaction) (*storev1.Transaction, int, error) {
-	if err := state.Check(tx); err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", ErrInvalid, err)
+// identified returns a transaction with an id.
+func identified(tx *storev1.Transaction) *storev1.Transaction {
+	if len(tx.GetId()) > 0 {
+		return tx
 	}
-	size := proto.Size(tx)
-	if size > transactionMax {
-		return nil, 0, fmt.Errorf("%w: %d bytes are more than %d", ErrInvalid, size, transactionMax)
-	}
-	if len(tx.GetId()) == 0 {
-		tx = &storev1.Transaction{Operations: tx.GetOperations(), Expire: tx.GetExpire(), Id: newID()}
-	}
-	return tx, size, nil
-}
-
-func newID() []byte {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails
-	return id
+	return &storev1.Transaction{Operations: tx.GetOperations(), Expire: tx.GetExpire(), Id: id}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -90,5 +91,29 @@ func TestApplyAllEndsWithItsContext(t *testing.T) {
 				t.Errorf("outcome %v", o)
 			}
 		}
+	})
+}
+
+// What callers of all members write at the same time shares log entries.
+func TestWritesShareEntries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		defer c.stop()
+		const callers, writes = 90, 10
+		before := c.members[0].Store().View().Index()
+		var working sync.WaitGroup
+		for i := range callers {
+			working.Go(func() {
+				for n := range writes {
+					c.members[i%3].write(t, create(fmt.Sprint(i, n), "x"))
+				}
+			})
+		}
+		working.Wait()
+		c.members[0].read(t, "")
+		if entries := c.members[0].Store().View().Index() - before; entries > callers*writes/5 {
+			t.Errorf("%d writes took %d entries", callers*writes, entries)
+		}
+		sameState(t, c.members...)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -47,12 +48,13 @@ func onLoopback(b *testing.B, size int) *cluster {
 func BenchmarkApply(b *testing.B) {
 	value := strings.Repeat("v", 1024)
 	for _, size := range []int{1, 3} {
-		for _, callers := range []int{1, 64, 256} {
+		for _, callers := range []int{1, 16, 64, 256} {
 			b.Run(fmt.Sprintf("members=%d/callers=%d", size, callers), func(b *testing.B) {
 				c := onLoopback(b, size)
 				defer c.stop()
 				var next atomic.Int64
 				var working sync.WaitGroup
+				used := processorTime(b)
 				b.ResetTimer()
 				for i := range callers {
 					m := c.members[i%size]
@@ -67,6 +69,7 @@ func BenchmarkApply(b *testing.B) {
 				}
 				working.Wait()
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
+				b.ReportMetric(float64((processorTime(b)-used).Microseconds())/float64(b.N), "cpu-us/write")
 				b.StopTimer()
 			})
 		}
@@ -81,6 +84,7 @@ func BenchmarkRead(b *testing.B) {
 			defer c.stop()
 			var next atomic.Int64
 			var working sync.WaitGroup
+			used := processorTime(b)
 			b.ResetTimer()
 			for i := range 64 {
 				m := c.members[i%size]
@@ -95,7 +99,17 @@ func BenchmarkRead(b *testing.B) {
 			}
 			working.Wait()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "reads/s")
+			b.ReportMetric(float64((processorTime(b)-used).Microseconds())/float64(b.N), "cpu-us/read")
 			b.StopTimer()
 		})
 	}
+}
+
+// processorTime is what this process, with all members, has used.
+func processorTime(b *testing.B) time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

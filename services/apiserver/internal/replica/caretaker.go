@@ -129,7 +129,7 @@ func (r *Replica) promote(id string) error {
 		return nil
 	}
 	failpoint.Hit("replica/members/promote")
-	err := membership(r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(m.Address), 0, enqueueTimeout))
+	err := r.membership(r.raft.AddVoter(raft.ServerID(id), raft.ServerAddress(m.Address), 0, enqueueTimeout))
 	failpoint.Hit("replica/members/promoted")
 	return err
 }
@@ -143,7 +143,7 @@ func (r *Replica) correctAddress() {
 	if !ok || m.Address == r.config.Advertise {
 		return
 	}
-	if err := membership(r.raft.AddVoter(raft.ServerID(m.ID), raft.ServerAddress(r.config.Advertise), 0, enqueueTimeout)); err != nil {
+	if err := r.membership(r.raft.AddVoter(raft.ServerID(m.ID), raft.ServerAddress(r.config.Advertise), 0, enqueueTimeout)); err != nil {
 		r.config.Logger.Warn("change own address", "from", m.Address, "to", r.config.Advertise, "error", err)
 	}
 }

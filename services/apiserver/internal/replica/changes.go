@@ -107,7 +107,7 @@ func (r *Replica) admit(ctx context.Context, request *clusterv1.AddMemberRequest
 		}
 		failpoint.Hit("replica/members/add")
 		r.changing.Lock()
-		err := membership(add(raft.ServerID(id), raft.ServerAddress(address), 0, enqueueTimeout))
+		err := r.membership(add(raft.ServerID(id), raft.ServerAddress(address), 0, enqueueTimeout))
 		r.changing.Unlock()
 		failpoint.Hit("replica/members/added")
 		if err != nil {
@@ -170,12 +170,13 @@ func (r *Replica) removeServer(id string) error {
 	r.changing.Lock()
 	defer r.changing.Unlock()
 	failpoint.Hit("replica/members/remove")
-	err := membership(r.raft.RemoveServer(raft.ServerID(id), 0, enqueueTimeout))
+	err := r.membership(r.raft.RemoveServer(raft.ServerID(id), 0, enqueueTimeout))
 	failpoint.Hit("replica/members/removed")
 	return err
 }
 
-func membership(future raft.IndexFuture) error {
+func (r *Replica) membership(future raft.IndexFuture) error {
+	endWithRaft(future, r.halted)
 	switch err := future.Error(); {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
 		return fmt.Errorf("%w: %w", errNotLeader, err)

@@ -40,12 +40,12 @@ func newLeaders(r *raft.Raft) *leaders {
 func (l *leaders) close() { l.raft.DeregisterObserver(l.observer) }
 
 // run watches for changes; prove is called when this member leads anew.
-func (l *leaders) run(ctx context.Context, prove func() bool) error {
+func (l *leaders) run(ctx context.Context, prove func(context.Context) bool) error {
 	for {
 		retry := time.Duration(0)
 		if l.raft.State() == raft.Leader && !l.ready() {
 			term := l.raft.CurrentTerm()
-			if prove() && l.raft.CurrentTerm() == term {
+			if prove(ctx) && l.raft.CurrentTerm() == term {
 				l.proven.Store(term)
 			} else {
 				retry = 20 * time.Millisecond
@@ -92,23 +92,29 @@ func (l *leaders) address() string {
 	return string(address)
 }
 
+// outlast waits until the leader is another one than that at an address.
+func (l *leaders) outlast(ctx context.Context, address string) {
+	for {
+		changed := l.change()
+		if l.address() != address {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // bounded returns a context for one try to reach the leader: it ends when the
 // time is up or somebody else leads.
 func (l *leaders) bounded(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
-	was, changed := l.address(), l.change()
+	was := l.address()
 	go func() {
-		for {
-			select {
-			case <-changed:
-			case <-ctx.Done():
-				return
-			}
-			if changed = l.change(); l.address() != was {
-				cancel()
-				return
-			}
-		}
+		l.outlast(ctx, was)
+		cancel()
 	}()
 	return ctx, cancel
 }

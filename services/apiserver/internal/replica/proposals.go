@@ -2,18 +2,13 @@ package replica
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync"
 	"time"
 
-	"github.com/hashicorp/raft"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/musterhq/muster/internal/failpoint"
-	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -24,46 +19,34 @@ const (
 	// transaction that is larger by itself.
 	batchCount = 512
 	batchBytes = 256 << 10
-	// batchesInFlight is how many log entries of this member may be under way.
-	// While they are, what arrives gathers.
-	batchesInFlight = 4
-	// enqueueTimeout bounds the wait for Raft to take an entry in.
-	enqueueTimeout = time.Second
+	// batchesInFlight is how many batches of this member may be under way. While
+	// they are, what arrives gathers.
+	batchesInFlight = 2
+	// retryPause lies between two tries, unless somebody else leads.
+	retryPause = 25 * time.Millisecond
 )
 
-// proposal is transactions that somebody waits for together.
-type proposal struct {
-	ctx          context.Context
-	transactions []*storev1.Transaction
-	bytes        int
-	results      []*storev1.Result // one for each transaction, unless err is set
-	err          error
-	done         chan struct{} // closed when results or err is set
-}
-
-func newProposal(ctx context.Context, capacity int) *proposal {
-	return &proposal{ctx: ctx, transactions: make([]*storev1.Transaction, 0, capacity), done: make(chan struct{})}
-}
-
-// fits tells whether more may share the proposal's log entry.
-func (p *proposal) fits(count, bytes int) bool {
-	return len(p.transactions)+count <= batchCount && p.bytes+bytes <= batchBytes
-}
-
-func (p *proposal) settle(results []*storev1.Result, err error) {
-	p.results, p.err = results, err
-	close(p.done)
-}
-
-// proposals gathers the transactions of this member into batches.
+// proposals gathers the transactions of this member, and on the leader also what
+// the others forward, into batches.
 type proposals struct {
-	replica *Replica
-	queue   chan *proposal
-	stopped chan struct{}
+	replica  *Replica
+	queue    chan *proposal
+	returned chan *batch // tried; settled if it has no error
+	stopped  chan struct{}
+
+	// What follows is run's alone.
+	flying int       // batches that were not settled yet
+	held   *proposal // did not fit into the batch before
+	again  []*batch  // to be tried again after a pause
 }
 
 func newProposals(r *Replica) *proposals {
-	return &proposals{replica: r, queue: make(chan *proposal, batchCount), stopped: make(chan struct{})}
+	return &proposals{
+		replica:  r,
+		queue:    make(chan *proposal, batchCount),
+		returned: make(chan *batch, batchesInFlight),
+		stopped:  make(chan struct{}),
+	}
 }
 
 // add queues a proposal.
@@ -79,16 +62,16 @@ func (q *proposals) add(ctx context.Context, p *proposal) error {
 	}
 }
 
-// wait returns what became of a proposal.
-func (q *proposals) wait(ctx context.Context, p *proposal) ([]*storev1.Result, error) {
+// wait returns what became of a group.
+func (q *proposals) wait(ctx context.Context, g *group) ([]*storev1.Result, error) {
 	select {
-	case <-p.done: // what is known counts, even if ctx has ended
-		return p.results, p.err
+	case <-g.done: // what is known counts, even if ctx has ended
+		return g.results, g.err
 	default:
 	}
 	select {
-	case <-p.done:
-		return p.results, p.err
+	case <-g.done:
+		return g.results, g.err
 	case <-ctx.Done():
 		return nil, fmt.Errorf("apply transaction: %w: %w", ErrNoLeader, context.Cause(ctx))
 	case <-q.stopped:
@@ -98,168 +81,141 @@ func (q *proposals) wait(ctx context.Context, p *proposal) ([]*storev1.Result, e
 
 func (q *proposals) run(ctx context.Context) error {
 	defer close(q.stopped)
-	var flights sync.WaitGroup
-	defer flights.Wait()
-	slots := make(chan struct{}, batchesInFlight)
-	var held *proposal // did not fit into the batch before
+	pause := time.NewTimer(retryPause)
+	defer pause.Stop()
 	for {
-		first := held
-		if first == nil {
-			select {
-			case first = <-q.queue:
-			case <-ctx.Done():
-				return nil
-			}
+		var arrivals <-chan *proposal
+		switch {
+		case q.flying >= batchesInFlight:
+		case q.held != nil:
+			q.try(q.gather(q.held))
+			continue
+		default:
+			arrivals = q.queue
+		}
+		var changed <-chan struct{}
+		var over <-chan time.Time
+		if len(q.again) > 0 {
+			changed, over = q.again[0].changed, pause.C
 		}
 		select {
-		case slots <- struct{}{}:
+		case p := <-arrivals:
+			q.try(q.gather(p))
+		case b := <-q.returned:
+			if q.judge(b) && len(q.again) == 1 {
+				pause.Reset(retryPause)
+			}
+		case <-changed:
+			q.retry()
+		case <-over:
+			q.retry()
 		case <-ctx.Done():
 			return nil
 		}
-		var batch []*proposal
-		batch, held = q.gather(first)
-		flights.Go(func() {
-			defer func() { <-slots }()
-			q.flush(ctx, batch)
-		})
 	}
 }
 
 // gather takes what has arrived, as far as the bounds go.
-func (q *proposals) gather(first *proposal) (batch []*proposal, held *proposal) {
-	batch = append(batch, first)
-	count, bytes := len(first.transactions), first.bytes
+func (q *proposals) gather(first *proposal) *batch {
+	b := &batch{begun: q.replica.config.Store.Transactions()}
+	b.add(first)
+	q.held = nil
+	q.flying++
 	for {
 		select {
 		case p := <-q.queue:
-			count, bytes = count+len(p.transactions), bytes+p.bytes
-			if count > batchCount || bytes > batchBytes {
-				return batch, p
+			if !b.fits(p) {
+				q.held = p
+				return b
 			}
-			batch = append(batch, p)
+			b.add(p)
 		default:
-			return batch, nil
+			return b
 		}
 	}
 }
 
-// flush tries a batch until it is settled or nobody waits for it any more.
-func (q *proposals) flush(ctx context.Context, batch []*proposal) {
+// try has a batch ordered by this member if it leads, else by the one that does.
+// It comes back to returned.
+func (q *proposals) try(b *batch) {
 	r := q.replica
-	begun := r.config.Store.Transactions()
-	for {
-		var transactions []*storev1.Transaction
-		if batch, transactions = waitedFor(batch); len(batch) == 0 || ctx.Err() != nil {
-			return
+	leads := r.IsLeader()
+	b.keep(func(p *proposal) bool {
+		if !leads && !p.retried {
+			p.answer(nil, errNotLeader)
+			return false
 		}
-		changed := r.leaders.change()
-		results, err := r.propose(ctx, transactions)
+		return p.ctx.Err() == nil
+	})
+	switch {
+	case b.count == 0:
+		q.flying--
+	case leads:
+		b.changed = r.leaders.change()
+		r.orders.place(b.command(time.Now()), func(results []*storev1.Result, _ uint64, err error) { q.tried(b, results, err) })
+	default:
+		b.changed = r.leaders.change()
+		r.upstream.propose(b, func(results []*storev1.Result, err error) { q.tried(b, results, err) })
+	}
+}
+
+// tried is called, by anybody, when the outcome of a try is known.
+func (q *proposals) tried(b *batch, results []*storev1.Result, err error) {
+	if err == nil && len(results) != b.count {
+		err = fmt.Errorf("%d results for %d transactions", len(results), b.count)
+	}
+	if b.err = err; err == nil {
+		b.answer(results)
+	}
+	q.returned <- b // has room for all that fly
+}
+
+// judge decides what becomes of a batch that was tried, and tells whether it is
+// to be tried again.
+func (q *proposals) judge(b *batch) bool {
+	if b.err == nil {
+		q.flying--
+		return false
+	}
+	q.replica.config.Logger.Debug("propose again", "transactions", b.count, "error", b.err)
+	gone := q.replica.config.Store.Transactions() - b.begun
+	b.keep(func(p *proposal) bool {
 		switch {
-		case err == nil && len(results) == len(transactions):
-			for _, p := range batch {
-				n := len(p.transactions)
-				p.settle(results[:n:n], nil)
-				results = results[n:]
-			}
-			return
-		case status.Code(err) == codes.InvalidArgument:
-			settleAll(batch, fmt.Errorf("%w: %w", ErrInvalid, err))
-			return
-		case r.config.Store.Transactions()-begun > state.OutcomesKept/2:
-			settleAll(batch, fmt.Errorf("apply transaction: %w: %w", ErrUnknown, err))
-			return
+		case !p.retried:
+			p.answer(nil, b.err)
+		case status.Code(b.err) == codes.InvalidArgument:
+			p.answer(nil, fmt.Errorf("%w: %w", ErrInvalid, b.err))
+		case gone > state.OutcomesKept/2:
+			p.answer(nil, fmt.Errorf("apply transaction: %w: %w", ErrUnknown, b.err))
+		default:
+			return true
 		}
-		r.config.Logger.Debug("propose again", "transactions", len(transactions), "error", err)
-		pause(ctx, changed)
+		return false
+	})
+	if b.count == 0 {
+		q.flying--
+		return false
+	}
+	q.again = append(q.again, b)
+	return true
+}
+
+// retry tries what was to be tried again.
+func (q *proposals) retry() {
+	again := q.again
+	q.again = nil
+	for _, b := range again {
+		q.try(b)
 	}
 }
 
 // pause waits before another try: not long, and less if the leader changes.
 func pause(ctx context.Context, changed <-chan struct{}) {
-	timer := time.NewTimer(25 * time.Millisecond)
+	timer := time.NewTimer(retryPause)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-changed:
 	case <-ctx.Done():
 	}
-}
-
-func settleAll(batch []*proposal, err error) {
-	for _, p := range batch {
-		p.settle(nil, err)
-	}
-}
-
-func waitedFor(batch []*proposal) ([]*proposal, []*storev1.Transaction) {
-	live := batch[:0]
-	transactions := make([]*storev1.Transaction, 0, len(batch))
-	for _, p := range batch {
-		if p.ctx.Err() == nil {
-			live = append(live, p)
-			transactions = append(transactions, p.transactions...)
-		}
-	}
-	return live, transactions
-}
-
-// propose has transactions ordered by this member if it leads, else by the one
-// that does.
-func (r *Replica) propose(ctx context.Context, transactions []*storev1.Transaction) ([]*storev1.Result, error) {
-	if r.IsLeader() {
-		results, _, err := r.order(transactions)
-		return results, err
-	}
-	leader := r.leaders.address()
-	if leader == "" {
-		return nil, errNotLeader
-	}
-	client, err := r.peers.client(leader)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := r.leaders.bounded(ctx, r.config.Timing.Attempt)
-	defer cancel()
-	failpoint.Hit("replica/write/forward")
-	response, err := client.Propose(ctx, &clusterv1.ProposeRequest{Transactions: transactions})
-	if err != nil {
-		return nil, err
-	}
-	failpoint.Hit("replica/write/forwarded")
-	return response.GetResults(), nil
-}
-
-// order appends transactions to the log as one entry, if this member leads, and
-// returns what became of them once they are applied. errNotLeader means that
-// they never will be; any other error leaves that open.
-func (r *Replica) order(transactions []*storev1.Transaction) ([]*storev1.Result, uint64, error) {
-	data, err := proto.Marshal(&storev1.Command{Transactions: transactions, TimeUnixNano: time.Now().UnixNano()})
-	if err != nil {
-		return nil, 0, fmt.Errorf("encode command: %w", err)
-	}
-	failpoint.Hit("replica/write/order")
-	future := r.raft.Apply(data, enqueueTimeout)
-	switch err := future.Error(); {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrEnqueueTimeout), errors.Is(err, raft.ErrLeadershipTransferInProgress):
-		return nil, 0, fmt.Errorf("%w: %w", errNotLeader, err)
-	case err != nil:
-		return nil, 0, fmt.Errorf("append to log: %w", err)
-	}
-	failpoint.Hit("replica/write/ordered")
-	// What the machine returns, errors too, is the response and not the error.
-	switch response := future.Response().(type) {
-	case []*storev1.Result:
-		return response, future.Index(), nil
-	case error:
-		return nil, 0, fmt.Errorf("apply: %w", response)
-	default:
-		return nil, 0, fmt.Errorf("apply: unexpected response %T", response)
-	}
-}
-
-// prove applies an empty entry; it tells that this member leads and has applied
-// all that was committed before.
-func (r *Replica) prove() bool {
-	_, _, err := r.order(nil)
-	return err == nil
 }

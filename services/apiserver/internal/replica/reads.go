@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/raft"
 
-	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -41,42 +40,43 @@ func (r *Replica) WaitReady(ctx context.Context) error {
 	return nil
 }
 
-// reads has concurrent reads share one question to the leader.
-type reads struct {
-	replica *Replica
-	wake    chan struct{}
-	stopped chan struct{}
+// rounds has those who ask for an index at the same time share one question.
+type rounds struct {
+	// question finds the index. Its error is the answer of all who share it.
+	question func(context.Context) (uint64, error)
+	wake     chan struct{}
+	stopped  chan struct{}
 
 	mu   sync.Mutex
 	next *round // not begun; those who arrive now may share it
 }
 
-// round is one question to the leader. Its answer holds for all who asked before
-// it began.
+// round is one question. Its answer holds for all who asked before it began.
 type round struct {
-	done  chan struct{}
+	done  chan struct{} // closed when index or err is set
 	index uint64
+	err   error
 }
 
-func newReads(r *Replica) *reads {
-	return &reads{replica: r, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+func newRounds(question func(context.Context) (uint64, error)) *rounds {
+	return &rounds{question: question, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
 }
 
-// index returns what must be applied before a read may be answered.
-func (q *reads) index(ctx context.Context) (uint64, error) {
+// index returns an index that was found after the call.
+func (q *rounds) index(ctx context.Context) (uint64, error) {
 	q.mu.Lock()
 	if q.next == nil {
 		q.next = &round{done: make(chan struct{})}
+		select {
+		case q.wake <- struct{}{}:
+		default:
+		}
 	}
 	mine := q.next
 	q.mu.Unlock()
 	select {
-	case q.wake <- struct{}{}:
-	default:
-	}
-	select {
 	case <-mine.done:
-		return mine.index, nil
+		return mine.index, mine.err
 	case <-ctx.Done():
 		return 0, context.Cause(ctx)
 	case <-q.stopped:
@@ -84,7 +84,7 @@ func (q *reads) index(ctx context.Context) (uint64, error) {
 	}
 }
 
-func (q *reads) run(ctx context.Context) error {
+func (q *rounds) run(ctx context.Context) error {
 	defer close(q.stopped)
 	for {
 		select {
@@ -96,62 +96,59 @@ func (q *reads) run(ctx context.Context) error {
 		current := q.next
 		q.next = nil
 		q.mu.Unlock()
-		if current == nil {
-			continue
+		current.index, current.err = q.question(ctx)
+		if ctx.Err() != nil {
+			return nil
 		}
-		for {
-			changed := q.replica.leaders.change()
-			index, err := q.replica.readIndex(ctx)
-			if err == nil {
-				current.index = index
-				close(current.done)
-				break
-			}
-			if ctx.Err() != nil {
-				return nil
-			}
-			q.replica.config.Logger.Debug("ask for read index again", "error", err)
-			pause(ctx, changed)
-		}
+		close(current.done)
 	}
 }
 
-// readIndex asks whoever leads.
+// readIndex asks whoever leads until it gets an answer.
 func (r *Replica) readIndex(ctx context.Context) (uint64, error) {
-	ctx, cancel := r.leaders.bounded(ctx, r.config.Timing.Attempt)
-	defer cancel()
-	if r.IsLeader() {
-		return r.confirm(ctx)
+	for {
+		changed := r.leaders.change()
+		ask := r.upstream.readIndex
+		if r.IsLeader() {
+			ask = r.confirmed
+		}
+		index, err := ask(ctx)
+		if err == nil || ctx.Err() != nil {
+			return index, err
+		}
+		r.config.Logger.Debug("ask for read index again", "error", err)
+		pause(ctx, changed)
 	}
-	leader := r.leaders.address()
-	if leader == "" {
-		return 0, errNotLeader
-	}
-	client, err := r.peers.client(leader)
-	if err != nil {
-		return 0, err
-	}
-	response, err := client.ReadIndex(ctx, &clusterv1.ReadIndexRequest{})
-	if err != nil {
-		return 0, err
-	}
-	return response.GetIndex(), nil
 }
 
-// confirm makes sure that this member leads still, and returns the index of a
+// confirmed makes sure that this member leads still, and returns the index of a
 // command at or behind all that was committed when it was called.
 //
-// The commit index, and not what is applied here, is what counts: another member
-// may have applied, and shown, more than the leader has. And a command's index is
-// what it returns, because the entries that Raft appends for itself are not seen
-// by those who apply.
-func (r *Replica) confirm(ctx context.Context) (uint64, error) {
+// A command's index is what it returns, and not that of the last entry, because
+// the entries that Raft appends for itself are not seen by those who apply.
+func (r *Replica) confirmed(ctx context.Context) (uint64, error) {
+	committed, err := r.confirmations.index(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if err := r.machine.wait(ctx, committed); err != nil {
+		return 0, err
+	}
+	return r.config.Store.View().Index(), nil
+}
+
+// confirm returns what was committed when it was called, by this member, which
+// leads still. It is the commit index, and not what is applied here, because
+// another member may have applied, and shown, more than the leader has.
+func (r *Replica) confirm(context.Context) (uint64, error) {
 	term := r.raft.CurrentTerm()
 	if !r.leaders.ready() {
 		return 0, errNotLeader
 	}
 	committed := r.raft.CommitIndex()
-	switch err := r.raft.VerifyLeader().Error(); {
+	verification := r.raft.VerifyLeader()
+	endWithRaft(verification, r.halted)
+	switch err := verification.Error(); {
 	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost):
 		return 0, fmt.Errorf("%w: %w", errNotLeader, err)
 	case err != nil:
@@ -160,8 +157,5 @@ func (r *Replica) confirm(ctx context.Context) (uint64, error) {
 	if !r.leaders.ready() || r.raft.CurrentTerm() != term {
 		return 0, errNotLeader
 	}
-	if err := r.machine.wait(ctx, committed); err != nil {
-		return 0, err
-	}
-	return r.config.Store.View().Index(), nil
+	return committed, nil
 }

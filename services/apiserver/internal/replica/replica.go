@@ -31,13 +31,20 @@ type Replica struct {
 	contacts  *contacts
 	caretaker *caretaker
 	proposals *proposals
-	reads     *reads
-	peers     *peers
+	orders    *orders
+	reads     *rounds // questions of this member to the leader
+	// confirmations are the questions of all members, this one leading.
+	confirmations *rounds
+	upstream      *upstream
+	peers         *peers
 
 	belonged  atomic.Bool // was in the cluster at some point of the log
 	voted     atomic.Bool // had a vote at some point
 	regrouped signal      // the members changed
 	changing  sync.Mutex  // held while the leader changes the members
+
+	leaving chan struct{} // closed when Run has begun to stop
+	halted  chan struct{} // closed when Raft has ended
 
 	closing sync.Once
 	failing sync.Once
@@ -53,7 +60,7 @@ func Open(config Config) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{config: config, failed: make(chan struct{})}
+	r := &Replica{config: config, leaving: make(chan struct{}), halted: make(chan struct{}), failed: make(chan struct{})}
 	r.machine = newMachine(config.Store, r.fail, r.moved)
 	r.storage = memoryStorage()
 	r.era = &era{epoch: config.Epoch, end: func() { r.fail(ErrSuperseded) }}
@@ -71,7 +78,9 @@ func Open(config Config) (*Replica, error) {
 	r.transport = r.newTransport()
 	r.peers = newPeers(r.dialer)
 	r.proposals = newProposals(r)
-	r.reads = newReads(r)
+	r.reads = newRounds(r.readIndex)
+	r.confirmations = newRounds(r.confirm)
+	r.upstream = newUpstream(r)
 	r.caretaker = newCaretaker(r)
 	if err := r.start(); err != nil {
 		_ = r.transport.Close()
@@ -110,6 +119,7 @@ func (r *Replica) start() error {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	failpoint.Hit("replica/start/running")
+	r.orders = newOrders(r.raft, r.halted)
 	r.leaders = newLeaders(r.raft)
 	r.contacts = newContacts(r.raft)
 	return nil
@@ -146,10 +156,13 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.mux.run(work) })
 	g.Go(func() error { r.greet(work); return nil })
 	g.Go(func() error { return r.serve(server) })
-	g.Go(func() error { return r.leaders.run(work, r.prove) })
+	g.Go(func() error { return r.leaders.run(work, r.orders.prove) })
 	g.Go(func() error { return r.caretaker.run(work) })
 	g.Go(func() error { return r.proposals.run(work) })
+	g.Go(func() error { return r.orders.run(work) })
+	g.Go(func() error { return r.upstream.run(work) })
 	g.Go(func() error { return r.reads.run(work) })
+	g.Go(func() error { return r.confirmations.run(work) })
 
 	select {
 	case <-ctx.Done():
@@ -157,8 +170,10 @@ func (r *Replica) Run(ctx context.Context) error {
 	case <-r.failed:
 	case <-work.Done():
 	}
+	close(r.leaving)
 	stopServer(server)
 	err := r.raft.Shutdown().Error()
+	close(r.halted)
 	stop(ErrStopped)
 	r.transport.CloseStreams()
 	err = errors.Join(g.Wait(), err)

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
-	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
 // service answers the other members. Who may call was settled when the
@@ -30,30 +29,6 @@ func (r *Replica) newServer() *grpc.Server {
 	)
 	clusterv1.RegisterReplicaServiceServer(server, service{replica: r})
 	return server
-}
-
-// Propose orders transactions of another member.
-func (s service) Propose(_ context.Context, req *clusterv1.ProposeRequest) (*clusterv1.ProposeResponse, error) {
-	for _, tx := range req.GetTransactions() {
-		if err := state.Check(tx); err != nil {
-			return nil, status.Error(codes.InvalidArgument, err.Error())
-		}
-	}
-	results, index, err := s.replica.order(req.GetTransactions())
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	return &clusterv1.ProposeResponse{Results: results, Index: index}, nil
-}
-
-// ReadIndex returns what another member must have applied before it answers a
-// read.
-func (s service) ReadIndex(ctx context.Context, _ *clusterv1.ReadIndexRequest) (*clusterv1.ReadIndexResponse, error) {
-	index, err := s.replica.confirm(ctx)
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	return &clusterv1.ReadIndexResponse{Index: index}, nil
 }
 
 // AddMember adds a member.
@@ -92,6 +67,8 @@ func asStatus(err error) error {
 		return status.Error(codes.Unavailable, err.Error())
 	case errors.Is(err, errRefused):
 		return status.Error(codes.FailedPrecondition, err.Error())
+	case errors.Is(err, errMalformed):
+		return status.Error(codes.InvalidArgument, err.Error())
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return status.FromContextError(err).Err()
 	}
