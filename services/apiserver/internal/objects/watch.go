@@ -51,7 +51,12 @@ type Watcher struct {
 	cursor  *state.Watcher
 	initial []Event
 	marks   bool
-	mark    time.Time // when the next bookmark is due
+
+	// parent is the context of Next's caller, and due the one of it that ends when
+	// the next bookmark is due: to make one for each event would cost as much as
+	// the event does.
+	parent, due context.Context
+	unschedule  context.CancelFunc
 }
 
 // Watch starts a watch. A revision that is no longer kept is an error with
@@ -68,7 +73,6 @@ func (s *Service) Watch(ctx context.Context, t Target, o WatchOptions) (*Watcher
 		return nil, err
 	}
 	w := &Watcher{target: t, sel: sel, marks: o.Bookmarks}
-	w.scheduleMark()
 	from, err := s.start(ctx, w, o)
 	if err != nil {
 		return nil, err
@@ -123,7 +127,7 @@ func (w *Watcher) Next(ctx context.Context) ([]Event, error) {
 			return nil, err
 		}
 		if events == nil {
-			w.scheduleMark()
+			w.scheduleMark(ctx)
 			return []Event{{Type: watch.Bookmark, Revision: w.cursor.Progress()}}, nil
 		}
 		out, err := w.see(events)
@@ -135,11 +139,13 @@ func (w *Watcher) Next(ctx context.Context) ([]Event, error) {
 
 // wait returns the next changes of the state, or nil when a bookmark is due.
 func (w *Watcher) wait(ctx context.Context) ([]state.Event, error) {
-	waiting, cancel := ctx, func() {}
+	waiting := ctx
 	if w.marks {
-		waiting, cancel = context.WithDeadline(ctx, w.mark)
+		if w.parent != ctx {
+			w.scheduleMark(ctx)
+		}
+		waiting = w.due
 	}
-	defer cancel()
 	events, err := w.cursor.Next(waiting)
 	switch {
 	case err == nil:
@@ -159,8 +165,14 @@ func (w *Watcher) failed(err error, at uint64) error {
 	return fmt.Errorf("watch %s: %w", w.target.Kind.Resource, err)
 }
 
-func (w *Watcher) scheduleMark() {
-	w.mark = time.Now().Add(bookmarkInterval + rand.N(bookmarkInterval))
+// scheduleMark has the next bookmark come due a while from now. What it starts
+// ends with ctx at the latest.
+func (w *Watcher) scheduleMark(ctx context.Context) {
+	if w.unschedule != nil {
+		w.unschedule()
+	}
+	w.parent = ctx
+	w.due, w.unschedule = context.WithTimeout(ctx, bookmarkInterval+rand.N(bookmarkInterval))
 }
 
 // see turns changes of the state into what the selectors let through.
