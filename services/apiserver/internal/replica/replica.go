@@ -90,23 +90,15 @@ func Open(config Config) (*Replica, error) {
 	return r, nil
 }
 
-// start bootstraps if that is wanted and starts Raft.
+// start forms a cluster if that is wanted, and starts Raft.
 func (r *Replica) start() error {
 	rc := raftConfig(r.config)
-	exists, err := raft.HasExistingState(r.storage.logs, r.storage.stable, r.storage.snapshots)
-	if err != nil {
-		return err
-	}
-	if r.config.Bootstrap && !exists {
-		failpoint.Hit("replica/start/form")
-		self := raft.Server{ID: rc.LocalID, Address: raft.ServerAddress(r.config.Advertise)}
-		err := raft.BootstrapCluster(rc, r.storage.logs, r.storage.stable, r.storage.snapshots, r.transport,
-			raft.Configuration{Servers: []raft.Server{self}})
-		if err != nil {
+	if r.config.Bootstrap {
+		if err := r.form(rc); err != nil {
 			return fmt.Errorf("form cluster: %w", err)
 		}
-		failpoint.Hit("replica/start/formed")
 	}
+	var err error
 	r.raft, err = raft.NewRaft(rc, r.machine, r.storage.logs, r.storage.stable, r.storage.snapshots, r.transport)
 	if broken := r.machine.restoring(); broken != nil {
 		// Raft would go on with an older snapshot, and lack what lies between.

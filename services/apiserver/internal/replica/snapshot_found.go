@@ -42,7 +42,7 @@ func Found(f Founder, begin *state.Image) (err error) {
 	}
 	// As if the cluster had been formed in term 1 by an entry that brought all of
 	// the state.
-	if err := s.stable.SetUint64([]byte("CurrentTerm"), 1); err != nil {
+	if err := s.stable.SetUint64([]byte(termKey), 1); err != nil {
 		return err
 	}
 	members := raft.Configuration{Servers: []raft.Server{{Suffrage: raft.Voter, ID: raft.ServerID(f.ID), Address: raft.ServerAddress(f.Address)}}}
