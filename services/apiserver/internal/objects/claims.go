@@ -86,7 +86,7 @@ func (p *plan) takeClaim(c registry.Claim, me string) error {
 	} else if _, err := p.create(claimKey(c), &storev1.Operation{Action: storev1.Action_ACTION_PUT, Value: []byte(me)}); err != nil {
 		return err
 	}
-	p.claims[c] = me
+	p.note(c, me)
 	return nil
 }
 
@@ -99,7 +99,7 @@ func (p *plan) releaseClaim(c registry.Claim) error {
 			return err
 		}
 	}
-	p.claims[c] = ""
+	p.note(c, "")
 	return nil
 }
 
@@ -123,4 +123,11 @@ func claimTaken(k *registry.Kind, obj registry.Object, c registry.Claim) error {
 		return apierrors.NewConflict(k.GroupResource(), obj.GetName(), errClaimed(c))
 	}
 	return invalid(k, obj.GetName(), field.ErrorList{k.ClaimTaken(obj, c)})
+}
+
+func (p *plan) note(c registry.Claim, owner string) {
+	if p.claims == nil {
+		p.claims = map[registry.Claim]string{}
+	}
+	p.claims[c] = owner
 }

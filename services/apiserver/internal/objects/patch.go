@@ -58,7 +58,7 @@ func (s *Service) patchStep(ctx context.Context, t Target, patch Patch) (step, e
 	warned := map[string]bool{}
 	return func(p *plan) (Outcome, error) {
 		return s.planUpdate(ctx, p, t, "patch", func(old registry.Object) (registry.Object, error) {
-			obj, warnings, err := patch.apply(old)
+			obj, warnings, err := patch.apply(old.DeepCopyObject().(registry.Object))
 			for _, w := range warnings {
 				if patch.Warn != nil && !warned[w] {
 					warned[w] = true

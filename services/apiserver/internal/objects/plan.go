@@ -35,14 +35,13 @@ type plan struct {
 	now     time.Time
 	tx      *storev1.Transaction
 	written map[state.Key]int
-	checked map[state.Key]bool
-	claims  map[registry.Claim]string // owner, "" when this plan lets go of it
+	checked map[state.Key]bool        // nil while it is empty, as of most plans
+	claims  map[registry.Claim]string // owner, "" when this plan lets go of it; nil while it is empty
 }
 
 func newPlan(ctx context.Context, view state.View, now time.Time) *plan {
 	return &plan{
-		ctx: ctx, view: view, now: now, tx: &storev1.Transaction{},
-		written: map[state.Key]int{}, checked: map[state.Key]bool{}, claims: map[registry.Claim]string{},
+		ctx: ctx, view: view, now: now, tx: &storev1.Transaction{}, written: map[state.Key]int{},
 	}
 }
 
@@ -103,6 +102,9 @@ func (p *plan) remove(e *state.Entry) (int, error) {
 func (p *plan) check(e *state.Entry) {
 	if _, written := p.written[e.Key]; written || p.checked[e.Key] {
 		return
+	}
+	if p.checked == nil {
+		p.checked = map[state.Key]bool{}
 	}
 	p.checked[e.Key] = true
 	p.tx.Operations = append(p.tx.Operations, &storev1.Operation{

@@ -82,8 +82,8 @@ func matchURL(t *Target, obj registry.Object) error {
 }
 
 // planUpdate plans the change of one object from what it is to what change
-// makes of it. With a subresource other than status, change gets and gives the
-// subresource's object.
+// makes of it, without modifying that. With a subresource other than status,
+// change gets and gives the subresource's object.
 func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string, change func(old registry.Object) (registry.Object, error)) (Outcome, error) {
 	e, old, err := p.load(t)
 	if err != nil {
@@ -119,7 +119,7 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 func (p *plan) changed(t Target, old registry.Object, change func(registry.Object) (registry.Object, error)) (registry.Object, error) {
 	sub, ok := t.Kind.Subresource(t.Subresource)
 	if t.Subresource == "" || (ok && sub.NewObject == nil) {
-		return change(old.DeepCopyObject().(registry.Object))
+		return change(old)
 	}
 	if !ok || sub.Apply == nil || sub.Get == nil {
 		return nil, apierrors.NewMethodNotSupported(t.Kind.GroupResource(), "update")

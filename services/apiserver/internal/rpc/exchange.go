@@ -18,15 +18,15 @@ const CallTimeout = 60 * time.Second
 
 // Exchange answers calls on single objects.
 func (s *Service) Exchange(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse]) error {
-	return exchange.Serve(stream, s.stopping, s.answer)
+	return exchange.Serve(stream, s.stopping, s.Answer)
 }
 
 // Stop asks the clients that exchange calls to go to another server.
 func (s *Service) Stop() { s.stop() }
 
-// answer answers calls that arrived together: the reads by one read, the writes
+// Answer answers calls that arrived together: the reads by one read, the writes
 // by as few log entries as they fit in.
-func (s *Service) answer(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
+func (s *Service) Answer(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(calls))
 	defer cancel()
 	var gets, changes []*apiv1.Call
