@@ -25,7 +25,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test race bench bench-store chaos-sim chaos crash-points lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test race bench bench-store chaos-sim chaos crash-points compose-setup compose-up compose-down lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -48,6 +48,15 @@ up: setup build images ## Start a cluster (3 servers, 2 nodes), run the examples
 down: ## Remove that cluster and all of it
 	@[ -x bin/muster ] || $(MAKE) --no-print-directory build
 	@bin/muster dev down --name $(NAME) --data-dir $(DATA_DIR)
+
+compose-setup:
+	@scripts/setup $$(deploy/compose/engine packages)
+
+compose-up: compose-setup build images ## The same as containers, with docker: 3 apiservers, 2 + 2 others, 3 nodes
+	@deploy/compose/up
+
+compose-down: ## Remove those containers and all of them
+	@deploy/compose/down
 
 check: ## Unit tests and clusters in virtual time; no root needed
 	go test -timeout 5m $(PACKAGES)

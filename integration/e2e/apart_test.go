@@ -56,19 +56,19 @@ func TestRolesApart(t *testing.T) {
 			t.Fatalf("%v: %v\n%s", command, err, out)
 		}
 	}
-	if info, err := os.Stat(filepath.Join(tokens, "scheduler")); err != nil || info.Mode().Perm() != 0o600 {
+	if info, err := os.Stat(filepath.Join(tokens, "scheduler", "token")); err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("the token's file: %v, %v", info, err)
 	}
-	m.refuses(t, muster("controller-manager", "--join-file", filepath.Join(tokens, "scheduler"))[1:], "does not let in a controller-manager", "muster token create --role controller-manager")
+	m.refuses(t, muster("controller-manager", "--join-file", filepath.Join(tokens, "scheduler", "token"))[1:], "does not let in a controller-manager", "muster token create --role controller-manager")
 	if out, err := a.kubectl(t, "get", "replicasets"); err != nil || !strings.Contains(out, "No resources found") {
 		t.Errorf("without a controller manager: %v\n%s", err, out)
 	}
 
-	m.start(t, muster("controller-manager", "--join-file", filepath.Join(tokens, "controller-manager"))...)
+	m.start(t, muster("controller-manager", "--join-file", filepath.Join(tokens, "controller-manager", "token"))...)
 	a.becomes(t, "web-", "get", "pods")
 	a.becomes(t, "one@"+m.ip+":6446", "get", "lease", "-n", "kube-system", "kube-controller-manager", "-o", "wide")
 
-	m.start(t, muster("scheduler", "--join-file", filepath.Join(tokens, "scheduler"))...)
+	m.start(t, muster("scheduler", "--join-file", filepath.Join(tokens, "scheduler", "token"))...)
 	a.becomes(t, "no nodes available", "get", "events")
 	if err := eventually(t, func() error {
 		pod, err := a.kubectl(t, "get", "pods", "-o", "jsonpath={.items[0].metadata.name}")

@@ -47,6 +47,8 @@ func TestMistakes(t *testing.T) {
 		{[]string{"scheduler", "--join", "x", "--join-file", "y"}, 2, "give one of them"},
 		{[]string{"scheduler", "--data-dir", "/none/x", "--join-file", "/none/y"}, 1, "`muster token create --out-dir DIR` writes such a file"},
 		{[]string{"token", "create", "--out-dir", "x"}, 2, "say for which roles, with --role"},
+		{[]string{"kubeconfig"}, 2, "--output: say which file to write"},
+		{[]string{"kubeconfig", "-o", "x", "--server", "10.0.0.1:6443"}, 2, "give https://HOST:PORT"},
 		{[]string{"health", "--data-dir", "/none/x"}, 1, "load membership"},
 		{[]string{"init", "extra"}, 2, `muster init takes no arguments, got "extra"`},
 	}

@@ -68,6 +68,7 @@ func newImagePack() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&spec.Name, "image", "", "name and tag of the image")
+	f.StringVar(&spec.Base, "base", "", "root file system (tar or tar.gz) to put the files on, as debootstrap and mmdebstrap make one")
 	f.StringArrayVar(&spec.Files, "file", nil, "file to put in, SOURCE:/TARGET")
 	f.StringArrayVar(&spec.Links, "link", nil, "symbolic link to put in, /LINK=TARGET")
 	f.StringArrayVar(&spec.Dirs, "dir", nil, "directory to make, writable by all")

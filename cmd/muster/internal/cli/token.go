@@ -23,6 +23,9 @@ var joinRoles = map[string]clusterv1.CertificateRole{
 	"controller-manager": clusterv1.CertificateRole_CERTIFICATE_ROLE_CONTROLLER_MANAGER,
 }
 
+// tokenFile is the name of a token's file.
+const tokenFile = "token"
+
 func newToken() *cobra.Command {
 	c := &cobra.Command{Use: "token", Short: "Let machines join, and people and programs in"}
 	c.AddCommand(newTokenCreate(), newTokenUser())
@@ -45,7 +48,7 @@ is as good as the cluster's CA, which every server holds.`,
   muster agent --join TOKEN            on the new machine
   muster server --join TOKEN           for a further server
   muster token create --role node --role scheduler --out-dir tokens
-  muster scheduler --join-file tokens/scheduler`,
+  muster scheduler --join-file tokens/scheduler/token`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			wanted, err := certificateRoles(roles)
@@ -69,7 +72,7 @@ is as good as the cluster's CA, which every server holds.`,
 	flags.add(c)
 	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "how long it can be used")
 	c.Flags().StringSliceVar(&roles, "role", nil, "what it lets in: node, server, scheduler, controller-manager (default the first two)")
-	c.Flags().StringVar(&dir, "out-dir", "", "print nothing, and write a token for each role to a file of the role's name in `DIR`, for --join-file")
+	c.Flags().StringVar(&dir, "out-dir", "", "write a token for each role to `DIR`/ROLE/token, for --join-file, and print none")
 	return c
 }
 
@@ -110,17 +113,18 @@ func (m tokenMaker) print(ctx context.Context, roles []clusterv1.CertificateRole
 	return err
 }
 
-// write makes a token for each role, and a file of each that only its owner reads.
+// write makes a token for each role, in a file that only its owner reads, and in a
+// directory of its own, which can be handed to those of the role and nobody else.
 func (m tokenMaker) write(ctx context.Context, dir string, names []string, roles []clusterv1.CertificateRole) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("--out-dir: %w", err)
-	}
 	for i, role := range roles {
 		made, err := m.make(ctx, []clusterv1.CertificateRole{role})
 		if err != nil {
 			return err
 		}
-		path := filepath.Join(dir, names[i])
+		path := filepath.Join(dir, names[i], tokenFile)
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return fmt.Errorf("--out-dir: %w", err)
+		}
 		if err := durable.ReplaceFile(path, []byte(made.GetToken()+"\n"), 0o600); err != nil {
 			return fmt.Errorf("write token: %w", err)
 		}

@@ -23,6 +23,9 @@ import (
 type Spec struct {
 	// Name and tag, e.g. jwilder/whoami:latest.
 	Name string
+	// Base is the archive (tar, or tar.gz) of a root file system that is below what
+	// is put in; empty for none.
+	Base string
 	// Files are "source:/target"; they become executable as their source is.
 	Files []string
 	// Links are "/link=target".
@@ -42,11 +45,11 @@ func Write(spec Spec, output string) error {
 	if err != nil {
 		return fmt.Errorf("pack image: %w", err)
 	}
-	layer, err := spec.layer()
+	layers, err := spec.layers()
 	if err != nil {
 		return fmt.Errorf("pack image %s: %w", spec.Name, err)
 	}
-	image, err := mutate.AppendLayers(empty.Image, layer)
+	image, err := mutate.AppendLayers(empty.Image, layers...)
 	if err != nil {
 		return fmt.Errorf("pack image %s: %w", spec.Name, err)
 	}
@@ -64,6 +67,18 @@ func Write(spec Spec, output string) error {
 		return fmt.Errorf("write image archive: %w", err)
 	}
 	return nil
+}
+
+func (s Spec) layers() ([]v1.Layer, error) {
+	top, err := s.layer()
+	if err != nil || s.Base == "" {
+		return []v1.Layer{top}, err
+	}
+	base, err := tarball.LayerFromFile(s.Base)
+	if err != nil {
+		return nil, fmt.Errorf("base: %w", err)
+	}
+	return []v1.Layer{base, top}, nil
 }
 
 func (s Spec) layer() (v1.Layer, error) {
