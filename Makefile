@@ -25,7 +25,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test race bench bench-store chaos-sim chaos crash-points compose-setup compose-up compose-down lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test race bench bench-store chaos-sim chaos crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -57,6 +57,9 @@ compose-up: compose-setup build images ## The same as containers, with docker: 3
 
 compose-down: ## Remove those containers and all of them
 	@deploy/compose/down
+
+compose-check: compose-setup build images ## Test that cluster: up, break it, down, nothing left; needs root
+	cd integration && go test -tags compose -count 1 -timeout 15m -v ./compose
 
 check: ## Unit tests and clusters in virtual time; no root needed
 	go test -timeout 5m $(PACKAGES)

@@ -1,0 +1,57 @@
+package harness
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+)
+
+// Compose is the cluster of containers of deploy/compose. A machine has one.
+type Compose struct {
+	engine string // DOCKER_HOST; empty for the one that docker finds by itself
+}
+
+func composeScript(name string) string { return filepath.Join(Root(), "deploy", "compose", name) }
+
+// UpCompose starts the cluster and returns when it is ready, with what was said
+// meanwhile. Down must follow, also after an error.
+func UpCompose(ctx context.Context) (*Compose, string, error) {
+	c := &Compose{}
+	said, err := Run(ctx, "", composeScript("up"))
+	if err != nil {
+		return c, said, err
+	}
+	address, err := Output(ctx, composeScript("engine"), "address")
+	c.engine = strings.TrimSpace(address)
+	return c, said, err
+}
+
+// Down removes it, and what was started for it.
+func (c *Compose) Down(ctx context.Context) error {
+	_, err := Run(ctx, "", composeScript("down"))
+	return err
+}
+
+// Container is that of a member.
+func Container(member string) string { return "muster-" + member }
+
+// Docker runs a docker command.
+func (c *Compose) Docker(ctx context.Context, args ...string) (string, error) {
+	if c.engine != "" {
+		args = append([]string{"--host", c.engine}, args...)
+	}
+	return Output(ctx, "docker", args...)
+}
+
+// Kubeconfig is the administrator's, for this machine.
+func (c *Compose) Kubeconfig() string { return filepath.Join(Root(), "build", "compose", "kubeconfig") }
+
+// Kubectl runs our own kubectl from this machine.
+func (c *Compose) Kubectl(ctx context.Context, args ...string) (string, error) {
+	return Run(ctx, "", OwnKubectl(), append([]string{"--kubeconfig", c.Kubeconfig()}, args...)...)
+}
+
+// Muster runs a command of muster from this machine.
+func (c *Compose) Muster(ctx context.Context, args ...string) (string, error) {
+	return Run(ctx, "", Muster(), append(args, "--kubeconfig", c.Kubeconfig())...)
+}
