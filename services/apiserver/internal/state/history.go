@@ -2,7 +2,6 @@ package state
 
 import (
 	"slices"
-	"sort"
 	"sync"
 )
 
@@ -71,22 +70,23 @@ func appendIndex(keys []topicKey, about Key, value string) []topicKey {
 	return keys
 }
 
-// topic holds the remembered events of one topicKey. It exists while it has
-// events or somebody waits for one, so that a watcher of a quiet topic neither
-// is woken by others' events nor grows too old through them.
+// topic knows the remembered events of one topicKey, by their revisions: numbers
+// are small and nothing that the garbage collector looks at. It exists while it
+// has events or somebody waits for one, so that a watcher of a quiet topic
+// neither is woken by others' events nor grows too old through them.
 type topic struct {
-	events  []Event // ordered by revision
+	events  []uint64 // in their order
 	evicted uint64  // revision up to which events may have been forgotten
 	waiters int
 	wake    chan struct{} // closed when events come or are lost; nil when nobody waited since
 }
 
-// after returns the events behind a revision.
-func (t *topic) after(revision uint64) []Event {
-	if n := len(t.events); n == 0 || t.events[n-1].Revision <= revision {
+// after returns the revisions of the events behind a revision.
+func (t *topic) after(revision uint64) []uint64 {
+	if n := len(t.events); n == 0 || t.events[n-1] <= revision {
 		return nil
 	}
-	i := sort.Search(len(t.events), func(i int) bool { return t.events[i].Revision > revision })
+	i, _ := slices.BinarySearch(t.events, revision+1)
 	return t.events[i:]
 }
 
@@ -106,7 +106,7 @@ type history struct {
 	revision uint64        // of the last change
 	moved    chan struct{} // nil while nobody waits for a revision
 	floor    uint64        // revision of the last event forgotten
-	window   []Event
+	window   []Event // of revisions that follow each other
 	weight   int
 	topics   map[topicKey]*topic
 
@@ -131,7 +131,7 @@ func (h *history) append(revision uint64, events []Event) {
 		h.keys = event.topics(h.keys[:0])
 		for _, key := range h.keys {
 			t := h.topic(key)
-			t.events = append(t.events, event)
+			t.events = append(t.events, event.Revision)
 			h.touched[t] = struct{}{}
 		}
 	}
@@ -156,7 +156,6 @@ func (h *history) forget() {
 	h.keys = event.topics(h.keys[:0])
 	for _, key := range h.keys {
 		t := h.topics[key]
-		t.events[0] = Event{}
 		t.events = t.events[1:]
 		t.evicted = event.Revision
 		if h.drop(key, t) {
@@ -164,6 +163,9 @@ func (h *history) forget() {
 		}
 	}
 }
+
+// event returns the remembered event of a revision.
+func (h *history) event(revision uint64) Event { return h.window[revision-h.window[0].Revision] }
 
 // topic returns a topic, which begins to be remembered now if it was not.
 func (h *history) topic(key topicKey) *topic {

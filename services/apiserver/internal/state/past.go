@@ -3,7 +3,6 @@ package state
 import (
 	"context"
 	"slices"
-	"sort"
 )
 
 // ViewAt returns the state as it was at a revision, or ErrTooOld when the events
@@ -35,17 +34,15 @@ func (s *snapshot) before(events []Event, revision uint64) *snapshot {
 	return b.commit(s.index)
 }
 
-// between returns the events after one revision, up to another one; false when
-// some are forgotten.
+// between returns the events after one revision, up to another one that was
+// reached; false when some are forgotten.
 func (h *history) between(after, upTo uint64) ([]Event, bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.floor > after {
+	if h.floor > after || h.revision < upTo { // the latter after a Restore
 		return nil, false
 	}
-	from := sort.Search(len(h.window), func(i int) bool { return h.window[i].Revision > after })
-	to := sort.Search(len(h.window), func(i int) bool { return h.window[i].Revision > upTo })
-	return append([]Event(nil), h.window[from:to]...), true
+	return slices.Clone(h.window[after-h.floor:][:upTo-after]), true
 }
 
 // Reach returns once the state has a revision, or with the cause of ctx's end.
