@@ -116,6 +116,7 @@ func (b *bed) generate(ctx context.Context, callers int, op func(ctx context.Con
 		},
 		ends: func() {
 			b.profile()
+			b.account()
 			members, client = b.used()-members, process.Own()-client
 		},
 	}

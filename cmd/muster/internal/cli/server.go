@@ -8,6 +8,7 @@ import (
 
 	"github.com/musterhq/muster/cmd/muster/internal/role"
 	"github.com/musterhq/muster/cmd/muster/internal/server"
+	"github.com/musterhq/muster/internal/heap"
 	"github.com/musterhq/muster/internal/vitals"
 )
 
@@ -66,7 +67,9 @@ func runServer(c *cobra.Command, roles []role.Role) {
 		if config.Join, err = token.read(c, config.DataDir); err != nil {
 			return err
 		}
-		return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error { return server.Run(ctx, config) })
+		return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error {
+			return heap.During(ctx, func(ctx context.Context) error { return server.Run(ctx, config) })
+		})
 	}
 	addIdentityFlags(c, &config.Identity)
 	token.add(c)

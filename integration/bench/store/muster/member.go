@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"syscall"
 
+	"github.com/musterhq/muster/internal/heap"
 	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/services/apiserver"
 )
@@ -48,13 +49,15 @@ func RunMember(ctx context.Context, argument string) error {
 	if err != nil {
 		return err
 	}
-	api, err := apiserver.New(config)
-	if err != nil {
-		return err
-	}
-	go m.profile(ctx, config.Logger)
-	go m.account(ctx, config.Logger)
-	return api.Run(ctx)
+	return heap.During(ctx, func(ctx context.Context) error {
+		api, err := apiserver.New(config)
+		if err != nil {
+			return err
+		}
+		go m.profile(ctx, config.Logger)
+		go m.account(ctx, config.Logger)
+		return api.Run(ctx)
+	})
 }
 
 func (m memberConfig) config() (apiserver.Config, error) {

@@ -9,8 +9,10 @@ import (
 	"os/signal"
 	"path/filepath"
 	"runtime"
+	"runtime/metrics"
 	"runtime/pprof"
 	"syscall"
+	"time"
 )
 
 // account writes for each SIGUSR2 what the memory of the process is for: the
@@ -45,17 +47,33 @@ func writeFile(path string, write func(io.Writer) error) error {
 }
 
 // writeTotals writes runtime.MemStats' totals in bytes, once as they are and
-// once after a collection, and the sums of /proc/self/smaps_rollup (see proc(5)).
+// once after a collection, what collections cost, and the sums of /proc/self/smaps_rollup (see proc(5)).
 func writeTotals(to io.Writer) error {
 	rollup, err := os.ReadFile("/proc/self/smaps_rollup")
 	if err != nil {
 		return err
 	}
+	writeTimes(to)
 	writeStats(to, "found")
 	runtime.GC()
 	writeStats(to, "collected")
 	_, err = to.Write(rollup)
 	return err
+}
+
+// writeTimes writes the processor time of the process, and what of it collections
+// took until the last one: marking beside the program, in its allocations, and
+// while a processor was idle, and all together.
+func writeTimes(to io.Writer) {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) == nil {
+		fmt.Fprintf(to, "%-9s  %-28s %12.2f\n", "processor", "all, seconds", time.Duration(usage.Utime.Nano()+usage.Stime.Nano()).Seconds())
+	}
+	for _, name := range []string{"mark/dedicated", "mark/assist", "mark/idle", "pause", "total"} {
+		sample := []metrics.Sample{{Name: "/cpu/classes/gc/" + name + ":cpu-seconds"}}
+		metrics.Read(sample)
+		fmt.Fprintf(to, "%-9s  %-28s %12.2f\n", "processor", "collecting, "+name, sample[0].Value.Float64())
+	}
 }
 
 func writeStats(to io.Writer, when string) {
