@@ -2,6 +2,7 @@ package heap
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"testing"
 	"time"
@@ -86,7 +87,7 @@ func TestDuring(t *testing.T) {
 	defer debug.SetGCPercent(before)
 	for _, set := range []string{"", "77"} {
 		t.Setenv("GOGC", set)
-		if err := During(t.Context(), func(context.Context) error { return context.Canceled }); err != context.Canceled {
+		if err := During(t.Context(), func(context.Context) error { return context.Canceled }); !errors.Is(err, context.Canceled) {
 			t.Errorf("error %v", err)
 		}
 		if now := debug.SetGCPercent(77); now != 77 {

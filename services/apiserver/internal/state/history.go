@@ -76,7 +76,7 @@ func appendIndex(keys []topicKey, about Key, value string) []topicKey {
 // neither is woken by others' events nor grows too old through them.
 type topic struct {
 	events  []uint64 // in their order
-	evicted uint64  // revision up to which events may have been forgotten
+	evicted uint64   // revision up to which events may have been forgotten
 	waiters int
 	wake    chan struct{} // closed when events come or are lost; nil when nobody waited since
 }
@@ -106,7 +106,7 @@ type history struct {
 	revision uint64        // of the last change
 	moved    chan struct{} // nil while nobody waits for a revision
 	floor    uint64        // revision of the last event forgotten
-	window   []Event // of revisions that follow each other
+	window   []Event       // of revisions that follow each other
 	weight   int
 	topics   map[topicKey]*topic
 
