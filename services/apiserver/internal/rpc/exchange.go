@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -16,9 +17,16 @@ import (
 // CallTimeout bounds a call that is no stream, as it bounds a REST request.
 const CallTimeout = 60 * time.Second
 
+// streamLife is how long a stream of calls is kept, give or take a half. Who
+// calls is settled when it begins: a certificate that has expired meanwhile, or
+// is no longer accepted, is good for no longer than this.
+const streamLife = 5 * time.Minute
+
 // Exchange answers calls on single objects.
 func (s *Service) Exchange(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse]) error {
-	return exchange.Serve(stream, s.stopping, s.Answer)
+	life, cancel := context.WithTimeout(s.life, streamLife/2+rand.N(streamLife))
+	defer cancel()
+	return exchange.Serve(stream, life.Done(), s.Answer)
 }
 
 // Stop asks the clients that exchange calls to go to another server.

@@ -2,8 +2,12 @@ package rpc_test
 
 import (
 	"context"
+	"errors"
+	"io"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -172,4 +176,26 @@ func TestExchangedCallsSeeWhatThisMemberHadNotYet(t *testing.T) {
 	if a := e.ask(doing(updating(configMapWith("late", "x"))))[0]; a.GetFailure() != nil {
 		t.Errorf("update of what others know: %v", a)
 	}
+}
+
+// Who calls is settled when a stream begins, so none lasts.
+func TestStreamsOfCallsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := exchange(t, dial(t))
+		begun := time.Now()
+		response, err := e.stream.Recv()
+		if err != nil || !response.GetClosing() || time.Since(begun) > 10*time.Minute {
+			t.Fatalf("after %v: %v, %v", time.Since(begun), response, err)
+		}
+		// What was under way is answered yet.
+		if a := e.ask(doing(creating(configMap("a"), false)))[0]; a.GetFailure() != nil {
+			t.Error(a)
+		}
+		if err := e.stream.CloseSend(); err != nil {
+			t.Error(err)
+		}
+		if _, err := e.stream.Recv(); !errors.Is(err, io.EOF) {
+			t.Errorf("the stream ends with %v", err)
+		}
+	})
 }

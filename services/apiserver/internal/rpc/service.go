@@ -22,15 +22,15 @@ import (
 type Service struct {
 	apiv1.UnimplementedObjectServiceServer
 
-	objects  *objects.Service
-	stopping <-chan struct{}
-	stop     context.CancelFunc
+	objects *objects.Service
+	life    context.Context // of streams that calls are exchanged on
+	stop    context.CancelFunc
 }
 
 // New returns a Service over the objects.
 func New(o *objects.Service) *Service {
-	ctx, stop := context.WithCancel(context.Background())
-	return &Service{objects: o, stopping: ctx.Done(), stop: stop}
+	life, stop := context.WithCancel(context.Background())
+	return &Service{objects: o, life: life, stop: stop}
 }
 
 func (s *Service) kind(name string) (*registry.Kind, error) {
