@@ -49,8 +49,8 @@ func (c *Caller) Close() {
 var ErrNoStream = errors.New("no stream to make the call on")
 
 // Do makes a call and returns what it was answered, or the error that the RPC of
-// the same name would return, or ErrNoStream. The call's id and timeout are set
-// here.
+// the same name would return, or ErrNoStream. The call is the caller's again when
+// it returns; its id and timeout are set here.
 func (c *Caller) Do(ctx context.Context, call *apiv1.Call) (*apiv1.Answer, error) {
 	s := c.session()
 	if s == nil {
@@ -59,6 +59,7 @@ func (c *Caller) Do(ctx context.Context, call *apiv1.Call) (*apiv1.Answer, error
 	if deadline, ok := ctx.Deadline(); ok {
 		call.TimeoutNanos = int64(time.Until(deadline))
 	}
+	call.Spare = true
 	w := &waiter{call: call, settled: make(chan struct{})}
 	if !s.add(w) {
 		return nil, ErrNoStream
@@ -72,6 +73,7 @@ func (c *Caller) Do(ctx context.Context, call *apiv1.Call) (*apiv1.Answer, error
 	if w.err != nil {
 		return nil, w.err
 	}
+	complete(call, w.answer)
 	return w.answer, asError(w.answer.GetFailure())
 }
 

@@ -1590,7 +1590,9 @@ type Call struct {
 	//
 	//	*Call_Get
 	//	*Call_Operation
-	Request       isCall_Request `protobuf_oneof:"request"`
+	Request isCall_Request `protobuf_oneof:"request"`
+	// spare tells the server that it need not send back what it was sent.
+	Spare         bool `protobuf:"varint,5,opt,name=spare,proto3" json:"spare,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1662,6 +1664,13 @@ func (x *Call) GetOperation() *Operation {
 		}
 	}
 	return nil
+}
+
+func (x *Call) GetSpare() bool {
+	if x != nil {
+		return x.Spare
+	}
+	return false
 }
 
 type isCall_Request interface {
@@ -1749,7 +1758,10 @@ type Answer struct {
 	// gone says that the object was deleted and no longer exists.
 	Gone bool `protobuf:"varint,3,opt,name=gone,proto3" json:"gone,omitempty"`
 	// failure is set when the call was refused.
-	Failure       *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	Failure *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
+	// spared says that the object's value holds its metadata only: all else is as
+	// the call's object has it.
+	Spared        bool `protobuf:"varint,5,opt,name=spared,proto3" json:"spared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1810,6 +1822,13 @@ func (x *Answer) GetFailure() *Failure {
 		return x.Failure
 	}
 	return nil
+}
+
+func (x *Answer) GetSpared() bool {
+	if x != nil {
+		return x.Spared
+	}
+	return false
 }
 
 // Failure is the gRPC status that the RPC of the same name would end with.
@@ -1970,21 +1989,23 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x10TransactResponse\x12.\n" +
 	"\aobjects\x18\x01 \x03(\v2\x14.google.protobuf.AnyR\aobjects\"<\n" +
 	"\x0fExchangeRequest\x12)\n" +
-	"\x05calls\x18\x01 \x03(\v2\x13.muster.api.v1.CallR\x05calls\"\xaf\x01\n" +
+	"\x05calls\x18\x01 \x03(\v2\x13.muster.api.v1.CallR\x05calls\"\xc5\x01\n" +
 	"\x04Call\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12#\n" +
 	"\rtimeout_nanos\x18\x02 \x01(\x03R\ftimeoutNanos\x12-\n" +
 	"\x03get\x18\x03 \x01(\v2\x19.muster.api.v1.GetRequestH\x00R\x03get\x128\n" +
-	"\toperation\x18\x04 \x01(\v2\x18.muster.api.v1.OperationH\x00R\toperationB\t\n" +
+	"\toperation\x18\x04 \x01(\v2\x18.muster.api.v1.OperationH\x00R\toperation\x12\x14\n" +
+	"\x05spare\x18\x05 \x01(\bR\x05spareB\t\n" +
 	"\arequest\"]\n" +
 	"\x10ExchangeResponse\x12/\n" +
 	"\aanswers\x18\x01 \x03(\v2\x15.muster.api.v1.AnswerR\aanswers\x12\x18\n" +
-	"\aclosing\x18\x02 \x01(\bR\aclosing\"\x8c\x01\n" +
+	"\aclosing\x18\x02 \x01(\bR\aclosing\"\xa4\x01\n" +
 	"\x06Answer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12,\n" +
 	"\x06object\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x120\n" +
-	"\afailure\x18\x04 \x01(\v2\x16.muster.api.v1.FailureR\afailure\"g\n" +
+	"\afailure\x18\x04 \x01(\v2\x16.muster.api.v1.FailureR\afailure\x12\x16\n" +
+	"\x06spared\x18\x05 \x01(\bR\x06spared\"g\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12.\n" +

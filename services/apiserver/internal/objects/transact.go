@@ -19,6 +19,9 @@ type Change struct {
 	Target Target
 	Create registry.Object
 	Update registry.Object
+	// Again makes the object of Update anew. Where it is set, the object need not
+	// be copied, and is of no use to the caller any more.
+	Again  func() (registry.Object, error)
 	Patch  *Patch
 	Delete *metav1.DeleteOptions
 	// DryRun tells what would be stored, and stores nothing.
@@ -46,7 +49,7 @@ func (s *Service) changeStep(ctx context.Context, c Change) (step, error) {
 	case c.Create != nil:
 		return s.createStep(ctx, c.Target, c.Create)
 	case c.Update != nil:
-		return s.updateStep(ctx, c.Target, c.Update)
+		return s.updateStep(ctx, c.Target, c.Update, c.Again)
 	case c.Patch != nil:
 		return s.patchStep(ctx, c.Target, *c.Patch)
 	case c.Delete != nil:

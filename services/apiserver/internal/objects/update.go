@@ -16,7 +16,7 @@ const uidMismatch = "Precondition failed: UID in precondition: %v, UID in object
 // Update replaces an object, its status or another subresource of it. A
 // resourceVersion in obj makes it conditional. obj is not modified.
 func (s *Service) Update(ctx context.Context, t Target, obj registry.Object, dryRun bool) (Stored, error) {
-	st, err := s.updateStep(ctx, t, obj)
+	st, err := s.updateStep(ctx, t, obj, nil)
 	if err != nil {
 		return Stored{}, err
 	}
@@ -41,17 +41,30 @@ func through(t Target, stored Stored) (Stored, error) {
 	return stored, nil
 }
 
-func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object) (step, error) {
+// updateStep plans an update. A plan changes its object: it takes obj the first
+// time if it can be made again, else a copy each time.
+func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object, again func() (registry.Object, error)) (step, error) {
 	if err := matchURL(&t, obj); err != nil {
 		return nil, err
 	}
 	if err := s.authorize(ctx, "update", t, nil); err != nil {
 		return nil, err
 	}
+	fresh := func() (registry.Object, error) { return obj.DeepCopyObject().(registry.Object), nil }
+	if again != nil {
+		first := obj
+		fresh = func() (made registry.Object, err error) {
+			if made, first = first, nil; made != nil {
+				return made, nil
+			}
+			if made, err = again(); err == nil {
+				err = matchURL(&Target{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}, made)
+			}
+			return made, err
+		}
+	}
 	return func(p *plan) (Outcome, error) {
-		return s.planUpdate(ctx, p, t, "update", func(registry.Object) (registry.Object, error) {
-			return obj.DeepCopyObject().(registry.Object), nil
-		})
+		return s.planUpdate(ctx, p, t, "update", func(registry.Object) (registry.Object, error) { return fresh() })
 	}, nil
 }
 

@@ -110,5 +110,9 @@ func answerOf(c *apiv1.Call, o objects.Stored, gone bool, err error) *apiv1.Answ
 	if err != nil {
 		return exchange.Refused(c, asStatus(err))
 	}
+	if metadata, ok := exchange.Spare(c, o.Type, o.Value); ok {
+		o.Value = metadata
+		return &apiv1.Answer{Id: c.GetId(), Object: wrap(o), Gone: gone, Spared: true}
+	}
 	return &apiv1.Answer{Id: c.GetId(), Object: wrap(o), Gone: gone}
 }

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -18,6 +20,7 @@ import (
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
+	sdkexchange "github.com/musterhq/muster/sdk/exchange"
 	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 )
 
@@ -198,4 +201,49 @@ func TestStreamsOfCallsEnd(t *testing.T) {
 			t.Errorf("the stream ends with %v", err)
 		}
 	})
+}
+
+// An answer leaves out what the call sent, but only if it is stored as sent.
+func TestAnswersSpareWhatWasSent(t *testing.T) {
+	client := dial(t)
+	e := exchange(t, client)
+	for _, c := range []struct {
+		name   string
+		sent   *anypb.Any
+		spared bool
+	}{
+		{"as sent", configMap("a"), true},
+		{"with defaults", pack(t, podType, newPod("a")), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			call := doing(creating(c.sent, false))
+			call.Spare = true
+			a := e.ask(call)[0]
+			if a.GetFailure() != nil || a.GetSpared() != c.spared {
+				t.Fatalf("answer %v", a)
+			}
+		})
+	}
+	caller := sdkexchange.NewCaller(client)
+	t.Cleanup(caller.Close)
+	sent := configMapWith("a", "changed")
+	for {
+		answer, err := caller.Do(t.Context(), doing(updating(sent)))
+		if errors.Is(err, sdkexchange.ErrNoStream) {
+			runtime.Gosched()
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		stored, err := client.Get(t.Context(), getting("a", "").GetGet())
+		var got, want corev1.ConfigMap
+		if err := errors.Join(err, got.Unmarshal(answer.GetObject().GetValue()), want.Unmarshal(stored.GetObject().GetValue())); err != nil {
+			t.Fatal(err)
+		}
+		if !answer.GetSpared() || !reflect.DeepEqual(got, want) || got.Data["key"] != "changed" || got.UID == "" || got.ResourceVersion == "" {
+			t.Errorf("the answer holds %v, stored is %v", got, want)
+		}
+		return
+	}
 }

@@ -9,6 +9,7 @@ import (
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
 // Transact carries out all operations or none.
@@ -46,7 +47,14 @@ func (s *Service) change(op *apiv1.Operation) (c objects.Change, err error) {
 		c.Target, c.Create, err = s.object(r.Create.GetObject(), r.Create.GetKey(), r.Create.GetSubresource())
 	case *apiv1.Operation_Update:
 		c.DryRun = r.Update.GetDryRun()
-		c.Target, c.Update, err = s.object(r.Update.GetObject(), r.Update.GetKey(), r.Update.GetSubresource())
+		again := func() (t objects.Target, o registry.Object, err error) {
+			return s.object(r.Update.GetObject(), r.Update.GetKey(), r.Update.GetSubresource())
+		}
+		c.Target, c.Update, err = again()
+		c.Again = func() (registry.Object, error) {
+			_, o, err := again()
+			return o, err
+		}
 	case *apiv1.Operation_UpdateStatus:
 		c.DryRun = r.UpdateStatus.GetDryRun()
 		c.Target, c.Update, err = s.object(r.UpdateStatus.GetObject(), nil, statusSubresource)
