@@ -83,6 +83,42 @@ func (b *bed) fill(ctx context.Context, namespace string, count, size int) error
 	if err := b.clients[0].Prepare(ctx, namespace); err != nil {
 		return fmt.Errorf("prepare namespace %s: %w", namespace, err)
 	}
+	err := b.load(ctx, count, func(ctx context.Context, c Client, chunk []int) error {
+		var made []*corev1.ConfigMap
+		for _, i := range chunk {
+			made = append(made, object(namespace, name(i), size, uint64(i)))
+		}
+		return c.Load(ctx, made)
+	})
+	if err != nil {
+		return fmt.Errorf("fill namespace %s: %w", namespace, err)
+	}
+	b.full[namespace] = count
+	return nil
+}
+
+// fillPods makes a namespace have count pods.
+func (b *bed) fillPods(ctx context.Context, namespace string, count int) error {
+	ctx, cancel := context.WithTimeout(ctx, prepareTime)
+	defer cancel()
+	if err := b.clients[0].Prepare(ctx, namespace); err != nil {
+		return fmt.Errorf("prepare namespace %s: %w", namespace, err)
+	}
+	err := b.load(ctx, count, func(ctx context.Context, c Client, chunk []int) error {
+		var made []*corev1.Pod
+		for _, i := range chunk {
+			made = append(made, pod(namespace, i))
+		}
+		return c.LoadPods(ctx, made)
+	})
+	if err != nil {
+		return fmt.Errorf("fill namespace %s with pods: %w", namespace, err)
+	}
+	return nil
+}
+
+// load has load store the objects from 0 to count in batches, some at a time.
+func (b *bed) load(ctx context.Context, count int, load func(ctx context.Context, c Client, chunk []int) error) error {
 	objects := make([]int, count)
 	for i := range objects {
 		objects[i] = i
@@ -90,19 +126,9 @@ func (b *bed) fill(ctx context.Context, namespace string, count, size int) error
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(loaders)
 	for chunk := range slices.Chunk(objects, loadBatch) {
-		group.Go(func() error {
-			var made []*corev1.ConfigMap
-			for _, i := range chunk {
-				made = append(made, object(namespace, name(i), size, uint64(i)))
-			}
-			return b.client(chunk[0]/loadBatch).Load(ctx, made)
-		})
+		group.Go(func() error { return load(ctx, b.client(chunk[0]/loadBatch), chunk) })
 	}
-	if err := group.Wait(); err != nil {
-		return fmt.Errorf("fill namespace %s: %w", namespace, err)
-	}
-	b.full[namespace] = count
-	return nil
+	return group.Wait()
 }
 
 // generate runs the generator with the options' times.

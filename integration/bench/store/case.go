@@ -55,6 +55,7 @@ func Cases() []Case {
 	const objects = 100_000
 	return append(cases,
 		Case{Name: fmt.Sprintf("memory/objects=%d", objects), Members: 1, Group: "memory", Fresh: true, measure: memory(objects)},
+		Case{Name: fmt.Sprintf("memory/pods=%d", objects), Members: 1, Group: "memory-of-pods", Fresh: true, measure: memoryOfPods(objects)},
 		Case{Name: fmt.Sprintf("restart/objects=%d", objects), Members: 1, Group: "restart", measure: restarts(objects)},
 		Case{Name: "leader-lost/members=3/gap", Members: 3, Group: "leader-lost", Kills: true, measure: failover},
 	)

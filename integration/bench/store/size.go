@@ -13,22 +13,30 @@ const (
 	restartTime           = 10 * time.Minute
 )
 
-// memory measures how much more is resident on one member with objects than
-// without, for each object.
+// memory measures how much more is resident on one member with objects of 1 KiB
+// of noise than without, for each object.
 func memory(objects int) measure {
 	return func(ctx context.Context, b *bed) ([]Figure, error) {
-		value, err := b.memory(ctx, objects)
+		value, err := b.memory(ctx, objects, func() error { return b.fill(ctx, working, objects, objectSize) })
 		return []Figure{{Unit: "B/object", Value: value}}, err
 	}
 }
 
-func (b *bed) memory(ctx context.Context, objects int) (float64, error) {
+// memoryOfPods does the same with pods of 2 KiB.
+func memoryOfPods(pods int) measure {
+	return func(ctx context.Context, b *bed) ([]Figure, error) {
+		value, err := b.memory(ctx, pods, func() error { return b.fillPods(ctx, services, pods) })
+		return []Figure{{Unit: "B/pod", Value: value}}, err
+	}
+}
+
+func (b *bed) memory(ctx context.Context, objects int, fill func() error) (float64, error) {
 	empty, err := b.settled(ctx)
 	if err != nil {
 		return 0, err
 	}
 	b.account()
-	if err := b.fill(ctx, working, objects, objectSize); err != nil {
+	if err := fill(); err != nil {
 		return 0, err
 	}
 	full, err := b.settled(ctx)

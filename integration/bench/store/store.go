@@ -46,6 +46,8 @@ type Client interface {
 	Prepare(ctx context.Context, namespace string) error
 	// Load creates objects in one transaction.
 	Load(ctx context.Context, objects []*corev1.ConfigMap) error
+	// LoadPods creates pods as they are once they run, in few transactions.
+	LoadPods(ctx context.Context, pods []*corev1.Pod) error
 	// Put replaces an object.
 	Put(ctx context.Context, object *corev1.ConfigMap) error
 	// Get reads an object linearizably.

@@ -46,6 +46,7 @@ type client struct{ *fake }
 func (c client) Prepare(context.Context, string) error                            { return nil }
 func (c client) Load(context.Context, []*corev1.ConfigMap) error                  { return nil }
 func (c client) List(context.Context, string, int) (int, error)                   { return 0, nil }
+func (c client) LoadPods(context.Context, []*corev1.Pod) error                    { return nil }
 func (c client) Tidy(context.Context) error                                       { return nil }
 func (c client) Close() error                                                     { return nil }
 func (c client) Watch(ctx context.Context, _ string, _ func(), _ func(int)) error { return nil }

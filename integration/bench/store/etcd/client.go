@@ -17,8 +17,12 @@ func prefix(namespace string) string     { return "/registry/configmaps/" + name
 func path(namespace, name string) string { return prefix(namespace) + name }
 
 func put(object *corev1.ConfigMap) (clientv3.Op, error) {
+	return putAt(path(object.Namespace, object.Name), object)
+}
+
+func putAt(path string, object interface{ Marshal() ([]byte, error) }) (clientv3.Op, error) {
 	value, err := object.Marshal()
-	return clientv3.OpPut(path(object.Namespace, object.Name), string(value)), err
+	return clientv3.OpPut(path, string(value)), err
 }
 
 func decode(value []byte) error {
@@ -32,6 +36,19 @@ func (c *client) Load(ctx context.Context, objects []*corev1.ConfigMap) error {
 	ops := make([]clientv3.Op, 0, len(objects))
 	for _, o := range objects {
 		op, err := put(o)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, op)
+	}
+	_, err := c.etcd.Txn(ctx).Then(ops...).Commit()
+	return err
+}
+
+func (c *client) LoadPods(ctx context.Context, pods []*corev1.Pod) error {
+	ops := make([]clientv3.Op, 0, len(pods))
+	for _, p := range pods {
+		op, err := putAt("/registry/pods/"+p.Namespace+"/"+p.Name, p)
 		if err != nil {
 			return err
 		}

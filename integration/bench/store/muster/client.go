@@ -43,6 +43,21 @@ func (c *client) Load(ctx context.Context, objects []*corev1.ConfigMap) error {
 	return err
 }
 
+// LoadPods creates pods and then reports their status, as a node does.
+func (c *client) LoadPods(ctx context.Context, pods []*corev1.Pod) error {
+	var creates, statuses []sdk.Operation
+	for _, p := range pods {
+		creates = append(creates, sdk.CreateOp(p))
+		p.UID = "" // the server gives it another one
+		statuses = append(statuses, sdk.UpdateStatusOp(p))
+	}
+	if _, err := c.sdk.Transact(ctx, creates...); err != nil {
+		return err
+	}
+	_, err := c.sdk.Transact(ctx, statuses...)
+	return err
+}
+
 func (c *client) Put(ctx context.Context, object *corev1.ConfigMap) error {
 	_, err := sdk.Update(ctx, c.sdk, object)
 	return err
