@@ -100,6 +100,8 @@ const (
 	MemberState_MEMBER_STATE_LEADERLESS MemberState = 3
 	// MEMBER_STATE_UNREACHABLE does not answer.
 	MemberState_MEMBER_STATE_UNREACHABLE MemberState = 4
+	// MEMBER_STATE_DISK_FULL answers, and has too little room on its disk for writes.
+	MemberState_MEMBER_STATE_DISK_FULL MemberState = 5
 )
 
 // Enum value maps for MemberState.
@@ -110,6 +112,7 @@ var (
 		2: "MEMBER_STATE_CATCHING_UP",
 		3: "MEMBER_STATE_LEADERLESS",
 		4: "MEMBER_STATE_UNREACHABLE",
+		5: "MEMBER_STATE_DISK_FULL",
 	}
 	MemberState_value = map[string]int32{
 		"MEMBER_STATE_UNSPECIFIED": 0,
@@ -117,6 +120,7 @@ var (
 		"MEMBER_STATE_CATCHING_UP": 2,
 		"MEMBER_STATE_LEADERLESS":  3,
 		"MEMBER_STATE_UNREACHABLE": 4,
+		"MEMBER_STATE_DISK_FULL":   5,
 	}
 )
 
@@ -1566,13 +1570,14 @@ const file_muster_cluster_v1_cluster_proto_rawDesc = "" +
 	"\x15CERTIFICATE_ROLE_NODE\x10\x01\x12\x1b\n" +
 	"\x17CERTIFICATE_ROLE_SERVER\x10\x02\x12\x1e\n" +
 	"\x1aCERTIFICATE_ROLE_SCHEDULER\x10\x03\x12'\n" +
-	"#CERTIFICATE_ROLE_CONTROLLER_MANAGER\x10\x04*\x9e\x01\n" +
+	"#CERTIFICATE_ROLE_CONTROLLER_MANAGER\x10\x04*\xba\x01\n" +
 	"\vMemberState\x12\x1c\n" +
 	"\x18MEMBER_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14MEMBER_STATE_HEALTHY\x10\x01\x12\x1c\n" +
 	"\x18MEMBER_STATE_CATCHING_UP\x10\x02\x12\x1b\n" +
 	"\x17MEMBER_STATE_LEADERLESS\x10\x03\x12\x1c\n" +
-	"\x18MEMBER_STATE_UNREACHABLE\x10\x04*}\n" +
+	"\x18MEMBER_STATE_UNREACHABLE\x10\x04\x12\x1a\n" +
+	"\x16MEMBER_STATE_DISK_FULL\x10\x05*}\n" +
 	"\rLivenessState\x12\x1e\n" +
 	"\x1aLIVENESS_STATE_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14LIVENESS_STATE_ALIVE\x10\x01\x12\x19\n" +

@@ -625,7 +625,10 @@ type StatusResponse struct {
 	LastContact *durationpb.Duration `protobuf:"bytes,7,opt,name=last_contact,json=lastContact,proto3" json:"last_contact,omitempty"`
 	// silent are the members that do not answer the leader, by id, and for how
 	// long; only the leader knows.
-	Silent        map[string]*durationpb.Duration `protobuf:"bytes,8,rep,name=silent,proto3" json:"silent,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	Silent map[string]*durationpb.Duration `protobuf:"bytes,8,rep,name=silent,proto3" json:"silent,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	// disk_full says that the disk of its data directory has too little room left
+	// for writes.
+	DiskFull      bool `protobuf:"varint,9,opt,name=disk_full,json=diskFull,proto3" json:"disk_full,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -716,6 +719,13 @@ func (x *StatusResponse) GetSilent() map[string]*durationpb.Duration {
 	return nil
 }
 
+func (x *StatusResponse) GetDiskFull() bool {
+	if x != nil {
+		return x.DiskFull
+	}
+	return false
+}
+
 var File_muster_cluster_v1_replica_proto protoreflect.FileDescriptor
 
 const file_muster_cluster_v1_replica_proto_rawDesc = "" +
@@ -749,7 +759,7 @@ const file_muster_cluster_v1_replica_proto_rawDesc = "" +
 	"\x0fHandOverRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\"\x12\n" +
 	"\x10HandOverResponse\"\x0f\n" +
-	"\rStatusRequest\"\x99\x03\n" +
+	"\rStatusRequest\"\xb6\x03\n" +
 	"\x0eStatusResponse\x12\x12\n" +
 	"\x04term\x18\x01 \x01(\x04R\x04term\x12\x1d\n" +
 	"\n" +
@@ -759,7 +769,8 @@ const file_muster_cluster_v1_replica_proto_rawDesc = "" +
 	"\x05leads\x18\x05 \x01(\bR\x05leads\x12\x1b\n" +
 	"\tnon_voter\x18\x06 \x01(\bR\bnonVoter\x12<\n" +
 	"\flast_contact\x18\a \x01(\v2\x19.google.protobuf.DurationR\vlastContact\x12E\n" +
-	"\x06silent\x18\b \x03(\v2-.muster.cluster.v1.StatusResponse.SilentEntryR\x06silent\x1aT\n" +
+	"\x06silent\x18\b \x03(\v2-.muster.cluster.v1.StatusResponse.SilentEntryR\x06silent\x12\x1b\n" +
+	"\tdisk_full\x18\t \x01(\bR\bdiskFull\x1aT\n" +
 	"\vSilentEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05value:\x028\x012\xe6\x03\n" +

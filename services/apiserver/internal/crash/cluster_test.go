@@ -27,13 +27,17 @@ type cluster struct {
 	history *history
 }
 
-// newCluster makes a cluster of some members, which run and vote.
-func newCluster(t testing.TB, members int) *cluster {
+// newCluster makes a cluster of some members, which run and vote. Each is prepared
+// before it is first started.
+func newCluster(t testing.TB, members int, prepare ...func(*process)) *cluster {
 	c := &cluster{t: t, dir: t.TempDir(), history: newHistory()}
 	c.net = fmt.Sprintf("127.%d.%d.", 64+rand.IntN(64), rand.IntN(256))
 	t.Cleanup(c.end)
 	for range members {
 		p := c.add()
+		for _, f := range prepare {
+			f(p)
+		}
 		p.start(t, "")
 		if !p.config.Bootstrap {
 			c.must(p.tell(order{Do: "status"})) // it listens

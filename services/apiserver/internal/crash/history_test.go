@@ -54,8 +54,8 @@ func (h *history) write(p *process) error {
 func (c *cluster) load() (stop func()) {
 	done := make(chan struct{})
 	var writers sync.WaitGroup
-	for i := range 3 * 2 {
-		p := c.members[i%3]
+	for i := range 6 {
+		p := c.members[i%min(len(c.members), 3)]
 		writers.Go(func() {
 			for {
 				select {

@@ -17,6 +17,9 @@ var (
 	// ErrUnknown says that so much was applied since the first try that it can
 	// no longer be known whether the transaction was.
 	ErrUnknown = errors.New("outcome is unknown")
+	// ErrDiskFull says that too few members have room on their disks for a write,
+	// which was not, and will not be, applied.
+	ErrDiskFull = errors.New("disk is full")
 	// ErrInvalid says that a transaction is malformed or too large.
 	ErrInvalid = errors.New("transaction is invalid")
 	// ErrStopped says that the member was stopped.

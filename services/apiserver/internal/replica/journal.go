@@ -22,7 +22,11 @@ import (
 type journal struct {
 	*wal.WAL
 	mark *mark
+	path string
 	fail func(error)
+	// disowned is set from when entries were cut from the end until others were
+	// appended. Raft knows of the cut only then.
+	disowned bool
 }
 
 // GetLog reads an entry. Raft would panic on one that cannot be read; instead
@@ -67,14 +71,31 @@ func (j *journal) StoreLogs(logs []*raft.Log) error {
 	}
 	failpoint.Hit("replica/log/append")
 	if err := j.WAL.StoreLogs(sealed); err != nil {
-		return err
+		return j.refused(err)
 	}
 	failpoint.Hit("replica/log/appended")
 	if err := j.mark.set(logs[len(logs)-1].Index, false); err != nil {
+		j.fail(err) // Raft takes it that the entries are not in the log
 		return err
 	}
+	j.disowned = false
 	failpoint.Hit("replica/log/marked")
 	return nil
+}
+
+// refused says what an append that failed means. Nothing of one that found no room
+// is in the log, and the next one may find some. Of any other it cannot be known
+// what is on the disk, and so the member ends.
+func (j *journal) refused(err error) error {
+	switch {
+	case errors.Is(err, wal.ErrClosed):
+		return err
+	case noRoom(err) && !errors.Is(err, errUnsure) && !j.disowned:
+		return fmt.Errorf("%w: append to log %s: %w; free space there, and writes go on by themselves", ErrDiskFull, j.path, err)
+	}
+	err = fmt.Errorf("append to log %s: %w", j.path, err)
+	j.fail(err)
+	return err
 }
 
 // DeleteRange removes entries from one of the ends. The mark goes back before
@@ -126,6 +147,7 @@ func (j *journal) disown(min, max uint64) error {
 		return err
 	}
 	failpoint.Hit("replica/conflict/marked")
+	j.disowned = true
 	err := j.WAL.DeleteRange(min, max)
 	failpoint.Hit("replica/conflict/done")
 	return err
@@ -183,7 +205,7 @@ func (s stable) Set(key, value []byte) error {
 	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
 	failpoint.Hit("replica/vote/store")
 	if err := s.StableStore.Set(key, binary.LittleEndian.AppendUint32(append([]byte(nil), value...), sum)); err != nil {
-		return err
+		return fmt.Errorf("store %s: %w", key, err)
 	}
 	failpoint.Hit("replica/vote/stored")
 	return nil
@@ -217,4 +239,25 @@ func (s stable) GetUint64(key []byte) (uint64, error) {
 		return 0, fmt.Errorf("%w: the log's %s is no number", ErrDamaged, key)
 	}
 	return binary.LittleEndian.Uint64(b), nil
+}
+
+// steadfast is what a running Raft stores its term and its vote in. Raft panics
+// when it cannot store its term; instead the member is told to stop, and the
+// goroutine that cannot go on ends.
+type steadfast struct {
+	raft.StableStore
+	fail func(error)
+}
+
+// SetUint64 stores a number, unless it is the one that is there, as when Raft
+// starts.
+func (s steadfast) SetUint64(key []byte, value uint64) error {
+	if was, err := s.GetUint64(key); err == nil && was == value && value > 0 {
+		return nil
+	}
+	if err := s.StableStore.SetUint64(key, value); err != nil {
+		s.fail(err)
+		runtime.Goexit()
+	}
+	return nil
 }

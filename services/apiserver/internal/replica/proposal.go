@@ -88,6 +88,7 @@ type batch struct {
 	// changed is closed when somebody else leads than when it was last tried.
 	changed <-chan struct{}
 	err     error // why the last try did not settle it
+	open    bool  // an earlier try may have succeeded
 }
 
 func (b *batch) add(p *proposal) {

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -150,6 +151,8 @@ func (q *proposals) try(b *batch) {
 	switch {
 	case b.count == 0:
 		q.flying--
+	case leads && r.room.refusal() != nil:
+		q.tried(b, nil, r.room.refusal())
 	case leads:
 		b.changed = r.leaders.change()
 		r.orders.place(b.command(time.Now()), func(results []*storev1.Result, _ uint64, err error) { q.tried(b, results, err) })
@@ -185,7 +188,9 @@ func (q *proposals) judge(b *batch) bool {
 			p.answer(nil, b.err)
 		case status.Code(b.err) == codes.InvalidArgument:
 			p.answer(nil, fmt.Errorf("%w: %w", ErrInvalid, b.err))
-		case gone > state.OutcomesKept/2:
+		case refusedForRoom(b.err) && !b.open:
+			p.answer(nil, fmt.Errorf("apply transaction: %w", diskFull(b.err)))
+		case gone > state.OutcomesKept/2, refusedForRoom(b.err):
 			p.answer(nil, fmt.Errorf("apply transaction: %w: %w", ErrUnknown, b.err))
 		default:
 			return true
@@ -196,6 +201,7 @@ func (q *proposals) judge(b *batch) bool {
 		q.flying--
 		return false
 	}
+	b.open = b.open || !errors.Is(b.err, errNotLeader)
 	q.again = append(q.again, b)
 	return true
 }

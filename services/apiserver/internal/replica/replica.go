@@ -37,6 +37,7 @@ type Replica struct {
 	confirmations *rounds
 	upstream      *upstream
 	peers         *peers
+	room          *room
 
 	belonged  atomic.Bool // was in the cluster at some point of the log
 	voted     atomic.Bool // had a vote at some point
@@ -78,6 +79,7 @@ func Open(config Config) (*Replica, error) {
 	r.transport = r.newTransport()
 	r.peers = newPeers(r.dialer)
 	r.proposals = newProposals(r)
+	r.room = newRoom(r)
 	r.reads = newRounds(r.readIndex)
 	r.confirmations = newRounds(r.confirm)
 	r.upstream = newUpstream(r)
@@ -99,7 +101,7 @@ func (r *Replica) start() error {
 		}
 	}
 	var err error
-	r.raft, err = raft.NewRaft(rc, r.machine, r.storage.logs, r.storage.stable, r.storage.snapshots, r.transport)
+	r.raft, err = raft.NewRaft(rc, r.machine, r.storage.logs, steadfast{r.storage.stable, r.fail}, r.storage.snapshots, r.transport)
 	if broken := r.machine.restoring(); broken != nil {
 		// Raft would go on with an older snapshot, and lack what lies between.
 		if r.raft != nil {
@@ -150,6 +152,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.serve(server) })
 	g.Go(func() error { return r.leaders.run(work, r.orders.prove) })
 	g.Go(func() error { return r.caretaker.run(work) })
+	g.Go(func() error { return r.room.run(work) })
 	g.Go(func() error { return r.proposals.run(work) })
 	g.Go(func() error { return r.orders.run(work) })
 	g.Go(func() error { return r.upstream.run(work) })

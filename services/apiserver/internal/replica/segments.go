@@ -2,6 +2,9 @@ package replica
 
 import (
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -19,15 +22,19 @@ type segments struct{ *walfs.FS }
 
 func newSegments(dir string) *segment.Filer { return segment.NewFiler(dir, segments{walfs.New()}) }
 
-// Create makes a segment. Of one that there is no room for nothing stays, or it
-// could not be made when there is room again.
+// Create makes a segment, with all the room that it will take if there is so much.
 func (s segments) Create(dir, name string, size uint64) (types.WritableFile, error) {
 	failpoint.Hit("replica/segment/noted")
 	file, err := s.FS.Create(dir, name, size)
-	if err != nil {
-		if !errors.Is(err, os.ErrExist) {
-			_ = os.Remove(filepath.Join(dir, name))
+	if noRoom(err) {
+		// raft-wal cannot try again. So the segment is made without its room, and
+		// it is the appends that find none, which can be tried again.
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
+		file, err = s.FS.Create(dir, name, 0)
+	}
+	if err != nil {
 		return nil, err
 	}
 	failpoint.Hit("replica/segment/made")
@@ -68,12 +75,35 @@ func (w written) WriteAt(p []byte, offset int64) (int, error) {
 	failpoint.Hit("replica/log/half-written")
 	n, err := w.WritableFile.WriteAt(p, offset)
 	failpoint.Hit("replica/log/written")
+	if err != nil && !errors.Is(err, io.EOF) {
+		if undone := w.undo(offset); undone != nil {
+			return n, fmt.Errorf("%w: %w; %w", errUnsure, err, undone)
+		}
+		return n, err
+	}
 	return n, err
 }
 
+// undo removes what was written of a batch, of which the next one, if it is
+// shorter, would leave the end.
+func (w written) undo(offset int64) error {
+	file, ok := w.WritableFile.(interface{ Truncate(size int64) error })
+	if !ok {
+		return fmt.Errorf("segments are kept in a %T", w.WritableFile)
+	}
+	return file.Truncate(offset)
+}
+
+// errUnsure says that a batch may be on disk, whole or in part, or not. When a sync
+// has failed, the kernel may take for written what is not, so that another one
+// says nothing either.
+var errUnsure = errors.New("not known to be on disk or not")
+
 // Sync has a batch on disk.
 func (w written) Sync() error {
-	err := w.WritableFile.Sync()
+	if err := w.WritableFile.Sync(); err != nil {
+		return fmt.Errorf("%w: %w", errUnsure, err)
+	}
 	failpoint.Hit("replica/log/synced")
-	return err
+	return nil
 }

@@ -65,7 +65,7 @@ func asStatus(err error) error {
 	switch {
 	case errors.Is(err, errNotLeader):
 		return status.Error(codes.Unavailable, err.Error())
-	case errors.Is(err, errRefused):
+	case errors.Is(err, errRefused), errors.Is(err, ErrDiskFull):
 		return status.Error(codes.FailedPrecondition, err.Error())
 	case errors.Is(err, errMalformed):
 		return status.Error(codes.InvalidArgument, err.Error())

@@ -46,6 +46,8 @@ func standings(members []Member, found map[string]*clusterv1.StatusResponse) []*
 		case status == nil:
 			s.State = clusterv1.MemberState_MEMBER_STATE_UNREACHABLE
 			s.LastContact = leader.GetSilent()[m.ID]
+		case status.GetDiskFull():
+			s.State = clusterv1.MemberState_MEMBER_STATE_DISK_FULL
 		case status.GetLeads():
 			s.State = clusterv1.MemberState_MEMBER_STATE_HEALTHY
 		case status.GetLastContact() == nil || status.GetLastContact().AsDuration() > leaderless:
@@ -99,7 +101,7 @@ func (r *Replica) statusOf(ctx context.Context, m Member) *clusterv1.StatusRespo
 func (r *Replica) status() *clusterv1.StatusResponse {
 	s := &clusterv1.StatusResponse{
 		Term: r.raft.CurrentTerm(), LastIndex: r.raft.LastIndex(), CommitIndex: r.raft.CommitIndex(), AppliedIndex: r.raft.AppliedIndex(),
-		Leads: r.IsLeader(), NonVoter: r.config.NonVoter,
+		Leads: r.IsLeader(), NonVoter: r.config.NonVoter, DiskFull: r.room.full.Load(),
 	}
 	if s.GetLeads() {
 		s.Silent = r.contacts.silences()

@@ -148,7 +148,8 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 		return damaged(path, err)
 	}
 	s.closers = append(s.closers, database, log)
-	j := &journal{WAL: log, mark: mark, fail: fail}
+	keepRoom(filepath.Join(path, metadb.FileName))
+	j := &journal{WAL: log, mark: mark, path: path, fail: fail}
 	s.logs, s.stable = j, stable{log}
 	failpoint.Hit("replica/start/log-opened")
 	if err := verify(j, s.stable, snapshot, reached); err != nil {
