@@ -139,6 +139,22 @@ func (j *journal) empty(min, max uint64) error {
 	return err
 }
 
+// outrun removes all entries if a snapshot reaches further than the last of them. A
+// process may end after it took in a leader's snapshot and before the log made
+// way for it: Raft would then go on behind the snapshot, and the log, which must
+// have no gap, refuse that.
+func (j *journal) outrun(snapshot uint64) error {
+	first, err := j.FirstIndex()
+	if err != nil {
+		return err
+	}
+	last, err := j.LastIndex()
+	if err != nil || last == 0 || last >= snapshot {
+		return err
+	}
+	return j.empty(first, last)
+}
+
 // disown removes entries that were not committed and that the leader does not
 // have.
 func (j *journal) disown(min, max uint64) error {

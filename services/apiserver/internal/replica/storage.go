@@ -156,6 +156,9 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 		return damaged(path, err)
 	}
 	failpoint.Hit("replica/start/log-read")
+	if err := j.outrun(snapshot); err != nil {
+		return fmt.Errorf("open log %s: %w", path, err)
+	}
 	if !begun {
 		// From now on this member may vote, and must not forget that it did.
 		if err := mark.set(0, true); err != nil {
