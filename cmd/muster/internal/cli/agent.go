@@ -29,7 +29,7 @@ directory. Pods run on while the agent is stopped.`,
 			if config.Logger, err = logs.logger(c); err != nil {
 				return err
 			}
-			if config.Join, err = token.read(c, config.DataDir); err != nil {
+			if config.Join, err = token.read(c, config.Logger, config.DataDir); err != nil {
 				return err
 			}
 			// Before the token: a machine that joined would only learn of it then.

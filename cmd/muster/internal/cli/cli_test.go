@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -92,6 +93,31 @@ func TestServicesApart(t *testing.T) {
 		if _, out, _ := run(name, "--help"); !strings.Contains(out, "muster token create --role "+name) {
 			t.Errorf("help of %s:\n%s", name, out)
 		}
+	}
+}
+
+// waiter writes a file once the program has said that it waits for one.
+type waiter struct {
+	bytes.Buffer
+	file string
+}
+
+func (w *waiter) Write(said []byte) (int, error) {
+	if bytes.Contains(said, []byte("waiting until the token's file is there")) {
+		if err := os.WriteFile(w.file, []byte("garbled\n"), 0o600); err != nil {
+			return 0, err
+		}
+	}
+	return w.Buffer.Write(said)
+}
+
+// A token may come after the one who waits for it.
+func TestJoinFileIsWaitedFor(t *testing.T) {
+	dir := t.TempDir()
+	w := &waiter{file: filepath.Join(dir, "token")}
+	code := cli.Main([]string{"scheduler", "--data-dir", filepath.Join(dir, "data"), "--advertise-address", "127.0.0.1", "--join-file", w.file}, io.Discard, w)
+	if code != 1 || !strings.Contains(w.String(), "not a join token") {
+		t.Errorf("%d %s", code, w)
 	}
 }
 

@@ -52,7 +52,7 @@ func newRole(r role.Role, c *cobra.Command) *cobra.Command {
 		if config.Logger, err = logs.logger(c); err != nil {
 			return err
 		}
-		if config.Join, err = token.read(c, config.DataDir); err != nil {
+		if config.Join, err = token.read(c, config.Logger, config.DataDir); err != nil {
 			return err
 		}
 		return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error { return r.RunApart(ctx, config) })

@@ -64,7 +64,7 @@ func runServer(c *cobra.Command, roles []role.Role) {
 		if config.Logger, err = logs.logger(c); err != nil {
 			return err
 		}
-		if config.Join, err = token.read(c, config.DataDir); err != nil {
+		if config.Join, err = token.read(c, config.Logger, config.DataDir); err != nil {
 			return err
 		}
 		return vitals.During(c.Context(), config.Logger, func(ctx context.Context) error {
