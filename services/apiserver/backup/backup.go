@@ -134,7 +134,7 @@ func survey(from io.Reader, visit func(*state.Entry)) (*Summary, error) {
 			resources[e.Key.Resource] = resource
 		}
 		resource.Objects++
-		resource.Bytes += int64(len(e.Value))
+		resource.Bytes += int64(e.Size())
 		visit(e)
 	})
 	if err != nil {

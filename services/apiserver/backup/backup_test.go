@@ -219,7 +219,7 @@ func check(t *testing.T, view state.View, revision uint64) {
 		t.Errorf("revision %d, want %d", view.Revision(), revision)
 	}
 	n1, _ := view.Get(state.Key{Resource: "nodes", Name: "n1"})
-	if n1 == nil || n1.CreateRevision != 1 || n1.ModRevision != 7 || string(n1.Value) != "value of n1" || view.Count("nodes", "") != 3 {
+	if n1 == nil || n1.CreateRevision != 1 || n1.ModRevision != 7 || string(n1.Value()) != "value of n1" || view.Count("nodes", "") != 3 {
 		t.Errorf("n1 is %+v, of %d nodes", n1, view.Count("nodes", ""))
 	}
 	if view.Count("_servers", "") != 0 || view.Count("_tokens", "") != 0 {

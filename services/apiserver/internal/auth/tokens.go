@@ -85,7 +85,7 @@ func (t *Tokens) verify(ctx context.Context, secret string) (access.User, error)
 		}
 	}
 	var g grant
-	if err := json.Unmarshal(entry.Value, &g); err != nil {
+	if err := json.Unmarshal(entry.Value(), &g); err != nil {
 		return access.User{}, fmt.Errorf("read token: %w", err)
 	}
 	if !time.Now().Before(g.Expires) {

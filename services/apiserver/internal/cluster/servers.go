@@ -34,7 +34,7 @@ func (s *Service) writeServer(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("announce server: %w", err)
 	}
-	if entry, ok := view.Get(state.Key{Resource: serversTable, Name: s.config.Name}); ok && bytes.Equal(entry.Value, value) {
+	if entry, ok := view.Get(state.Key{Resource: serversTable, Name: s.config.Name}); ok && bytes.Equal(entry.Value(), value) {
 		return nil
 	}
 	_, err = s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: []*storev1.Operation{{
@@ -54,7 +54,7 @@ func (s *Service) servers(view state.View) map[string]Addresses {
 	out := make(map[string]Addresses)
 	for entry := range view.List(serversTable, "") {
 		var a Addresses
-		if err := json.Unmarshal(entry.Value, &a); err != nil {
+		if err := json.Unmarshal(entry.Value(), &a); err != nil {
 			s.logger.Warn("unreadable server entry", "server", entry.Key.Name, "error", err)
 			continue
 		}
@@ -214,7 +214,7 @@ func (s *Service) takeOut(ctx context.Context, id string) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rememberTimeout)
 	defer cancel()
-	remember := &storev1.Operation{Key: key, Action: storev1.Action_ACTION_PUT, Value: entry.Value}
+	remember := &storev1.Operation{Key: key, Action: storev1.Action_ACTION_PUT, Value: entry.Value()}
 	_, again := s.config.Replica.Apply(ctx, &storev1.Transaction{Operations: []*storev1.Operation{remember}})
 	return errors.Join(err, again)
 }

@@ -325,7 +325,7 @@ func (f *fixture) entry(t *testing.T, table, name string) []byte {
 	if !ok {
 		t.Fatalf("no entry %s in %s", name, table)
 	}
-	return entry.Value
+	return entry.Value()
 }
 
 func TestTokensAreKeptHashed(t *testing.T) {

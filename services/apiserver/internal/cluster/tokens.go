@@ -103,7 +103,7 @@ func (s *Service) checkToken(ctx context.Context, proof string, role clusterv1.C
 		return wrong
 	}
 	var kept token
-	if err := json.Unmarshal(entry.Value, &kept); err != nil {
+	if err := json.Unmarshal(entry.Value(), &kept); err != nil {
 		return status.Errorf(codes.Internal, "check join token: %v", err)
 	}
 	if subtle.ConstantTimeCompare([]byte(hash(secret)), []byte(kept.Hash)) != 1 {

@@ -37,7 +37,7 @@ func (t tags) digest(ctx context.Context, name, tag string) (string, error) {
 	if !ok {
 		return "", registry.ErrNotFound
 	}
-	return string(entry.Value), nil
+	return string(entry.Value()), nil
 }
 
 // set makes a tag mean a manifest.

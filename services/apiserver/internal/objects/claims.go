@@ -25,7 +25,7 @@ func (p *plan) holder(c registry.Claim) string {
 		return who
 	}
 	if e, ok := p.view.Get(claimKey(c)); ok {
-		return string(e.Value)
+		return string(e.Value())
 	}
 	return ""
 }

@@ -175,7 +175,7 @@ func (p *plan) requireNamespace(t Target) error {
 	if !ok {
 		return apierrors.NewNotFound(corev1.Resource(namespaces), t.Namespace)
 	}
-	meta, err := decodeMeta(e.Value)
+	meta, err := decodeMeta(e.Value())
 	if err != nil {
 		return fmt.Errorf("decode namespace %q: %w", t.Namespace, err)
 	}

@@ -27,7 +27,7 @@ func (s *Service) NodeReads(node, resource, namespace, name string) bool {
 			continue
 		}
 		var pod corev1.Pod
-		if err := pod.Unmarshal(e.Value); err != nil {
+		if err := pod.Unmarshal(e.Value()); err != nil {
 			continue // Not readable is not referred to.
 		}
 		if refers(&pod.Spec, resource, name) {

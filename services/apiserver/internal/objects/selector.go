@@ -75,7 +75,7 @@ func (s *selector) matches(e *state.Entry) (bool, error) {
 		return false, nil
 	}
 	if !s.labels.Empty() {
-		meta, err := decodeMeta(e.Value)
+		meta, err := decodeMeta(e.Value())
 		if err != nil {
 			return false, fmt.Errorf("decode metadata of %s %q: %w", e.Key.Resource, e.Key.Name, err)
 		}

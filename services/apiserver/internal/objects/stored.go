@@ -32,7 +32,7 @@ type Stored struct {
 }
 
 func storedEntry(k *registry.Kind, e *state.Entry) Stored {
-	return Stored{GVK: k.GVK, Type: k.Type, Value: e.Value, Revision: e.ModRevision, newObject: k.New, entry: e}
+	return Stored{GVK: k.GVK, Type: k.Type, Value: e.Value(), Revision: e.ModRevision, newObject: k.New, entry: e}
 }
 
 func storedValue(k *registry.Kind, value []byte, revision uint64) Stored {

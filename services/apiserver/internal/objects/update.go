@@ -235,7 +235,7 @@ func (p *plan) store(t Target, e *state.Entry, obj registry.Object) (Outcome, er
 	if deletable(t.Kind, obj) {
 		return p.planRemove(t, e, obj, value)
 	}
-	if bytes.Equal(value, e.Value) {
+	if len(value) == e.Size() && bytes.Equal(value, e.Value()) {
 		p.check(e)
 		return Outcome{Object: storedEntry(t.Kind, e), operation: -1}, nil
 	}

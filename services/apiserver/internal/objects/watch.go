@@ -193,7 +193,7 @@ func (w *Watcher) see(events []state.Event) ([]Event, error) {
 		case after:
 			out = append(out, Event{Type: watch.Added, Object: storedEntry(w.target.Kind, e.Entry), Revision: e.Revision})
 		case before:
-			out = append(out, Event{Type: watch.Deleted, Object: storedValue(w.target.Kind, e.Prev.Value, e.Revision), Revision: e.Revision})
+			out = append(out, Event{Type: watch.Deleted, Object: storedValue(w.target.Kind, e.Prev.Value(), e.Revision), Revision: e.Revision})
 		}
 	}
 	return out, nil

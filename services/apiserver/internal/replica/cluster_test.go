@@ -251,7 +251,7 @@ func value(view state.View, name string) string {
 	if !ok {
 		return ""
 	}
-	return string(entry.Value)
+	return string(entry.Value())
 }
 
 // sameState checks that all members end with the same state.
@@ -262,7 +262,7 @@ func sameState(t testing.TB, members ...*member) {
 		m.read(t, "") // waits until all is applied
 		s := fmt.Sprint(m.Store().View().Revision(), m.Store().View().Count("pods", ""))
 		for e := range m.Store().View().All() {
-			s += fmt.Sprintf(" %s=%s@%d", e.Key, e.Value, e.ModRevision)
+			s += fmt.Sprintf(" %s=%s@%d", e.Key, e.Value(), e.ModRevision)
 		}
 		if first == "" {
 			first = s

@@ -16,13 +16,13 @@ type batch struct {
 	due      *entryTree // what base has until it is changed
 	created  map[countKey]int
 	events   []Event
-	names    names
+	packer   *packer
 }
 
 type countKey struct{ resource, namespace string }
 
-func newBatch(base *snapshot, names names) *batch {
-	return &batch{base: base, revision: base.revision, entries: clone(base, base.entries), due: base.due, names: names}
+func newBatch(base *snapshot, packer *packer) *batch {
+	return &batch{base: base, revision: base.revision, entries: clone(base, base.entries), due: base.due, packer: packer}
 }
 
 // apply checks all of a transaction and then does all of it, or nothing.
@@ -85,7 +85,6 @@ func holds(op *storev1.Operation, entry *Entry) bool {
 func (b *batch) put(op *storev1.Operation, prev *Entry) uint64 {
 	b.revision++
 	entry := &Entry{
-		Value:          op.GetValue(),
 		CreateRevision: b.revision,
 		ModRevision:    b.revision,
 		Expires:        op.GetExpiresUnix(),
@@ -93,13 +92,14 @@ func (b *batch) put(op *storev1.Operation, prev *Entry) uint64 {
 	if prev != nil { // share what the version before has
 		entry.Key, entry.CreateRevision = prev.Key, prev.CreateRevision
 	} else {
-		entry.Key = b.names.key(keyOf(op.GetKey()))
+		entry.Key = b.packer.names.key(keyOf(op.GetKey()))
 	}
 	if prev != nil && slices.Equal(op.GetIndex(), prev.Index) {
 		entry.Index = prev.Index
 	} else {
-		entry.Index = b.names.index(op.GetIndex())
+		entry.Index = b.packer.names.index(op.GetIndex())
 	}
+	b.packer.pack(entry, op.GetValue())
 	b.replace(prev, entry)
 	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
 	return b.revision

@@ -32,7 +32,7 @@ func (e Event) last() *Entry {
 
 func (e Event) weight() int {
 	about := e.last()
-	return len(about.Value) + eventOverhead + indexOverhead*len(about.Index)
+	return len(about.data) + eventOverhead + indexOverhead*len(about.Index)
 }
 
 // topicKey is what a watcher can wait for: a resource, a namespace of it, or an

@@ -74,21 +74,30 @@ func live() uint64 {
 	return s.HeapAlloc
 }
 
-// BenchmarkMemory tells what an object takes in memory, with its value of 1 KiB,
-// its share of the trees and of the window of events.
+// BenchmarkMemory tells what an object takes in memory, with its value of 1 KiB
+// of noise or of 2 KiB of words that others have too, its share of the trees and
+// of the window of events.
 func BenchmarkMemory(b *testing.B) {
-	for _, count := range counts() {
-		b.Run(fmt.Sprintf("noise/objects=%d", count), func(b *testing.B) {
-			source := rand.NewChaCha8([32]byte{1})
-			b.ReportAllocs()
-			for b.Loop() {
-				before := live()
-				s, applied := grown(b, count, func(i int) *storev1.Transaction { return noisy(i, source) })
-				b.ReportMetric(float64(live()-before)/float64(count), "B/object")
-				b.ReportMetric(float64(applied)/float64(count), "ns/object")
-				runtime.KeepAlive(s)
-			}
-		})
+	source := rand.NewChaCha8([32]byte{1})
+	for _, kind := range []struct {
+		name   string
+		object func(i int) *storev1.Transaction
+	}{
+		{"noise", func(i int) *storev1.Transaction { return noisy(i, source) }},
+		{"wordy", func(i int) *storev1.Transaction { return putWordy(i, i) }},
+	} {
+		for _, count := range counts() {
+			b.Run(fmt.Sprintf("%s/objects=%d", kind.name, count), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					before := live()
+					s, applied := grown(b, count, kind.object)
+					b.ReportMetric(float64(live()-before)/float64(count), "B/object")
+					b.ReportMetric(float64(applied)/float64(count), "ns/object")
+					runtime.KeepAlive(s)
+				}
+			})
+		}
 	}
 }
 

@@ -56,10 +56,11 @@ func (i *Image) Write(w io.Writer) error {
 			return fmt.Errorf("write snapshot outcome: %w", err)
 		}
 	}
-	var text []byte
+	var value, text []byte
 	for entry := range (View{i.at}).All() {
 		var err error
-		if text, err = delimited(text[:0], encode(entry)); err == nil {
+		value = entry.AppendValue(value[:0])
+		if text, err = delimited(text[:0], encode(entry, value)); err == nil {
 			_, err = out.Write(text)
 		}
 		if err != nil {
@@ -83,7 +84,7 @@ func delimited(to []byte, m proto.Message) ([]byte, error) {
 // the state is what it was. All watchers behind the new revision become too old.
 func (s *Store) Restore(r io.Reader) error {
 	remembered := newOutcomes()
-	b := newBatch(empty(), s.names)
+	b := newBatch(empty(), s.packer)
 	header, err := scan(r,
 		func(o *storev1.Outcome) { remembered.remember(string(o.GetId()), o.GetResult()) },
 		b.restore)
@@ -138,15 +139,16 @@ func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *ou
 
 // restore puts an entry with the revisions that it had.
 func (b *batch) restore(entry *Entry) {
-	entry.Key, entry.Index = b.names.key(entry.Key), b.names.index(entry.Index)
+	entry.Key, entry.Index = b.packer.names.key(entry.Key), b.packer.names.index(entry.Index)
+	b.packer.pack(entry, entry.data)
 	prev, _ := b.entries.Get(entry)
 	b.replace(prev, entry)
 }
 
-func encode(e *Entry) *storev1.Entry {
+func encode(e *Entry, value []byte) *storev1.Entry {
 	return &storev1.Entry{
 		Key:            &storev1.Key{Resource: e.Key.Resource, Namespace: e.Key.Namespace, Name: e.Key.Name},
-		Value:          e.Value,
+		Value:          value,
 		CreateRevision: e.CreateRevision,
 		ModRevision:    e.ModRevision,
 		Index:          e.Index,
@@ -157,7 +159,7 @@ func encode(e *Entry) *storev1.Entry {
 func decode(e *storev1.Entry) *Entry {
 	return &Entry{
 		Key:            keyOf(e.GetKey()),
-		Value:          e.GetValue(),
+		data:           e.GetValue(),
 		CreateRevision: e.GetCreateRevision(),
 		ModRevision:    e.GetModRevision(),
 		Index:          e.GetIndex(),

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"sync/atomic"
 
+	"github.com/klauspost/compress/s2"
+
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
 
@@ -26,14 +28,13 @@ type Store struct {
 	current  atomic.Pointer[snapshot]
 	outcomes *outcomes
 	history  *history
-	names    names
+	packer   *packer
 }
 
 // Entry is one stored value. It and all it refers to are never modified once
 // stored, and must not be by readers.
 type Entry struct {
 	Key            Key
-	Value          []byte
 	CreateRevision uint64
 	ModRevision    uint64
 	// Index holds the values a watch may select by, e.g. "spec.nodeName=n1".
@@ -41,6 +42,9 @@ type Entry struct {
 	// Expires is when the entry is past its time, in seconds since 1970; 0 is
 	// never. It is there until an Expire is applied that finds it.
 	Expires int64
+
+	data  []byte   // the value, packed if there are words
+	words *s2.Dict // that it was packed with
 }
 
 // New returns an empty store at revision 0.
@@ -48,7 +52,7 @@ func New() *Store { return NewWithLimits(DefaultLimits()) }
 
 // NewWithLimits returns an empty store that remembers as much as it is told to.
 func NewWithLimits(limits Limits) *Store {
-	s := &Store{outcomes: newOutcomes(), history: newHistory(limits), names: names{}}
+	s := &Store{outcomes: newOutcomes(), history: newHistory(limits), packer: newPacker()}
 	s.current.Store(empty())
 	return s
 }
@@ -59,7 +63,7 @@ func (s *Store) View() View { return View{s.current.Load()} }
 // Apply applies the command found at index of the log and returns a result for
 // each of its transactions.
 func (s *Store) Apply(index uint64, cmd *storev1.Command) []*storev1.Result {
-	b := newBatch(s.current.Load(), s.names)
+	b := newBatch(s.current.Load(), s.packer)
 	results := make([]*storev1.Result, len(cmd.GetTransactions()))
 	for i, tx := range cmd.GetTransactions() {
 		results[i] = s.outcomes.once(tx.GetId(), func() *storev1.Result { return b.apply(tx) })

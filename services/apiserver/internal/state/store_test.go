@@ -299,7 +299,7 @@ func compare(t *rapid.T, v state.View, m *model) {
 	for e := range v.All() {
 		seen++
 		want, ok := m.entries[e.Key]
-		if !ok || string(e.Value) != want.value || e.CreateRevision != want.created || e.ModRevision != want.change {
+		if !ok || string(e.Value()) != want.value || e.CreateRevision != want.created || e.ModRevision != want.change {
 			t.Fatalf("entry %v, want %v", e, want)
 		}
 		counts[[2]string{e.Key.Resource, ""}]++
