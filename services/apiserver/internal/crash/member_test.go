@@ -64,6 +64,10 @@ type answer struct {
 }
 
 func TestMain(m *testing.M) {
+	if boot := os.Getenv(powerVariable); boot != "" {
+		lose("/data", boot)
+		return
+	}
 	text := os.Getenv(memberVariable)
 	if text == "" {
 		os.Exit(m.Run())
