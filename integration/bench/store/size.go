@@ -78,6 +78,10 @@ func restarts(objects int) measure {
 			return nil, err
 		}
 		took, err := b.restart(ctx)
+		if err == nil && b.options.Profile { // what it took at most, and what it keeps
+			_, err = b.settled(ctx)
+			b.account()
+		}
 		return []Figure{{Unit: "ms", Value: float64(took) / float64(time.Millisecond)}}, err
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"runtime/pprof"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -47,11 +48,21 @@ func writeFile(path string, write func(io.Writer) error) error {
 }
 
 // writeTotals writes runtime.MemStats' totals in bytes, once as they are and
-// once after a collection, what collections cost, and the sums of /proc/self/smaps_rollup (see proc(5)).
+// once after a collection, what collections cost, and the sums of
+// /proc/self/smaps_rollup with the peak in /proc/self/status (see proc(5)).
 func writeTotals(to io.Writer) error {
 	rollup, err := os.ReadFile("/proc/self/smaps_rollup")
 	if err != nil {
 		return err
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "VmHWM:") {
+			rollup = append(rollup, line...)
+		}
 	}
 	writeTimes(to)
 	writeStats(to, "found")
