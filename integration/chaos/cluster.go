@@ -1,7 +1,7 @@
 // Package chaos has clients work on a cluster while it is broken in ways that a
 // seed determines, and gathers what they saw for package linear to judge. The
-// cluster is given by an interface with two implementations: virtual, in one
-// process and in virtual time, and processes, real ones on this machine.
+// cluster is given by an interface with three implementations: virtual, in one
+// process and in virtual time, processes and containers, real ones on this machine.
 package chaos
 
 import (

@@ -2,6 +2,7 @@ package harness
 
 import (
 	"context"
+	"os"
 	"path/filepath"
 	"strings"
 )
@@ -12,6 +13,15 @@ type Compose struct {
 }
 
 func composeScript(name string) string { return filepath.Join(Root(), "deploy", "compose", name) }
+
+// composeKubeconfig is there from up to down.
+func composeKubeconfig() string { return filepath.Join(Root(), "build", "compose", "kubeconfig") }
+
+// ComposeIsUp says whether somebody has started the cluster.
+func ComposeIsUp() bool {
+	_, err := os.Stat(composeKubeconfig())
+	return err == nil
+}
 
 // UpCompose starts the cluster and returns when it is ready, with what was said
 // meanwhile. Down must follow, also after an error.
@@ -37,14 +47,23 @@ func Container(member string) string { return "muster-" + member }
 
 // Docker runs a docker command.
 func (c *Compose) Docker(ctx context.Context, args ...string) (string, error) {
-	if c.engine != "" {
-		args = append([]string{"--host", c.engine}, args...)
+	return Output(ctx, "docker", c.at(args)...)
+}
+
+// Logs are what a member has written, both streams.
+func (c *Compose) Logs(ctx context.Context, member string) (string, error) {
+	return Run(ctx, "", "docker", c.at([]string{"logs", Container(member)})...)
+}
+
+func (c *Compose) at(args []string) []string {
+	if c.engine == "" {
+		return args
 	}
-	return Output(ctx, "docker", args...)
+	return append([]string{"--host", c.engine}, args...)
 }
 
 // Kubeconfig is the administrator's, for this machine.
-func (c *Compose) Kubeconfig() string { return filepath.Join(Root(), "build", "compose", "kubeconfig") }
+func (c *Compose) Kubeconfig() string { return composeKubeconfig() }
 
 // Kubectl runs our own kubectl from this machine.
 func (c *Compose) Kubectl(ctx context.Context, args ...string) (string, error) {

@@ -16,8 +16,6 @@ import (
 	"slices"
 	"sync"
 
-	"k8s.io/client-go/tools/clientcmd"
-
 	"github.com/musterhq/muster/integration/chaos"
 	"github.com/musterhq/muster/integration/harness"
 	"github.com/musterhq/muster/internal/pki"
@@ -45,7 +43,7 @@ func Up(ctx context.Context, name, dir string, servers int) (*Cluster, error) {
 	if c.dev, err = harness.Up(ctx, name, dir, servers, 0); err != nil {
 		return c, err
 	}
-	if c.admin, err = adminOf(c.dev.Kubeconfig()); err != nil {
+	if c.admin, err = harness.Administrator(c.dev.Kubeconfig()); err != nil {
 		return c, err
 	}
 	all, err := c.recorded()
@@ -67,20 +65,6 @@ func (c *Cluster) Down() error { return c.dev.Down(context.Background()) }
 
 // Logs is where the servers' logs are, while the cluster is there.
 func (c *Cluster) Logs() string { return filepath.Join(c.dev.Dir, "logs") }
-
-// adminOf reads the administrator's certificate from a kubeconfig.
-func adminOf(path string) (*pki.KeyPair, error) {
-	config, err := clientcmd.LoadFromFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
-	}
-	current := config.Contexts[config.CurrentContext]
-	if current == nil || config.AuthInfos[current.AuthInfo] == nil || config.Clusters[current.Cluster] == nil {
-		return nil, fmt.Errorf("read kubeconfig %s: it has no current user", path)
-	}
-	user := config.AuthInfos[current.AuthInfo]
-	return pki.NewKeyPair(user.ClientCertificateData, user.ClientKeyData, config.Clusters[current.Cluster].CertificateAuthorityData)
-}
 
 // recordedMember is what `muster dev` remembers of a member.
 type recordedMember struct {

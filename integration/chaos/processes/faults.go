@@ -13,8 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/musterhq/muster/integration/chaos"
 	"github.com/musterhq/muster/integration/harness"
-	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
 
 const (
@@ -22,8 +22,6 @@ const (
 	endTime = 30 * time.Second
 	// joinTime is how long a server may take to join.
 	joinTime = 45 * time.Second
-	// askTime bounds a question about the members.
-	askTime = 2 * time.Second
 )
 
 // do runs a command of `muster dev` to its end, also when ctx ends meanwhile.
@@ -156,7 +154,7 @@ func (c *Cluster) join(ctx context.Context, member, dir string) error {
 	if err := server.Start(); err != nil {
 		return err
 	}
-	joined := harness.Eventually(ctx, joinTime, func() error { return c.belongs(ctx, member) })
+	joined := harness.Eventually(ctx, joinTime, func() error { return chaos.Belongs(ctx, c, member) })
 	_ = server.Process.Signal(syscall.SIGTERM)
 	late := time.AfterFunc(endTime, func() { _ = server.Process.Kill() })
 	defer late.Stop()
@@ -164,25 +162,4 @@ func (c *Cluster) join(ctx context.Context, member, dir string) error {
 		return fmt.Errorf("join: %w\n%s", err, log.String())
 	}
 	return nil
-}
-
-// belongs says whether a server is a voter and announced where it serves.
-func (c *Cluster) belongs(ctx context.Context, member string) error {
-	client, err := c.Dial()
-	if err != nil {
-		return err
-	}
-	defer func() { _ = client.Close() }()
-	ctx, cancel := context.WithTimeout(ctx, askTime)
-	defer cancel()
-	response, err := clusterv1.NewClusterServiceClient(client.Conn()).ListMembers(ctx, &clusterv1.ListMembersRequest{})
-	if err != nil {
-		return err
-	}
-	for _, m := range response.GetMembers() {
-		if m.GetId() == member && m.GetVoter() && m.GetApiAddress() != "" {
-			return nil
-		}
-	}
-	return fmt.Errorf("%s is no voter yet: %v", member, response.GetMembers())
 }

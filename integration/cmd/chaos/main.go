@@ -1,6 +1,6 @@
 // Command chaos breaks clusters while clients work on them, and judges what the
-// clients saw: in virtual time by seeds (sim), or real processes on this machine
-// for a while (run). A history that it kept is judged again by check.
+// clients saw: in virtual time by seeds (sim), or real processes or containers on
+// this machine for a while (run). A history that it kept is judged again by check.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 	"github.com/musterhq/muster/integration/linear"
 )
 
-const usage = `usage: chaos sim [-seeds N] [-seed X] | chaos run [-duration D] [-seed X] | chaos check FILE`
+const usage = `usage: chaos sim [-seeds N] [-seed X] | chaos run [-compose] [-duration D] [-seed X] | chaos check FILE`
 
 // judging is how long porcupine may search for an order.
 const judging = 5 * time.Minute

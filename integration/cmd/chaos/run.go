@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/integration/chaos"
+	"github.com/musterhq/muster/integration/chaos/containers"
 	"github.com/musterhq/muster/integration/chaos/processes"
 )
 
@@ -19,9 +20,18 @@ import (
 // cluster mended. It bounds what the search for an order has to go through.
 const roundLength = 30 * time.Second
 
+// target is a cluster that runs apart from this program.
+type target interface {
+	chaos.Cluster
+	// Down removes it.
+	Down() error
+	// Logs is a directory of the servers' logs, until Down.
+	Logs() string
+}
+
 // siege is a cluster of real processes under faults, round after round.
 type siege struct {
-	cluster *processes.Cluster
+	cluster target
 	seed    uint64
 	start   time.Time
 	total   chaos.Stats
@@ -32,6 +42,7 @@ func run(ctx context.Context, args []string) (err error) {
 	duration := flags.Duration("duration", 10*time.Minute, "how long")
 	seed := flags.Uint64("seed", 0, "determines the faults of the first round, the next number those of the next; 0 draws one")
 	servers := flags.Int("servers", 3, "servers of the cluster")
+	compose := flags.Bool("compose", false, "the cluster is that of deploy/compose, with three servers, and not one of muster dev")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -47,8 +58,13 @@ func run(ctx context.Context, args []string) (err error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	s := &siege{seed: *seed, start: time.Now()}
-	s.say("seed %d, %d servers", s.seed, *servers)
-	s.cluster, err = processes.Up(ctx, fmt.Sprintf("chaos%d", os.Getpid()), filepath.Join(dir, "c"), *servers)
+	if *compose {
+		s.say("seed %d, the apiservers of deploy/compose, which start now", s.seed)
+		s.cluster, err = containers.Up(ctx)
+	} else {
+		s.say("seed %d, %d servers", s.seed, *servers)
+		s.cluster, err = processes.Up(ctx, fmt.Sprintf("chaos%d", os.Getpid()), filepath.Join(dir, "c"), *servers)
+	}
 	defer func() {
 		s.say("removing the cluster")
 		err = errors.Join(err, s.cluster.Down())
