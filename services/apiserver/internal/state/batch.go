@@ -34,6 +34,9 @@ func (b *batch) apply(tx *storev1.Transaction) *storev1.Result {
 		}
 		return b.expire(e)
 	}
+	if len(ops) == 1 && ops[0].GetAction() == storev1.Action_ACTION_PUT {
+		return b.putOne(ops[0])
+	}
 	found := make([]*Entry, len(ops))
 	var changed map[Key]bool
 	if len(ops) > 1 {
@@ -81,14 +84,46 @@ func holds(op *storev1.Operation, entry *Entry) bool {
 	return true
 }
 
+// putOne is apply for what most transactions are. It looks for the place of the
+// entry once, where apply does so to check and again to store: an entry that must
+// not be stored is taken out again, which is rare.
+func (b *batch) putOne(op *storev1.Operation) *storev1.Result {
+	entry := &Entry{Key: keyOf(op.GetKey())}
+	if !entry.Key.valid() || !wellFormed(op) {
+		found, _ := b.entries.Get(entry)
+		return b.failure(0, found)
+	}
+	prev, replaced := b.entries.ReplaceOrInsert(entry)
+	if !holds(op, prev) {
+		if replaced {
+			b.entries.ReplaceOrInsert(prev)
+		} else {
+			b.entries.Delete(entry)
+		}
+		return b.failure(0, prev)
+	}
+	b.fill(entry, op, prev)
+	if prev == nil {
+		b.count(entry.Key, 1)
+	}
+	b.expires(prev, entry)
+	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
+	return &storev1.Result{Revision: b.revision, FailedOperation: -1, Revisions: []uint64{b.revision}}
+}
+
 // put stores an entry in place of another one, if there is one.
 func (b *batch) put(op *storev1.Operation, prev *Entry) uint64 {
+	entry := new(Entry)
+	b.fill(entry, op, prev)
+	b.replace(prev, entry)
+	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
+	return b.revision
+}
+
+// fill makes an entry what is put in place of another one, at the next revision.
+func (b *batch) fill(entry *Entry, op *storev1.Operation, prev *Entry) {
 	b.revision++
-	entry := &Entry{
-		CreateRevision: b.revision,
-		ModRevision:    b.revision,
-		Expires:        op.GetExpiresUnix(),
-	}
+	entry.CreateRevision, entry.ModRevision, entry.Expires = b.revision, b.revision, op.GetExpiresUnix()
 	if prev != nil { // share what the version before has
 		entry.Key, entry.CreateRevision = prev.Key, prev.CreateRevision
 	} else {
@@ -100,9 +135,6 @@ func (b *batch) put(op *storev1.Operation, prev *Entry) uint64 {
 		entry.Index = b.packer.names.index(op.GetIndex())
 	}
 	b.packer.pack(entry, op.GetValue())
-	b.replace(prev, entry)
-	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
-	return b.revision
 }
 
 // delete removes an entry, if there is one.
