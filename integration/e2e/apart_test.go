@@ -7,8 +7,11 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/musterhq/muster/integration/harness"
+	"github.com/musterhq/muster/internal/join"
+	"github.com/musterhq/muster/internal/pki"
 )
 
 // apart is a cluster of one `muster apiserver`, on a machine of its own.
@@ -68,7 +71,13 @@ func TestRolesApart(t *testing.T) {
 	a.becomes(t, "web-", "get", "pods")
 	a.becomes(t, "one@"+m.ip+":6446", "get", "lease", "-n", "kube-system", "kube-controller-manager", "-o", "wide")
 
-	m.start(t, muster("scheduler", "--join-file", filepath.Join(tokens, "scheduler", "token"))...)
+	// The scheduler joins, and starts again when its certificate is nearly over.
+	_, _ = m.run(t, append([]string{"timeout", "1"}, muster("scheduler", "--join-file", filepath.Join(tokens, "scheduler", "token"))...)...)
+	renewed := nearlyOver(t, filepath.Join(m.dir, "server"), filepath.Join(m.dir, "scheduler"), "scheduler")
+	m.start(t, muster("scheduler")...)
+	if err := eventually(t, renewed); err != nil {
+		t.Error(err)
+	}
 	a.becomes(t, "no nodes available", "get", "events")
 	if err := eventually(t, func() error {
 		pod, err := a.kubectl(t, "get", "pods", "-o", "jsonpath={.items[0].metadata.name}")
@@ -95,4 +104,32 @@ func TestRolesApart(t *testing.T) {
 		}
 	}
 	m.refuses(t, muster("scheduler")[1:], "address already in use", "ss -ltnp sport = :6445")
+}
+
+// nearlyOver gives a member a certificate that ends soon, and returns what says whether
+// it has a new one.
+func nearlyOver(t *testing.T, server, dir, name string) (renewed func() error) {
+	t.Helper()
+	ca, err := pki.LoadCA(join.PKIDir(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair, err := join.LoadPair(dir, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certPEM, keyPEM, err := ca.Issue(pair.Identity(), nil, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := pair.Replace(certPEM, keyPEM); err != nil {
+		t.Fatal(err)
+	}
+	return func() error {
+		pair, err := join.LoadPair(dir, name)
+		if err == nil && time.Until(pair.Leaf().NotAfter) < 24*time.Hour {
+			err = errorf("the certificate of %s ends at %v", pair.Identity().User, pair.Leaf().NotAfter)
+		}
+		return err
+	}
 }
