@@ -16,10 +16,14 @@ import (
 
 const (
 	// room is how much a heap may grow beyond what is live before it is collected,
-	// in bytes, or roomPercent of what is live where that is more. A small heap may
-	// double, as Go has it.
+	// in bytes, or roomPercent of what is live where that is more. A smaller heap
+	// may double, as Go has it.
 	room        = 48 << 20
 	roomPercent = 25
+	// roomLeast is what even the smallest may grow by, as far as mostPercent goes:
+	// a collection looks at stacks and globals however little the heap holds.
+	roomLeast   = 24 << 20
+	mostPercent = 400
 	// share of all processors' time that collections may take before the heap gets
 	// more room, up to what Go gives it.
 	share = 0.05
@@ -42,7 +46,7 @@ const (
 // seconds of one processor.
 func percent(live uint64, pace, cost float64, processors int) int {
 	if live <= room {
-		return 100
+		return int(max(100, min(100*roomLeast/max(live, 1), mostPercent)))
 	}
 	wanted := max(room, cost*pace/(share*float64(processors)))
 	return max(roomPercent, min(int(100*wanted/float64(live)), 100))
@@ -77,7 +81,7 @@ func During(ctx context.Context, run func(context.Context) error) error {
 }
 
 func keep(ctx context.Context) {
-	k := keeper{tuned: os.Getenv("GOGC") == "", percent: 100, before: read()}
+	k := keeper{tuned: os.Getenv("GOGC") == "", percent: mostPercent, before: read()}
 	if k.tuned {
 		defer debug.SetGCPercent(debug.SetGCPercent(k.percent))
 	}

@@ -17,7 +17,8 @@ func TestPercent(t *testing.T) {
 		pace, cost float64 // MiB/s, seconds
 		want       int
 	}{
-		{"an empty heap", 0, 0, 0, 100},
+		{"an empty heap", 0, 0, 0, 400},
+		{"a very small one", 8, 0, 0, 300},
 		{"a small one doubles", 48, 0, 0, 100},
 		{"room is the least", 96, 0, 0, 50},
 		{"a large one", 192, 0, 0, 25},
