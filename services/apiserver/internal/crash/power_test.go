@@ -46,7 +46,7 @@ type powered struct {
 func (p *powered) say(args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	_, _ = os.Stdout.WriteString(fmt.Sprintln(args...))
+	_, _ = fmt.Fprintln(os.Stdout, args...) // in one write
 }
 
 // lose runs the cluster until the power is lost.

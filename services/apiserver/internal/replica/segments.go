@@ -11,6 +11,7 @@ import (
 	walfs "github.com/hashicorp/raft-wal/fs"
 	"github.com/hashicorp/raft-wal/segment"
 	"github.com/hashicorp/raft-wal/types"
+	"golang.org/x/sys/unix"
 
 	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/internal/failpoint"
@@ -38,7 +39,7 @@ func (s segments) Create(dir, name string, size uint64) (types.WritableFile, err
 		return nil, err
 	}
 	failpoint.Hit("replica/segment/made")
-	return written{file}, nil
+	return &written{WritableFile: file}, nil
 }
 
 // OpenWriter opens a segment that is appended to. A process that made it may have
@@ -51,7 +52,7 @@ func (s segments) OpenWriter(dir, name string) (types.WritableFile, error) {
 	if err := durable.SyncDir(dir); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return written{file}, nil
+	return &written{WritableFile: file, torn: true}, nil
 }
 
 // Delete removes a segment.
@@ -64,10 +65,21 @@ func (s segments) Delete(dir, name string) error {
 
 // written is a segment that is appended to. raft-wal writes each batch by one
 // call, and syncs it by the next.
-type written struct{ types.WritableFile }
+type written struct {
+	types.WritableFile
+	// torn says that a batch may stand behind the last one, of which a crash took
+	// the end.
+	torn bool
+}
 
 // WriteAt writes a batch.
-func (w written) WriteAt(p []byte, offset int64) (int, error) {
+func (w *written) WriteAt(p []byte, offset int64) (int, error) {
+	if w.torn {
+		if err := w.clear(offset); err != nil {
+			return 0, fmt.Errorf("%w: %w", errUnsure, err)
+		}
+		w.torn = false
+	}
 	failpoint.Hit("replica/log/write")
 	if failpoint.Armed("replica/log/half-written") {
 		_, _ = w.WritableFile.WriteAt(p[:len(p)/2], offset)
@@ -76,7 +88,7 @@ func (w written) WriteAt(p []byte, offset int64) (int, error) {
 	n, err := w.WritableFile.WriteAt(p, offset)
 	failpoint.Hit("replica/log/written")
 	if err != nil && !errors.Is(err, io.EOF) {
-		if undone := w.undo(offset); undone != nil {
+		if undone := w.clear(offset); undone != nil {
 			return n, fmt.Errorf("%w: %w; %w", errUnsure, err, undone)
 		}
 		return n, err
@@ -84,14 +96,28 @@ func (w written) WriteAt(p []byte, offset int64) (int, error) {
 	return n, err
 }
 
-// undo removes what was written of a batch, of which the next one, if it is
-// shorter, would leave the end.
-func (w written) undo(offset int64) error {
-	file, ok := w.WritableFile.(interface{ Truncate(size int64) error })
+// clear removes what was written of a batch, which a shorter one would leave the
+// end of. Entries are what users write, so that may look like anything, like
+// entries too.
+func (w *written) clear(offset int64) error {
+	file, ok := w.WritableFile.(interface {
+		Truncate(size int64) error
+		Stat() (os.FileInfo, error)
+		Fd() uintptr
+	})
 	if !ok {
 		return fmt.Errorf("segments are kept in a %T", w.WritableFile)
 	}
-	return file.Truncate(offset)
+	info, err := file.Stat()
+	if err != nil || info.Size() <= offset {
+		return err
+	}
+	if err := file.Truncate(offset); err != nil {
+		return err
+	}
+	// The room is taken again, if it is there.
+	_ = unix.Fallocate(int(file.Fd()), 0, 0, info.Size())
+	return nil
 }
 
 // errUnsure says that a batch may be on disk, whole or in part, or not. When a sync
@@ -100,7 +126,7 @@ func (w written) undo(offset int64) error {
 var errUnsure = errors.New("not known to be on disk or not")
 
 // Sync has a batch on disk.
-func (w written) Sync() error {
+func (w *written) Sync() error {
 	if err := w.WritableFile.Sync(); err != nil {
 		return fmt.Errorf("%w: %w", errUnsure, err)
 	}

@@ -1,6 +1,8 @@
 package replica
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -169,9 +171,64 @@ func TestLogSealTorn(t *testing.T) {
 	}
 }
 
+// TestLogTornBatch has a crash take the end of a batch whose bytes look like frames
+// of the log, and a shorter one be appended over its beginning: what follows that
+// are no entries.
+func TestLogTornBatch(t *testing.T) {
+	frames := bytes.Repeat([]byte{segment.FrameEntry, 0, 0, 0, 0, 0, 0, 0, segment.FrameCommit, 0, 0, 0, 0, 0, 0, 0}, 256)
+	for shift := range 2 {
+		lt := newLogTest(t)
+		lt.append(2)
+		if err := lt.s.close(); err != nil {
+			t.Fatal(err)
+		}
+		lt.tear(types.LogEntry{Index: 3, Data: frames[8*shift:]})
+		lt.open()
+		lt.append(1)
+		lt.reopen()
+		lt.append(3)
+		lt.reopen()
+	}
+}
+
+// tear appends an entry to the only segment, without what says that it is whole.
+func (t *logTest) tear(entry types.LogEntry) {
+	t.Helper()
+	info, w := t.tail()
+	if err := w.Append([]types.LogEntry{entry}); err != nil {
+		t.Fatal(err)
+	}
+	offset, err := w.OffsetForFrame(entry.Index)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	t.cut(info, int64(offset)+frameHeader+int64(len(entry.Data)))
+}
+
 // seal has the only segment sealed, with another entry or not, and all of the
 // file lost but so much of what that wrote.
 func (t *logTest) seal(entry bool, kept int64) {
+	t.Helper()
+	info, w := t.tail()
+	defer func() { _ = w.Close() }()
+	keep := func(start uint64) int64 { return int64(start) - frameHeader + kept }
+	if entry {
+		if err := w.Append([]types.LogEntry{{Index: 6, Data: make([]byte, 900)}}); err != nil {
+			t.Fatal(err)
+		}
+		_, start, _ := w.Sealed()
+		t.cut(info, keep(start))
+		return
+	}
+	start, err := w.ForceSeal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.cut(info, keep(start))
+}
+
+// tail opens the only segment of a log that is closed.
+func (t *logTest) tail() (types.SegmentInfo, *segment.Writer) {
 	t.Helper()
 	database := &metadb.BoltMetaDB{}
 	state, err := database.Load(filepath.Join(t.dir, logDir))
@@ -183,21 +240,7 @@ func (t *logTest) seal(entry bool, kept int64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = w.Close() }()
-	keep := func(start uint64) int64 { return int64(start) - frameHeader + kept }
-	if entry {
-		if err := w.Append([]types.LogEntry{{Index: 6, Data: make([]byte, 900)}}); err != nil {
-			t.Fatal(err)
-		}
-		_, start, _ := w.Sealed()
-		t.cut(state.Segments[0], keep(start))
-		return
-	}
-	start, err := w.(*segment.Writer).ForceSeal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.cut(state.Segments[0], keep(start))
+	return state.Segments[0], w.(*segment.Writer)
 }
 
 func (t *logTest) cut(info types.SegmentInfo, offset int64) {
