@@ -9,6 +9,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -173,7 +174,7 @@ func copyTree(to, from string) error {
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil {
 		return err
 	}
-	return filepath.WalkDir(to, func(path string, _ os.DirEntry, err error) error {
+	err := filepath.WalkDir(to, func(path string, _ os.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -184,4 +185,5 @@ func copyTree(to, from string) error {
 		defer file.Close()
 		return file.Sync()
 	})
+	return errors.Join(err, durable.SyncDir(filepath.Dir(to)))
 }

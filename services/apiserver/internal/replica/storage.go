@@ -14,6 +14,7 @@ import (
 	wal "github.com/hashicorp/raft-wal"
 	"github.com/hashicorp/raft-wal/metadb"
 
+	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/internal/failpoint"
 )
 
@@ -160,7 +161,13 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 		return fmt.Errorf("open log %s: %w", path, err)
 	}
 	if !begun {
-		// From now on this member may vote, and must not forget that it did.
+		// From now on this member may vote, and must not forget that it did: nor by
+		// a loss of power where its directories are.
+		for _, made := range []string{dir, filepath.Dir(dir)} {
+			if err := durable.SyncDir(made); err != nil {
+				return fmt.Errorf("make data directory: %w", err)
+			}
+		}
 		if err := mark.set(0, true); err != nil {
 			return err
 		}
