@@ -80,6 +80,10 @@ func OutcomeUnknown(err error) bool {
 	return errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
+// reasonInsufficientStorage is of a write that the servers' disks have no room for,
+// until somebody makes some.
+const reasonInsufficientStorage = "InsufficientStorage"
+
 // IsRetryable says that the same read, or a write that can be repeated, may
 // well go through in a moment: the server went away, is overloaded or has no
 // leader just now. It is never true for an answer that will stay the same, nor
@@ -90,7 +94,8 @@ func IsRetryable(err error) bool {
 	}
 	if answered(err) {
 		return apierrors.IsServiceUnavailable(err) || apierrors.IsServerTimeout(err) ||
-			apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err)
+			apierrors.IsTimeout(err) || apierrors.IsTooManyRequests(err) || apierrors.IsInternalError(err) ||
+			apierrors.ReasonForError(err) == reasonInsufficientStorage
 	}
 	switch status.Code(err) {
 	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted, codes.Internal:

@@ -168,6 +168,7 @@ func TestErrorClasses(t *testing.T) {
 		{"not found", apierrors.NewNotFound(gr, "a"), false, false},
 		{"conflict", apierrors.NewConflict(gr, "a", errors.New("x")), false, false},
 		{"too many requests", apierrors.NewTooManyRequests("slow", 1), true, false},
+		{"no room", &apierrors.StatusError{ErrStatus: metav1.Status{Code: 507, Reason: "InsufficientStorage"}}, true, false},
 		{"server timeout", apierrors.NewServerTimeout(gr, "create", 1), true, true},
 		{"unavailable", status.Error(codes.Unavailable, "gone"), true, true},
 		{"wrapped", fmt.Errorf("create: %w", status.Error(codes.Unavailable, "gone")), true, true},

@@ -3,8 +3,10 @@ package objects
 import (
 	"errors"
 	"fmt"
+	"net/http"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
@@ -31,6 +33,15 @@ func invalid(k *registry.Kind, name string, errs field.ErrorList) error {
 
 func conflict(t Target, err error) error {
 	return apierrors.NewConflict(t.Kind.GroupResource(), t.Name, err)
+}
+
+// insufficientStorage is the answer to a write that no majority has room for. It is
+// no ServiceUnavailable: another server would say the same, and this one serves
+// reads as well as any.
+func insufficientStorage(err error) error {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusInsufficientStorage, Reason: "InsufficientStorage", Message: err.Error(),
+	}}
 }
 
 func notFound(t Target) error {

@@ -166,6 +166,9 @@ func unavailable(err error) error {
 	if errors.Is(err, replica.ErrInvalid) {
 		return apierrors.NewRequestEntityTooLargeError(err.Error())
 	}
+	if errors.Is(err, replica.ErrDiskFull) {
+		return insufficientStorage(err)
+	}
 	return apierrors.NewServiceUnavailable(err.Error())
 }
 

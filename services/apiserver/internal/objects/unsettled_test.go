@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -66,5 +68,22 @@ func TestUnsettledWriteIsNotRefused(t *testing.T) {
 		if _, got := s.Get(admin, to, ""); got != nil {
 			t.Errorf("after %v: %v", err, got)
 		}
+	}
+}
+
+// A write that no disk has room for is refused by an answer of its own, on which no
+// client leaves the server.
+func TestWriteWithoutRoomIsRefused(t *testing.T) {
+	_, r := objectstest.New(t)
+	full := fmt.Errorf("apply transaction: %w: free space there", replica.ErrDiskFull)
+	s, err := objects.New(objects.Config{Kinds: registry.New(registry.Options{}), Replica: forgetful{r, full}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	object := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a"}}
+	_, got := s.Create(admin, target(t, s, "ConfigMap", "a"), object, false)
+	answer := apierrors.APIStatus(nil)
+	if !errors.As(got, &answer) || answer.Status().Code != http.StatusInsufficientStorage || !strings.Contains(answer.Status().Message, "free space there") {
+		t.Errorf("answered by %v", got)
 	}
 }
