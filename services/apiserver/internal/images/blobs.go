@@ -12,6 +12,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/musterhq/muster/internal/durable"
+	"github.com/musterhq/muster/services/apiserver/internal/replica"
 )
 
 // blobs keeps layers and image configurations by digest. What a file holds was
@@ -84,6 +87,28 @@ func (b *blobs) ensure(ctx context.Context, repo string, h v1.Hash) error {
 	return err
 }
 
+// roomStep is how many bytes are written between two looks at the room on the disk.
+const roomStep = 4 << 20
+
+// sparing writes to a file for as long as its disk has room for more than the log.
+type sparing struct {
+	to      io.Writer
+	dir     string
+	allowed int
+}
+
+// Write writes, or says that there is no room.
+func (s *sparing) Write(p []byte) (int, error) {
+	if s.allowed < len(p) {
+		if err := replica.CheckRoom(s.dir); err != nil {
+			return 0, err
+		}
+		s.allowed = roomStep
+	}
+	s.allowed -= len(p)
+	return s.to.Write(p)
+}
+
 // writeAtomically stores content as path: whole and synced, or not at all.
 func writeAtomically(dir, path string, content io.Reader) error {
 	f, err := os.CreateTemp(filepath.Join(dir, "uploads"), "upload-*")
@@ -91,7 +116,7 @@ func writeAtomically(dir, path string, content io.Reader) error {
 		return err
 	}
 	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = io.Copy(f, content)
+	_, err = io.Copy(&sparing{to: f, dir: dir}, content)
 	if err == nil {
 		err = f.Sync()
 	}
@@ -104,5 +129,8 @@ func writeAtomically(dir, path string, content io.Reader) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
-	return os.Rename(f.Name(), path)
+	if err := os.Rename(f.Name(), path); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
 }

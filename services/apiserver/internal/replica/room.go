@@ -55,6 +55,17 @@ func left(dir string) (uint64, error) {
 	return stat.Bavail * uint64(stat.Bsize), nil
 }
 
+// CheckRoom says that less than the reserve is left on the disk of a directory: what
+// else writes to the disk of the log ends there, as writes to the log do.
+func CheckRoom(dir string) error {
+	bytes, err := left(dir)
+	if err == nil && bytes < reserve {
+		err = fmt.Errorf("%w: %d MiB are left on the disk of %s, of which %d are kept for the log; free space there",
+			ErrDiskFull, bytes>>20, dir, reserve>>20)
+	}
+	return err
+}
+
 // refusal is the error of a write that this leader takes no part in, if any.
 func (m *room) refusal() error {
 	if reason := m.reason.Load(); reason != nil {
