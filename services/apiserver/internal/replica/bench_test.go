@@ -54,7 +54,7 @@ func BenchmarkApply(b *testing.B) {
 				defer c.stop()
 				var next atomic.Int64
 				var working sync.WaitGroup
-				used := processorTime(b)
+				used, entries := processorTime(b), c.members[0].Store().View().Index()
 				b.ResetTimer()
 				for i := range callers {
 					m := c.members[i%size]
@@ -70,6 +70,7 @@ func BenchmarkApply(b *testing.B) {
 				working.Wait()
 				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "writes/s")
 				b.ReportMetric(float64((processorTime(b)-used).Microseconds())/float64(b.N), "cpu-us/write")
+				b.ReportMetric(float64(b.N)/float64(c.members[0].Store().View().Index()-entries), "writes/entry")
 				b.StopTimer()
 			})
 		}

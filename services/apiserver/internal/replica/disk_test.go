@@ -277,7 +277,7 @@ func TestDamagedDirectory(t *testing.T) {
 func TestDamageWhileRunning(t *testing.T) {
 	dir := t.TempDir()
 	m := run(t, onDisk(t, dir))
-	for i := range 20 {
+	for i := range 100 { // more than are kept in memory
 		m.write(t, put(fmt.Sprint(i), strings.Repeat("v", 100)))
 	}
 	segment, err := os.OpenFile(find(t, dir, "*.wal")[0], os.O_RDWR, 0)

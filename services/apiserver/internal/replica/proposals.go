@@ -23,6 +23,10 @@ const (
 	// batchesInFlight is how many batches of this member may be under way. While
 	// they are, what arrives gathers.
 	batchesInFlight = 2
+	// worthwhile is how many transactions make a leader write another log entry
+	// before it knows what became of the one before: each costs an fsync and a
+	// round of messages on every member, and fewer would hardly wait longer.
+	worthwhile = 64
 	// retryPause lies between two tries, unless somebody else leads.
 	retryPause = 25 * time.Millisecond
 )
@@ -36,9 +40,11 @@ type proposals struct {
 	stopped  chan struct{}
 
 	// What follows is run's alone.
-	flying int       // batches that were not settled yet
-	held   *proposal // did not fit into the batch before
-	again  []*batch  // to be tried again after a pause
+	flying   int       // batches that were not settled yet
+	underway int       // transactions of theirs
+	next     *batch    // what has gathered since; nil if nothing has
+	held     *proposal // did not fit into next
+	again    []*batch  // to be tried again after a pause
 }
 
 func newProposals(r *Replica) *proposals {
@@ -85,13 +91,12 @@ func (q *proposals) run(ctx context.Context) error {
 	pause := time.NewTimer(retryPause)
 	defer pause.Stop()
 	for {
-		var arrivals <-chan *proposal
-		switch {
-		case q.flying >= batchesInFlight:
-		case q.held != nil:
-			q.try(q.gather(q.held))
+		if q.due() {
+			q.try(q.depart())
 			continue
-		default:
+		}
+		var arrivals <-chan *proposal
+		if q.held == nil {
 			arrivals = q.queue
 		}
 		var changed <-chan struct{}
@@ -101,7 +106,7 @@ func (q *proposals) run(ctx context.Context) error {
 		}
 		select {
 		case p := <-arrivals:
-			q.try(q.gather(p))
+			q.gather(p)
 		case b := <-q.returned:
 			if q.judge(b) && len(q.again) == 1 {
 				pause.Reset(retryPause)
@@ -117,23 +122,55 @@ func (q *proposals) run(ctx context.Context) error {
 }
 
 // gather takes what has arrived, as far as the bounds go.
-func (q *proposals) gather(first *proposal) *batch {
-	b := &batch{begun: q.replica.config.Store.Transactions()}
-	b.add(first)
-	q.held = nil
-	q.flying++
-	for {
+func (q *proposals) gather(first *proposal) {
+	if q.next == nil {
+		q.next = &batch{}
+	}
+	for p := first; ; {
+		if q.held = nil; len(q.next.proposals) > 0 && !q.next.fits(p) {
+			q.held = p
+			return
+		}
+		q.next.add(p)
 		select {
-		case p := <-q.queue:
-			if !b.fits(p) {
-				q.held = p
-				return b
-			}
-			b.add(p)
+		case p = <-q.queue:
 		default:
-			return b
+			return
 		}
 	}
+}
+
+// due tells whether what has gathered is to be tried now. While a batch is under
+// way the next one waits until it is as large, so that few callers make batches
+// of all of them and not many small ones.
+func (q *proposals) due() bool {
+	switch {
+	case q.next == nil || q.flying >= batchesInFlight:
+		return false
+	case q.flying == 0 || q.held != nil:
+		return true
+	case q.replica.IsLeader() && q.next.count < worthwhile:
+		return false
+	}
+	return q.next.count >= q.underway
+}
+
+// depart begins the next batch.
+func (q *proposals) depart() *batch {
+	b := q.next
+	b.begun, b.size = q.replica.config.Store.Transactions(), b.count
+	q.flying++
+	q.underway += b.size
+	if q.next = nil; q.held != nil {
+		q.gather(q.held)
+	}
+	return b
+}
+
+// land ends a batch, all of whose proposals have their answer.
+func (q *proposals) land(b *batch) {
+	q.flying--
+	q.underway -= b.size
 }
 
 // try has a batch ordered by this member if it leads, else by the one that does.
@@ -150,7 +187,7 @@ func (q *proposals) try(b *batch) {
 	})
 	switch {
 	case b.count == 0:
-		q.flying--
+		q.land(b)
 	case leads && r.room.refusal() != nil:
 		q.tried(b, nil, r.room.refusal())
 	case leads:
@@ -177,7 +214,7 @@ func (q *proposals) tried(b *batch, results []*storev1.Result, err error) {
 // to be tried again.
 func (q *proposals) judge(b *batch) bool {
 	if b.err == nil {
-		q.flying--
+		q.land(b)
 		return false
 	}
 	q.replica.config.Logger.Debug("propose again", "transactions", b.count, "error", b.err)
@@ -198,7 +235,7 @@ func (q *proposals) judge(b *batch) bool {
 		return false
 	})
 	if b.count == 0 {
-		q.flying--
+		q.land(b)
 		return false
 	}
 	b.open = b.open || !errors.Is(b.err, errNotLeader)

@@ -151,7 +151,7 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	s.closers = append(s.closers, database, log)
 	keepRoom(filepath.Join(path, metadb.FileName))
 	j := &journal{WAL: log, mark: mark, path: path, fail: fail}
-	s.logs, s.stable = j, stable{log}
+	s.logs, s.stable = &recent{store: j}, stable{log}
 	failpoint.Hit("replica/start/log-opened")
 	if err := verify(j, s.stable, snapshot, reached); err != nil {
 		return damaged(path, err)
