@@ -14,6 +14,9 @@ import (
 // readyTimeout is how long a member may take to serve after it was started.
 const readyTimeout = 30 * time.Second
 
+// segmentSize has segments of the log be full, and be removed, all the time.
+const segmentSize = 1 << 20
+
 // pollPause lies between two looks at something that is waited for.
 const pollPause = 10 * time.Millisecond
 
@@ -54,6 +57,7 @@ func (c *cluster) add() *process {
 	id := "m" + strconv.Itoa(c.count)
 	p := &process{log: filepath.Join(c.dir, id+".log"), config: memberConfig{
 		ID: id, Dir: filepath.Join(c.dir, id), Address: fmt.Sprintf("%s%d:6444", c.net, c.count), Bootstrap: c.count == 1,
+		Segment: segmentSize,
 	}}
 	c.members = append(c.members, p)
 	return p

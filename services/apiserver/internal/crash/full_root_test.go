@@ -22,6 +22,7 @@ const (
 // ownDisk gives a member a file system of its own.
 func ownDisk(t *testing.T) func(*process) {
 	return func(p *process) {
+		p.config.Segment = 0 // what takes the most room at once
 		if err := os.Mkdir(p.config.Dir, 0o700); err != nil {
 			t.Fatal(err)
 		}

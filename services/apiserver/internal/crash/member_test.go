@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	wal "github.com/hashicorp/raft-wal"
+
 	"github.com/musterhq/muster/internal/failpoint"
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
@@ -39,6 +41,8 @@ const orderTimeout = 10 * time.Second
 type memberConfig struct {
 	ID, Dir, Address string
 	Bootstrap        bool
+	// Segment is how many bytes a segment of the log holds; 0 is raft-wal's default.
+	Segment int
 	// Backup is set for one that only recovers from a lost majority.
 	Backup string
 }
@@ -98,6 +102,9 @@ func (c memberConfig) replica() replica.Config {
 // run is the member's process, until its input ends.
 func (c memberConfig) run(in io.Reader, out io.Writer) error {
 	config := c.replica()
+	if c.Segment > 0 {
+		wal.DefaultSegmentSize = c.Segment
+	}
 	if c.Backup != "" {
 		_, err := replica.Recover(config, c.Backup)
 		return err

@@ -39,6 +39,11 @@ var ways = []struct {
 		"replica/start/locked", "replica/start/identified", "replica/start/snapshot-verified", "replica/start/log-opened", "replica/start/log-read",
 		"replica/restore/begin", "replica/restore/done", "replica/start/running",
 	}},
+	{"start after another end", againDies, []string{
+		"replica/start/locked", "replica/start/identified", "replica/start/snapshot-verified", "replica/start/log-opened", "replica/start/log-read",
+		"replica/restore/begin", "replica/restore/done", "replica/start/running", "replica/log/append", "replica/log/half-written", "replica/log/written",
+		"replica/log/appended", "replica/apply/begin", "replica/apply/published", "replica/snapshot/ended", "replica/snapshot/retired", "replica/cut/begin",
+	}},
 	{"start after a snapshot that was not finished", sweeperDies, []string{"replica/start/sweep"}},
 	{"snapshot from the leader", receiverDies, []string{
 		"replica/snapshot/create", "replica/snapshot/created", "replica/snapshot/block", "replica/snapshot/ended", "replica/snapshot/verified",

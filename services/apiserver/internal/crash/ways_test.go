@@ -2,11 +2,14 @@ package crash_test
 
 import (
 	"errors"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"github.com/musterhq/muster/internal/failpoint"
 )
 
 // dies waits for a member's end at a point, and notes that the point was hit.
@@ -119,6 +122,29 @@ func starterDies(c *cluster, point string) {
 	p.kill()
 	p.start(c.t, point)
 	c.dies(p, point)
+	c.revive(p, stop)
+}
+
+// againDies has a member end that starts after it ended at its work.
+func againDies(c *cluster, point string) {
+	leader, p := c.leader()
+	if rand.IntN(2) == 0 {
+		p = leader
+	}
+	work := append(failpoint.Points("replica/log/"), failpoint.Points("replica/apply/")...)
+	work = append(work, failpoint.Points("replica/cut/")...)
+	work = append(work, failpoint.Points("replica/snapshot/")...)
+	first := work[rand.IntN(len(work))].Name
+	if first == "replica/snapshot/part-synced" {
+		first = "replica/snapshot/ended" // the state is too small for that
+	}
+	stop := c.load()
+	c.eventually("there is a snapshot", func() bool { return snapshotted(p) > 0 })
+	c.arm(p, first)
+	c.dies(p, first)
+	p.start(c.t, point)
+	c.dies(p, point)
+	c.t.Logf("after %s:", first)
 	c.revive(p, stop)
 }
 
