@@ -134,8 +134,19 @@ func (j *journal) empty(min, max uint64) error {
 		return err
 	}
 	failpoint.Hit("replica/empty/marked")
-	err := j.WAL.DeleteRange(min, max)
+	err := j.removed(j.WAL.DeleteRange(min, max))
 	failpoint.Hit("replica/empty/done")
+	return err
+}
+
+// removed ends the member when entries could not be removed from the end: raft-wal
+// may have noted on disk that they are gone, and hold on to them in memory. What it
+// appended to them then would not be there after a start.
+func (j *journal) removed(err error) error {
+	if err != nil && !errors.Is(err, wal.ErrClosed) {
+		err = fmt.Errorf("remove entries from log %s: %w", j.path, err)
+		j.fail(err)
+	}
 	return err
 }
 
@@ -164,7 +175,7 @@ func (j *journal) disown(min, max uint64) error {
 	}
 	failpoint.Hit("replica/conflict/marked")
 	j.disowned = true
-	err := j.WAL.DeleteRange(min, max)
+	err := j.removed(j.WAL.DeleteRange(min, max))
 	failpoint.Hit("replica/conflict/done")
 	return err
 }
