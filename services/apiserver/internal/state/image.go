@@ -8,7 +8,7 @@ import (
 
 // Image returns the view to be written, without the remembered transactions:
 // those who proposed them are not told by what is made of it.
-func (v View) Image() *Image { return &Image{at: v.at} }
+func (v View) Image() *Image { return &Image{at: v.at, outcomes: newOutcomes()} }
 
 // Revision of the state.
 func (i *Image) Revision() uint64 { return i.at.revision }
@@ -26,7 +26,7 @@ func (i *Image) Entries() uint64 { return uint64(i.at.entries.Len()) }
 func (i *Image) Begin(ahead uint64) *Image {
 	at := *i.at
 	at.revision, at.index = at.revision+ahead, 1
-	return &Image{at: &at}
+	return &Image{at: &at, outcomes: newOutcomes()}
 }
 
 // Scan reads what Snapshot wrote, calls entry for each entry, and returns the

@@ -119,6 +119,27 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// BenchmarkOutcomes tells what it takes to remember the outcome of a transaction,
+// and how many objects that makes for the garbage collector.
+func BenchmarkOutcomes(b *testing.B) {
+	for b.Loop() {
+		s := state.New()
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for n := range state.OutcomesKept {
+			tx := transaction(&storev1.Operation{Key: key("pods", "a", "1"), Precondition: storev1.Precondition_PRECONDITION_ABSENT})
+			tx.Id = fmt.Appendf(nil, "%016d", n)
+			s.Apply(uint64(n+1), command(tx))
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/state.OutcomesKept, "B/outcome")
+		b.ReportMetric(float64(after.HeapObjects-before.HeapObjects)/state.OutcomesKept, "objects/outcome")
+		runtime.KeepAlive(s)
+	}
+}
+
 // BenchmarkRead gets one of many objects, and lists a namespace of a hundredth.
 func BenchmarkRead(b *testing.B) {
 	for _, count := range counts() {

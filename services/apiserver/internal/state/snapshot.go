@@ -24,13 +24,13 @@ const entryMax = 256 << 20
 // store goes on.
 type Image struct {
 	at           *snapshot
-	outcomes     []outcome
+	outcomes     *outcomes
 	transactions uint64
 }
 
 // Image takes the present state. Like Apply it has one caller at a time.
 func (s *Store) Image() *Image {
-	return &Image{at: s.current.Load(), outcomes: s.outcomes.list(), transactions: s.outcomes.total.Load()}
+	return &Image{at: s.current.Load(), outcomes: s.outcomes.copy(), transactions: s.outcomes.total.Load()}
 }
 
 // Snapshot writes the present state: a header, the remembered outcomes and the
@@ -45,14 +45,14 @@ func (i *Image) Write(w io.Writer) error {
 		Revision:     i.at.revision,
 		Index:        i.at.index,
 		Entries:      i.Entries(),
-		Outcomes:     uint64(len(i.outcomes)),
+		Outcomes:     uint64(i.outcomes.len()),
 		Transactions: i.transactions,
 	}
 	if _, err := protodelim.MarshalTo(out, header); err != nil {
 		return fmt.Errorf("write snapshot header: %w", err)
 	}
-	for _, o := range i.outcomes {
-		if _, err := protodelim.MarshalTo(out, &storev1.Outcome{Id: []byte(o.id), Result: o.result}); err != nil {
+	for o := range i.outcomes.all() {
+		if _, err := protodelim.MarshalTo(out, o); err != nil {
 			return fmt.Errorf("write snapshot outcome: %w", err)
 		}
 	}
@@ -86,7 +86,7 @@ func (s *Store) Restore(r io.Reader) error {
 	remembered := newOutcomes()
 	b := newBatch(empty(), s.packer)
 	header, err := scan(r,
-		func(o *storev1.Outcome) { remembered.remember(string(o.GetId()), o.GetResult()) },
+		func(o *storev1.Outcome) { remembered.remember(o.GetId(), o.GetResult()) },
 		b.restore)
 	if err != nil {
 		return err
@@ -131,8 +131,7 @@ func scan(r io.Reader, outcome func(*storev1.Outcome), entry func(*Entry)) (*sto
 func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *outcomes) {
 	next := b.commit(header.GetIndex())
 	next.revision = header.GetRevision()
-	s.outcomes.byID, s.outcomes.ring, s.outcomes.next = remembered.byID, remembered.ring, remembered.next
-	s.outcomes.total.Store(header.GetTransactions())
+	s.outcomes.become(remembered, header.GetTransactions())
 	s.current.Store(next)
 	s.history.reset(next.revision)
 }

@@ -120,10 +120,60 @@ func TestTransactionWithAnIDIsAppliedOnce(t *testing.T) {
 	}
 }
 
+// TestOutcomesOfAllShapes has transactions tried again, also after a restart: with
+// ids as they are drawn and others, of few operations and of many.
+func TestOutcomesOfAllShapes(t *testing.T) {
+	s := state.New()
+	var txs []*storev1.Transaction
+	var results []*storev1.Result
+	for operations := range 7 {
+		for _, length := range []int{1, 15, 16, 17, 64} {
+			tx := &storev1.Transaction{Id: bytes.Repeat([]byte{byte(1 + operations)}, length)}
+			for i := range operations {
+				op := put(key("pods", "a", fmt.Sprint(i)), "x")
+				switch i {
+				case 4:
+					op.Action = storev1.Action_ACTION_UNSPECIFIED // a check alone
+				case 5:
+					when(op, storev1.Precondition_PRECONDITION_ABSENT, 0) // fails the second time
+				}
+				tx.Operations = append(tx.Operations, op)
+			}
+			txs = append(txs, tx)
+			results = append(results, s.Apply(s.View().Index()+1, command(tx))[0])
+		}
+	}
+	var snapshot bytes.Buffer
+	if err := s.Snapshot(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	restored := state.New()
+	if err := restored.Restore(&snapshot); err != nil {
+		t.Fatal(err)
+	}
+	for name, s := range map[string]*state.Store{"the same": s, "restored": restored} {
+		before := s.View().Revision()
+		for i, tx := range txs {
+			if again := s.Apply(s.View().Index()+1, command(tx))[0]; !proto.Equal(again, results[i]) {
+				t.Errorf("%s: %v, want %v", name, again, results[i])
+			}
+		}
+		if s.View().Revision() != before || s.Transactions() != uint64(len(txs)) {
+			t.Errorf("%s: something was applied twice", name)
+		}
+	}
+}
+
 func TestOutcomesAreForgottenInOrder(t *testing.T) {
+	for _, id := range []string{"id-%d", "%016d"} {
+		t.Run(id, func(t *testing.T) { outcomesAreForgotten(t, id) })
+	}
+}
+
+func outcomesAreForgotten(t *testing.T, id string) {
 	s := state.New()
 	tx := func(n int) *storev1.Transaction {
-		return &storev1.Transaction{Id: fmt.Appendf(nil, "id-%d", n), Operations: []*storev1.Operation{put(key("pods", "a", "1"), "x")}}
+		return &storev1.Transaction{Id: fmt.Appendf(nil, id, n), Operations: []*storev1.Operation{put(key("pods", "a", "1"), "x")}}
 	}
 	for n := range state.OutcomesKept + 1 {
 		s.Apply(uint64(n+1), command(tx(n)))
