@@ -118,13 +118,14 @@ func newHistory(limits Limits) *history {
 	return &history{limits: limits, topics: make(map[topicKey]*topic), touched: make(map[*topic]struct{})}
 }
 
-// append adds the events of a command, which brought the state to a revision.
-func (h *history) append(revision uint64, events []Event) {
-	if len(events) == 0 {
-		return
-	}
+// append adds the events of a command, which brought the state to a revision. It
+// returns the revision of the last event that is forgotten.
+func (h *history) append(revision uint64, events []Event) (floor uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if len(events) == 0 {
+		return h.floor
+	}
 	for _, event := range events {
 		h.window = append(h.window, event)
 		h.weight += event.weight()
@@ -143,6 +144,7 @@ func (h *history) append(revision uint64, events []Event) {
 		t.notify()
 	}
 	clear(h.touched)
+	return h.floor
 }
 
 // forget drops the oldest event from the window and from its topics, where it

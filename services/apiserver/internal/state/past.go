@@ -3,12 +3,56 @@ package state
 import (
 	"context"
 	"slices"
+	"sync"
 )
+
+// pastKept is how many versions of the past are kept once they were made: a list
+// asks for the same one again for each of its pages.
+const pastKept = 2
+
+// past holds the versions that were made last, while their revisions are
+// remembered.
+type past struct {
+	mu   sync.Mutex
+	made [pastKept]*snapshot
+	next int // to be replaced
+}
+
+// at returns the version of a revision, nil when it is not there.
+func (p *past) at(revision uint64) *snapshot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, s := range p.made {
+		if s != nil && s.revision == revision {
+			return s
+		}
+	}
+	return nil
+}
+
+func (p *past) keep(s *snapshot) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.made[p.next] = s
+	p.next = (p.next + 1) % pastKept
+}
+
+// forget drops the versions before a revision.
+func (p *past) forget(before uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, s := range p.made {
+		if s != nil && s.revision < before {
+			p.made[i] = nil
+		}
+	}
+}
 
 // ViewAt returns the state as it was at a revision, or ErrTooOld when the events
 // since are no longer remembered, or ErrAhead. It undoes those events in a copy,
-// so that no past version need be kept: each would hold the nodes of the trees
-// that were replaced since. The index of the view is that of the latest state.
+// so that past versions need not be kept in case somebody asks for them: each
+// holds the nodes of the trees that were replaced since. The index of the view is
+// that of a later state.
 func (s *Store) ViewAt(revision uint64) (View, error) {
 	now := s.current.Load()
 	if revision == now.revision {
@@ -16,12 +60,17 @@ func (s *Store) ViewAt(revision uint64) (View, error) {
 	} else if revision > now.revision {
 		return View{}, ErrAhead
 	}
+	if made := s.past.at(revision); made != nil {
+		return View{made}, nil
+	}
 	_ = s.Reach(context.Background(), now.revision) // Events come right behind their version.
 	events, ok := s.history.between(revision, now.revision)
 	if !ok {
 		return View{}, ErrTooOld
 	}
-	return View{now.before(events, revision)}, nil
+	made := now.before(events, revision)
+	s.past.keep(made)
+	return View{made}, nil
 }
 
 // before returns the version as it was at a revision, before the last events.

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -77,6 +78,52 @@ func TestViewAtForgottenEvents(t *testing.T) {
 		if v, err := s.ViewAt(revision); !errors.Is(err, want) || err == nil && v.Revision() != revision {
 			t.Errorf("view at %d: %d, %v; want %v", revision, v.Revision(), err, want)
 		}
+	}
+}
+
+// A view of the past that was made once is there again, for as long as its
+// revision is remembered, and not after a restore.
+func TestViewAtAgain(t *testing.T) {
+	s := state.NewWithLimits(state.Limits{Events: 3, Bytes: 1 << 20})
+	one := func() { do(s, put(key("pods", "a", "1"), "v")) }
+	for range 4 {
+		one()
+	}
+	first, err := s.ViewAt(2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one()
+	for range 5 {
+		if _, err := s.ViewAt(3); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.ViewAt(4); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if again, err := s.ViewAt(3); err != nil || again.Revision() != 3 {
+		t.Errorf("revision %d, %v", again.Revision(), err)
+	}
+	if _, err := s.ViewAt(2); err != nil {
+		t.Errorf("the oldest revision: %v", err)
+	}
+	one()
+	if _, err := s.ViewAt(2); !errors.Is(err, state.ErrTooOld) {
+		t.Errorf("a forgotten revision that was made before: %v", err)
+	}
+	if e, _ := first.Get(state.Key{Resource: "pods", Namespace: "a", Name: "1"}); e.ModRevision != 2 {
+		t.Errorf("a view that somebody holds is now of %d", e.ModRevision)
+	}
+	if _, err := s.ViewAt(4); err != nil {
+		t.Fatal(err)
+	}
+	var snapshot bytes.Buffer
+	if err := errors.Join(s.Snapshot(&snapshot), s.Restore(&snapshot)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.ViewAt(4); !errors.Is(err, state.ErrTooOld) {
+		t.Errorf("a revision from before the restore: %v", err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -134,6 +135,7 @@ func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *ou
 	s.outcomes.become(remembered, header.GetTransactions())
 	s.current.Store(next)
 	s.history.reset(next.revision)
+	s.past.forget(math.MaxUint64)
 }
 
 // restore puts an entry with the revisions that it had.

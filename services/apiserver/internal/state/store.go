@@ -28,6 +28,7 @@ type Store struct {
 	current  atomic.Pointer[snapshot]
 	outcomes *outcomes
 	history  *history
+	past     past
 	packer   *packer
 }
 
@@ -70,7 +71,7 @@ func (s *Store) Apply(index uint64, cmd *storev1.Command) []*storev1.Result {
 	}
 	next := b.commit(index)
 	s.current.Store(next)
-	s.history.append(next.revision, b.events)
+	s.past.forget(s.history.append(next.revision, b.events))
 	return results
 }
 
