@@ -12,6 +12,7 @@ import (
 	"strconv"
 
 	"github.com/musterhq/muster/cmd/muster/internal/kubeconfig"
+	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/internal/pki"
 )
@@ -116,7 +117,7 @@ func (c *Cluster) WriteServer(s Server) error {
 			return err
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, serviceAccountKeyFile), c.ServiceAccountKeyPEM, 0o600); err != nil {
+	if err := durable.ReplaceFile(filepath.Join(dir, serviceAccountKeyFile), c.ServiceAccountKeyPEM, 0o600); err != nil {
 		return fmt.Errorf("save service account key: %w", err)
 	}
 	// The membership comes last: with it, the directory is whole.

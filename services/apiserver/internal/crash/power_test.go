@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	wal "github.com/hashicorp/raft-wal"
+
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
@@ -51,6 +53,7 @@ func (p *powered) say(args ...any) {
 
 // lose runs the cluster until the power is lost.
 func lose(dir, boot string) {
+	wal.DefaultSegmentSize = 32 << 10 // of the few writes that an emulated machine makes, some fill one
 	p := &powered{}
 	n, err := strconv.Atoi(boot)
 	if err == nil {

@@ -19,6 +19,7 @@ import (
 
 	"github.com/hashicorp/raft"
 
+	"github.com/musterhq/muster/internal/durable"
 	"github.com/musterhq/muster/internal/failpoint"
 	"github.com/musterhq/muster/services/apiserver/internal/snapshotfile"
 )
@@ -251,6 +252,11 @@ func (s *snapshots) remove(id string) error {
 		return err
 	}
 	failpoint.Hit("replica/snapshot/retired")
+	// The new name must be on disk before what it stands for goes, or a loss of
+	// power may leave the old name, and nothing in it.
+	if err := durable.SyncDir(s.dir); err != nil {
+		return err
+	}
 	return os.RemoveAll(path + unfinish)
 }
 
