@@ -116,6 +116,7 @@ func (k *keeper) look(now sample) {
 		debug.SetGCPercent(p) // stops the world for a moment
 	}
 	if now.at.After(k.rest) && excess(k.before, now) {
+		runtime.GC() // what a sync.Pool keeps goes with the second collection
 		debug.FreeOSMemory()
 		took := time.Since(now.at)
 		k.rest = now.at.Add(max(idle, restFactor*took))

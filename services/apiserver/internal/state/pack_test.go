@@ -47,7 +47,7 @@ func TestPackedValues(t *testing.T) {
 		case 8:
 			value = value[:i%70]
 		case 9:
-			value = bytes.Repeat(value, 150) // larger than what is packed
+			value = bytes.Repeat(value, 40+100*(i%20/10)) // 90 KiB, or more than is packed
 		}
 		puts = append(puts, value)
 		do(s, put(key("pods", "a", fmt.Sprintf("%03d", i)), string(value)))
