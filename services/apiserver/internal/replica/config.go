@@ -62,7 +62,8 @@ type Timing struct {
 	Election time.Duration
 	// Lease is how long a leader that reaches no majority goes on; 125 ms.
 	Lease time.Duration
-	// Commit is how long a leader may wait to tell followers of a commit; 10 ms.
+	// Commit is how long a leader may wait to tell followers of a commit of its
+	// own, as of new members; it tells them of transactions within 1 ms. 50 ms.
 	Commit time.Duration
 	// Attempt bounds one try to reach the leader; 2 s.
 	Attempt time.Duration
@@ -84,7 +85,7 @@ func (t Timing) withDefaults() Timing {
 	set(&t.Heartbeat, 250*time.Millisecond)
 	set(&t.Election, 250*time.Millisecond)
 	set(&t.Lease, 125*time.Millisecond)
-	set(&t.Commit, 10*time.Millisecond)
+	set(&t.Commit, 50*time.Millisecond)
 	set(&t.Attempt, 2*time.Second)
 	set(&t.SnapshotInterval, 30*time.Second)
 	if t.SnapshotThreshold == 0 {

@@ -23,6 +23,8 @@ type orders struct {
 	raft    *raft.Raft
 	halted  chan struct{} // closed when Raft has ended
 	waiting chan order
+	// committed hears of entries, and of a term in which they were committed.
+	committed func(index, term uint64)
 }
 
 // order is an entry that somebody waits for.
@@ -31,8 +33,8 @@ type order struct {
 	done   func([]*storev1.Result, uint64, error)
 }
 
-func newOrders(r *raft.Raft, halted chan struct{}) *orders {
-	return &orders{raft: r, halted: halted, waiting: make(chan order, 2*batchesInFlight)}
+func newOrders(r *raft.Raft, halted chan struct{}, committed func(index, term uint64)) *orders {
+	return &orders{raft: r, halted: halted, committed: committed, waiting: make(chan order, 2*batchesInFlight)}
 }
 
 // place appends a command to the log, if this member leads. done is called with
@@ -53,7 +55,11 @@ func (o *orders) run(ctx context.Context) error {
 	for {
 		select {
 		case next := <-o.waiting:
-			next.done(outcome(next.future))
+			results, index, err := outcome(next.future)
+			next.done(results, index, err)
+			if err == nil {
+				o.committed(index, o.raft.CurrentTerm())
+			}
 		case <-ctx.Done():
 			return nil
 		}

@@ -19,6 +19,9 @@ import (
 // messageMax bounds a call between members, in bytes.
 const messageMax = 64 << 20
 
+// windowSize is what a member may send before the other has read it, in bytes.
+const windowSize = 4 << 20
+
 // peers holds a connection to each member that was called.
 type peers struct {
 	dialer dialer
@@ -60,6 +63,9 @@ func (p *peers) connect(to string) (*grpc.ClientConn, error) {
 			Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 500 * time.Millisecond},
 			MinConnectTimeout: 2 * time.Second,
 		}),
+		// A window of a fixed size: gRPC would measure the way by pings.
+		grpc.WithInitialWindowSize(windowSize),
+		grpc.WithInitialConnWindowSize(windowSize),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: 3 * time.Second}),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageMax), grpc.MaxCallSendMsgSize(messageMax)),
 	)

@@ -2,6 +2,7 @@ package replica
 
 import (
 	"sync"
+	"time"
 
 	"github.com/hashicorp/raft"
 )
@@ -11,8 +12,18 @@ import (
 // and the one that sends is to notice before it sends again. If it has begun to,
 // it waits for room that nobody makes any more: the follower gets no further
 // entries from this leader, and a leader that was deposed so cannot be shut down.
+//
+// It also tells followers of what is committed while nothing else is sent to
+// them. Raft does so with the next entry, or after Timing.Commit.
 type transport struct {
 	*raft.NetworkTransport
+
+	mu        sync.Mutex
+	pipelines map[*pipeline]struct{}
+}
+
+func newTransport(inner *raft.NetworkTransport) *transport {
+	return &transport{NetworkTransport: inner, pipelines: make(map[*pipeline]struct{})}
 }
 
 // AppendEntriesPipeline returns a pipeline that ends once an append failed.
@@ -21,26 +32,136 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), closed: make(chan struct{})}
+	p := &pipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), closed: make(chan struct{}), sending: make(chan struct{}, 1)}
+	p.late = time.AfterFunc(time.Hour, p.announce)
+	p.closing = sync.OnceValue(func() error {
+		t.mu.Lock()
+		delete(t.pipelines, p)
+		t.mu.Unlock()
+		close(p.closed)
+		p.late.Stop()
+		return p.AppendPipeline.Close()
+	})
+	t.mu.Lock()
+	t.pipelines[p] = struct{}{}
+	t.mu.Unlock()
 	go p.relay()
 	return p, nil
 }
 
-// pipeline looks at the answers on their way to Raft.
+// committed has the followers told of an index that was committed in a term at the
+// latest, unless the next entry does so soon. Whoever leads in that term or later
+// has all up to it.
+func (t *transport) committed(index, term uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for p := range t.pipelines {
+		p.committed(index, term)
+	}
+}
+
+// pipeline looks at the requests and the answers on their way.
 type pipeline struct {
 	raft.AppendPipeline
 	answers chan raft.AppendFuture
-	closing sync.Once
+	closing func() error
 	closed  chan struct{}
+
+	// sending has room for who sends a request, which may wait for an answer to
+	// one before: for that a mutex would keep virtual time from going on.
+	sending chan struct{}
+
+	mu    sync.Mutex
+	late  *time.Timer                // runs announce
+	last  *raft.AppendEntriesRequest // sent, without its entries
+	owed  uint64                     // index that the follower is to be told of
+	extra []*raft.AppendEntriesRequest
 }
+
+// announceAfter is how long a follower may be left without the news that an entry
+// is committed. A caller that writes without a pause comes again before that, with
+// an entry that tells it.
+const announceAfter = time.Millisecond
 
 // Consumer returns the answers, in order.
 func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }
 
 // Close ends the pipeline; an append that waits for room fails.
-func (p *pipeline) Close() error {
-	p.closing.Do(func() { close(p.closed) })
-	return p.AppendPipeline.Close()
+func (p *pipeline) Close() error { return p.closing() }
+
+// AppendEntries sends what Raft has for the follower.
+func (p *pipeline) AppendEntries(request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) (raft.AppendFuture, error) {
+	select {
+	case p.sending <- struct{}{}:
+		defer func() { <-p.sending }()
+	case <-p.closed:
+		return nil, raft.ErrPipelineShutdown
+	}
+	p.note(request)
+	return p.AppendPipeline.AppendEntries(request, response)
+}
+
+// note remembers where the follower's log will end.
+func (p *pipeline) note(request *raft.AppendEntriesRequest) {
+	last := *request
+	last.Entries = nil
+	if n := len(request.Entries); n > 0 {
+		last.PrevLogEntry, last.PrevLogTerm = request.Entries[n-1].Index, request.Entries[n-1].Term
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.last = &last
+	if p.owed > 0 && last.LeaderCommitIndex >= p.owed {
+		p.owed = 0
+		p.late.Stop()
+	}
+}
+
+func (p *pipeline) committed(index, term uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.last == nil || p.last.Term < term || p.last.LeaderCommitIndex >= index {
+		return
+	}
+	if p.owed == 0 {
+		p.late.Reset(announceAfter)
+	}
+	p.owed = max(p.owed, index)
+}
+
+// announce sends an append without entries. What it says is committed is no more
+// than the follower's log has from this leader.
+func (p *pipeline) announce() {
+	select {
+	case p.sending <- struct{}{}:
+		defer func() { <-p.sending }()
+	default: // what is sent may tell it
+		p.late.Reset(announceAfter)
+		return
+	}
+	p.mu.Lock()
+	if p.owed == 0 || p.last.PrevLogEntry == 0 {
+		p.mu.Unlock()
+		return
+	}
+	request := *p.last
+	request.LeaderCommitIndex = min(p.owed, request.PrevLogEntry)
+	p.owed = 0
+	p.extra = append(p.extra, &request)
+	p.mu.Unlock()
+	p.note(&request)
+	_, _ = p.AppendPipeline.AppendEntries(&request, &raft.AppendEntriesResponse{}) // an error is Raft's next one too
+}
+
+// own tells whether an answer is to a request that is not Raft's.
+func (p *pipeline) own(answer raft.AppendFuture) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.extra) == 0 || p.extra[0] != answer.Request() {
+		return false
+	}
+	p.extra = p.extra[1:]
+	return true
 }
 
 // relay hands the answers over until one tells of a failure: Raft reads no more
@@ -50,10 +171,12 @@ func (p *pipeline) relay() {
 		select {
 		case answer := <-p.AppendPipeline.Consumer():
 			failed := answer.Error() != nil || !answer.Response().Success
-			select {
-			case p.answers <- answer:
-			case <-p.closed:
-				return
+			if !p.own(answer) {
+				select {
+				case p.answers <- answer:
+				case <-p.closed:
+					return
+				}
 			}
 			if failed {
 				_ = p.AppendPipeline.Close()

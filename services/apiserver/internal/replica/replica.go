@@ -113,7 +113,7 @@ func (r *Replica) start() error {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	failpoint.Hit("replica/start/running")
-	r.orders = newOrders(r.raft, r.halted)
+	r.orders = newOrders(r.raft, r.halted, r.transport.committed)
 	r.leaders = newLeaders(r.raft)
 	r.contacts = newContacts(r.raft)
 	return nil

@@ -30,7 +30,7 @@ func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, e
 }
 
 func (r *Replica) newTransport() *transport {
-	return &transport{raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	return newTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: streams{
 			lane:      r.mux.lanes[protocolRaft],
 			advertise: address(r.config.Advertise),
@@ -40,7 +40,7 @@ func (r *Replica) newTransport() *transport {
 		Timeout:                 ioTimeout,
 		MsgpackUseNewTimeFormat: true,
 		Logger:                  newRaftLogger(r.config.Logger),
-	})}
+	}))
 }
 
 // address is a host:port.
