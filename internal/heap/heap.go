@@ -25,8 +25,9 @@ const (
 	roomLeast   = 24 << 20
 	mostPercent = 400
 	// share of all processors' time that collections may take before the heap gets
-	// more room, up to what Go gives it.
-	share = 0.05
+	// more room, up to its own size again or roomBusy.
+	share    = 0.02
+	roomBusy = 128 << 20
 
 	// interval is how often the heap is looked at.
 	interval = time.Second
@@ -45,11 +46,13 @@ const (
 // pace is how much is allocated in a second, cost what one collection takes in
 // seconds of one processor.
 func percent(live uint64, pace, cost float64, processors int) int {
-	if live <= room {
-		return int(max(100, min(100*roomLeast/max(live, 1), mostPercent)))
+	size := float64(max(live, 1))
+	atRest := max(room, size*roomPercent/100)
+	if live < room {
+		atRest = max(size, roomLeast)
 	}
-	wanted := max(room, cost*pace/(share*float64(processors)))
-	return max(roomPercent, min(int(100*wanted/float64(live)), 100))
+	busy := min(cost*pace/(share*float64(processors)), max(size, roomBusy))
+	return int(min(100*max(atRest, busy)/size, mostPercent))
 }
 
 // excess tells whether a heap holds more than it needs: more unused memory than
