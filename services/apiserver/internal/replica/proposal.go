@@ -146,10 +146,3 @@ func (b *batch) answer(results []*storev1.Result) {
 		results = results[p.count:]
 	}
 }
-
-// refuse answers all proposals with an error.
-func (b *batch) refuse(err error) {
-	for _, p := range b.proposals {
-		p.answer(nil, err)
-	}
-}
