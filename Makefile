@@ -67,7 +67,7 @@ check: ## Unit tests and clusters in virtual time; no root needed
 test-root: build images debian-kubectl ## Tests with real processes, containerd and the kernel; needs root
 	go test -tags root -p 1 -count 1 -timeout 15m $(ROOT_TESTS)
 
-test-vm: build images ## IPVS and the main job on Debian's kernel, under QEMU
+test-vm: build images ## IPVS, the main job and losses of power on Debian's kernel, under QEMU
 	scripts/test-vm
 
 test: ## All tests; what this machine cannot run is named (with CI=true that is a failure)
