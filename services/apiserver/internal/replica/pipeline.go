@@ -17,6 +17,7 @@ import (
 // them. Raft does so with the next entry, or after Timing.Commit.
 type transport struct {
 	*raft.NetworkTransport
+	acks acks
 
 	mu        sync.Mutex
 	pipelines map[*pipeline]struct{}
@@ -24,6 +25,16 @@ type transport struct {
 
 func newTransport(inner *raft.NetworkTransport) *transport {
 	return &transport{NetworkTransport: inner, pipelines: make(map[*pipeline]struct{})}
+}
+
+// AppendEntries sends a heartbeat, or what a follower that is behind lacks.
+func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+	number := t.acks.next()
+	err := t.NetworkTransport.AppendEntries(id, target, request, response)
+	if err == nil && response.Success {
+		t.acks.accepted(id, number)
+	}
+	return err
 }
 
 // AppendEntriesPipeline returns a pipeline that ends once an append failed.

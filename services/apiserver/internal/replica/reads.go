@@ -140,12 +140,13 @@ func (r *Replica) confirmed(ctx context.Context) (uint64, error) {
 // confirm returns what was committed when it was called, by this member, which
 // leads still. It is the commit index, and not what is applied here, because
 // another member may have applied, and shown, more than the leader has.
-func (r *Replica) confirm(context.Context) (uint64, error) {
+func (r *Replica) confirm(ctx context.Context) (uint64, error) {
 	term := r.raft.CurrentTerm()
 	if !r.leaders.ready() {
 		return 0, errNotLeader
 	}
 	committed := r.raft.CommitIndex()
+	asked := r.transport.acks.next()
 	verification := r.raft.VerifyLeader()
 	endWithRaft(verification, r.halted)
 	switch err := verification.Error(); {
@@ -154,8 +155,32 @@ func (r *Replica) confirm(context.Context) (uint64, error) {
 	case err != nil:
 		return 0, fmt.Errorf("verify leader: %w", err)
 	}
+	// What convinced Raft may be an answer to an older question. The heartbeats
+	// that it sent for this one are answered soon.
+	if err := r.acknowledged(ctx, asked); err != nil {
+		return 0, fmt.Errorf("%w: %w", errNotLeader, err)
+	}
 	if !r.leaders.ready() || r.raft.CurrentTerm() != term {
 		return 0, errNotLeader
 	}
 	return committed, nil
+}
+
+// acknowledged waits until a majority of those that vote has accepted what this
+// member has sent them, leading, after a moment.
+func (r *Replica) acknowledged(ctx context.Context, since uint64) error {
+	ctx, cancel := context.WithTimeout(ctx, r.config.Timing.Heartbeat)
+	defer cancel()
+	var others []raft.ServerID
+	voters := r.voters()
+	for _, m := range voters {
+		if m.ID != r.config.ID {
+			others = append(others, raft.ServerID(m.ID))
+		}
+	}
+	enough := len(voters)/2 + 1
+	if len(others) < len(voters) {
+		enough-- // this member is one of them
+	}
+	return r.transport.acks.wait(ctx, others, enough, since)
 }
