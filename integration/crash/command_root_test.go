@@ -211,6 +211,9 @@ func (m *machine) restore(file string) {
 		if out, err := m.muster(args...); err != nil && !strings.Contains(out, "it is not empty") {
 			m.t.Errorf("after %s: %v\n%s", p.Name, err, out)
 		}
+		if left, err := filepath.Glob(dir + ".*"); len(left) > 0 || err != nil {
+			m.t.Errorf("after %s: %v is left, %v", p.Name, left, err)
+		}
 		m.runs(dir, func() {})
 	}
 }

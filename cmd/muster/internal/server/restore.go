@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/musterhq/muster/cmd/muster/internal/provision"
 	"github.com/musterhq/muster/internal/durable"
@@ -13,6 +14,9 @@ import (
 	"github.com/musterhq/muster/internal/join"
 	"github.com/musterhq/muster/services/apiserver/backup"
 )
+
+// aborted ends the name of a directory that is not whole.
+const aborted = ".tmp"
 
 // Restore makes the data directory of a new cluster's first server, with the state
 // of a backup. All secrets are new: with the old CA, the servers of the old cluster
@@ -29,7 +33,11 @@ func (i *Identity) Restore(file string) (*backup.Restored, error) {
 	if err := os.MkdirAll(parent, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory (--data-dir chooses another one): %w", err)
 	}
-	dir, err := os.MkdirTemp(parent, filepath.Base(i.DataDir)+".restore-*.tmp")
+	begin := filepath.Base(i.DataDir) + ".restore-"
+	if err := sweep(parent, begin); err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp(parent, begin+"*"+aborted)
 	if err != nil {
 		return nil, fmt.Errorf("make data directory (--data-dir chooses another one): %w", err)
 	}
@@ -79,6 +87,21 @@ func (i *Identity) restore(file string) (*backup.Restored, error) {
 	// empty one must take its place.
 	m.Started, m.Entered = true, true
 	return restored, m.Save(i.DataDir)
+}
+
+// sweep removes what restorations into the same directory left that were killed:
+// there are keys in it.
+func sweep(parent, begin string) error {
+	all, err := os.ReadDir(parent)
+	for _, e := range all {
+		if strings.HasPrefix(e.Name(), begin) && strings.HasSuffix(e.Name(), aborted) {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(parent, e.Name())))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("remove what a restoration that was interrupted has left: %w", err)
+	}
+	return nil
 }
 
 // vacant checks that a directory is not there or holds nothing.
