@@ -83,7 +83,8 @@ type batch struct {
 	proposals []*proposal
 	count     int
 	bytes     int
-	size      int // transactions that it had at first
+	size      int       // transactions that it had at first
+	left      time.Time // when it was first tried
 	// begun is how many transactions had been applied when it was first tried.
 	begun uint64
 	// changed is closed when somebody else leads than when it was last tried.

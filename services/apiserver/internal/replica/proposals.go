@@ -27,6 +27,9 @@ const (
 	// before it knows what became of the one before: each costs an fsync and a
 	// round of messages on every member, and fewer would hardly wait longer.
 	worthwhile = 64
+	// A leader waits for one part in lingerShare of the time that its last entry
+	// took, at most lingerMost, until those whose answer it was have called again.
+	lingerShare, lingerMost = 2, 2 * time.Millisecond
 	// retryPause lies between two tries, unless somebody else leads.
 	retryPause = 25 * time.Millisecond
 )
@@ -45,6 +48,10 @@ type proposals struct {
 	next     *batch    // what has gathered since; nil if nothing has
 	held     *proposal // did not fit into next
 	again    []*batch  // to be tried again after a pause
+
+	lingering bool
+	linger    *time.Timer
+	expected  int // transactions that make a leader linger no longer
 }
 
 func newProposals(r *Replica) *proposals {
@@ -90,6 +97,8 @@ func (q *proposals) run(ctx context.Context) error {
 	defer close(q.stopped)
 	pause := time.NewTimer(retryPause)
 	defer pause.Stop()
+	q.linger = time.NewTimer(lingerMost)
+	defer q.linger.Stop()
 	for {
 		if q.due() {
 			q.try(q.depart())
@@ -111,6 +120,8 @@ func (q *proposals) run(ctx context.Context) error {
 			if q.judge(b) && len(q.again) == 1 {
 				pause.Reset(retryPause)
 			}
+		case <-q.linger.C:
+			q.lingering = false
 		case <-changed:
 			q.retry()
 		case <-over:
@@ -147,8 +158,10 @@ func (q *proposals) due() bool {
 	switch {
 	case q.next == nil || q.flying >= batchesInFlight:
 		return false
-	case q.flying == 0 || q.held != nil:
+	case q.held != nil:
 		return true
+	case q.flying == 0:
+		return !q.lingering || q.next.count >= q.expected
 	case q.replica.IsLeader() && q.next.count < worthwhile:
 		return false
 	}
@@ -158,7 +171,8 @@ func (q *proposals) due() bool {
 // depart begins the next batch.
 func (q *proposals) depart() *batch {
 	b := q.next
-	b.begun, b.size = q.replica.config.Store.Transactions(), b.count
+	b.begun, b.size, b.left = q.replica.config.Store.Transactions(), b.count, time.Now()
+	q.lingering = false
 	q.flying++
 	q.underway += b.size
 	if q.next = nil; q.held != nil {
@@ -171,6 +185,20 @@ func (q *proposals) depart() *batch {
 func (q *proposals) land(b *batch) {
 	q.flying--
 	q.underway -= b.size
+	if q.flying == 0 && b.err == nil && q.replica.IsLeader() {
+		q.await(b)
+	}
+}
+
+// await has the next entry wait a little for those whose answer the last one was:
+// they may well write again, and would else share every second entry only.
+func (q *proposals) await(b *batch) {
+	q.expected = b.size
+	if q.next != nil {
+		q.expected += q.next.count
+	}
+	q.lingering = true
+	q.linger.Reset(min(time.Since(b.left)/lingerShare, lingerMost))
 }
 
 // try has a batch ordered by this member if it leads, else by the one that does.
