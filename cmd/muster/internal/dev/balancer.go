@@ -9,6 +9,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -74,8 +75,11 @@ func (b *Balancer) Run(ctx context.Context, lis net.Listener) error {
 // check keeps asking one server for a TLS handshake.
 func (b *Balancer) check(ctx context.Context, s *backend) {
 	for ctx.Err() == nil {
-		healthy := handshake(ctx, s.address) == nil
-		if was := s.set(healthy); was != healthy && ctx.Err() == nil {
+		err := handshake(ctx, s.address)
+		healthy := err == nil
+		// One that refuses is ending, and answers what it was asked before, or has
+		// ended, and its connections with it.
+		if was := s.set(healthy, !errors.Is(err, syscall.ECONNREFUSED)); was != healthy && ctx.Err() == nil {
 			b.logger.Info("server", "address", s.address, "healthy", healthy)
 		}
 		select {
@@ -83,7 +87,7 @@ func (b *Balancer) check(ctx context.Context, s *backend) {
 		case <-time.After(checkInterval):
 		}
 	}
-	s.set(false)
+	s.set(false, true)
 }
 
 func handshake(ctx context.Context, address string) error {
@@ -98,13 +102,13 @@ func handshake(ctx context.Context, address string) error {
 	return conn.Close()
 }
 
-// set notes a verdict, cuts the connections of one that fell ill, and returns
-// the verdict before.
-func (s *backend) set(healthy bool) (was bool) {
+// set notes a verdict, cuts the connections of one that is ill if it is told to,
+// and returns the verdict before.
+func (s *backend) set(healthy, cut bool) (was bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	was, s.healthy = s.healthy, healthy
-	if !healthy {
+	if !healthy && cut {
 		for conn := range s.conns {
 			_ = conn.Close()
 		}

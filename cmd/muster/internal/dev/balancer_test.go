@@ -123,3 +123,52 @@ func TestBalancer(t *testing.T) {
 	cancel()
 	_ = <-watching // cut off or ended, either is an end
 }
+
+// A server that ends takes no more connections, and answers what it was asked.
+func TestBalancerLeavesRequestsToAServerThatEnds(t *testing.T) {
+	s := named(t, "a")
+	lis, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	balancer := dev.NewBalancer(slog.New(slog.DiscardHandler), []string{s.Listener.Addr().String()})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- balancer.Run(ctx, lis) }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
+	c, address := client(t), lis.Addr().String()
+	eventually(t, func() error {
+		_, err := ask(c, address)
+		return err
+	})
+	// An answer that begins and has not ended yet.
+	response, err := c.Get("https://" + address + "/watch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	s.Listener.Close()
+	ended := make(chan error, 1)
+	go func() {
+		_, err := io.ReadAll(response.Body)
+		ended <- err
+	}()
+	eventually(t, func() error { // the balancer knows
+		if _, err := ask(c, address); err == nil {
+			return fmt.Errorf("it takes connections yet")
+		}
+		return nil
+	})
+	select {
+	case err := <-ended:
+		t.Fatalf("the answer was cut off: %v", err)
+	case <-time.After(500 * time.Millisecond): // the balancer has looked again
+	}
+	s.CloseClientConnections()
+	<-ended
+}

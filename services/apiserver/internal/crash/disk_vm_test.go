@@ -75,7 +75,10 @@ func readRequests(path string) (requests []request, err error) {
 	defer file.Close()
 	in := bufio.NewReaderSize(file, 1<<20)
 	var sector [logSector]byte
-	if _, err := io.ReadFull(in, sector[:]); err != nil {
+	switch _, err := io.ReadFull(in, sector[:]); {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, nil // the power was lost before anything was written
+	case err != nil:
 		return nil, err
 	}
 	number := binary.LittleEndian.Uint64
