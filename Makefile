@@ -25,7 +25,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test race bench bench-store chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test-power test race bench bench-store chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -67,8 +67,11 @@ check: ## Unit tests and clusters in virtual time; no root needed
 test-root: build images debian-kubectl ## Tests with real processes, containerd and the kernel; needs root
 	go test -tags root -p 1 -count 1 -timeout 15m $(ROOT_TESTS)
 
-test-vm: build images ## IPVS, the main job and losses of power on Debian's kernel, under QEMU
+test-vm: build images ## IPVS and the main job on Debian's kernel, under QEMU
 	scripts/test-vm
+
+test-power: ## Cut the power of a machine in QEMU that runs a cluster, and look what is left
+	scripts/test-vm power
 
 test: ## All tests; what this machine cannot run is named (with CI=true that is a failure)
 	@scripts/test

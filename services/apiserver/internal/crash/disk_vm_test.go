@@ -24,6 +24,10 @@ const (
 	logDiscard = 1 << 2 // there is no data
 )
 
+// physical is how many sectors a disk writes at once, or not at all: of an ext4
+// superblock, which fills two, none writes a half.
+const physical = 8
+
 // request is one of a disk's.
 type request struct {
 	sector, count, flags uint64
@@ -52,8 +56,12 @@ func (m *machine) lose() error {
 	}
 	lost, kept := 0, 0
 	for i, r := range requests {
+		gone := false
 		for at := 0; at < len(r.data); at += logSector {
-			if i > flushed && r.flags&logFUA == 0 && rand.IntN(2) == 0 {
+			if at == 0 || (r.sector+uint64(at)/logSector)%physical == 0 {
+				gone = rand.IntN(2) == 0
+			}
+			if i > flushed && r.flags&logFUA == 0 && gone {
 				lost++
 				continue
 			}

@@ -167,7 +167,10 @@ func (m *machine) boot(number int, early, last bool) (*sighting, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	defer func() { _ = cmd.Wait() }() // it is killed
+	defer func() {
+		_ = cmd.Process.Kill() // it may be gone already
+		_ = cmd.Wait()         // it is killed
+	}()
 	cut := time.AfterFunc(bootTimeout, func() { _ = cmd.Process.Kill() })
 	defer cut.Stop()
 	return m.watch(bufio.NewScanner(out), func(after time.Duration) { cut.Reset(after) }, early, last)
