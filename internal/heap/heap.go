@@ -67,8 +67,9 @@ func excess(before, now sample) bool {
 
 // During keeps the process's heap small while run runs: it is collected more
 // often than Go does as long as that takes little of the processors, and while
-// little is allocated what is unused is given back to the kernel. Where the environment sets GOGC, that is left as it is. It
-// is for main functions: what it sets is the process's.
+// little is allocated what is unused is given back to the kernel. Where the
+// environment sets GOGC, that is left as it is. It is for main functions: what it
+// sets is the process's.
 func During(ctx context.Context, run func(context.Context) error) error {
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	ended := make(chan struct{})

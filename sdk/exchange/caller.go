@@ -49,8 +49,8 @@ func (c *Caller) Close() {
 var ErrNoStream = errors.New("no stream to make the call on")
 
 // Do makes a call and returns what it was answered, or the error that the RPC of
-// the same name would return, or ErrNoStream. The call is the caller's again when
-// it returns; its id and timeout are set here.
+// the same name would return, or ErrNoStream. The call must not be changed any
+// more: it may be sent after ctx has ended. Its id and timeout are set here.
 func (c *Caller) Do(ctx context.Context, call *apiv1.Call) (*apiv1.Answer, error) {
 	s := c.session()
 	if s == nil {

@@ -5,6 +5,8 @@ import (
 	"sync"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/replica"
 )
 
 // Answered is called with what became of the call at an index. It may be called
@@ -70,12 +72,12 @@ func (s *Service) Each(ctx context.Context, changes []Change, answered Answered)
 	}
 	for j, settled := range s.propose(ctx, plans) {
 		i := at[j]
-		if settled.err == nil && settled.result.GetFailedOperation() >= 0 {
+		if settled.Err == nil && settled.Result.GetFailedOperation() >= 0 {
 			again(i)
 			continue
 		}
-		outcomes[i].revise(settled.result)
-		s.answer(i, changes[i], outcomes[i], settled.err, answered)
+		outcomes[i].revise(settled.Result)
+		s.answer(i, changes[i], outcomes[i], settled.Err, answered)
 	}
 	alone.Wait()
 }
@@ -90,24 +92,17 @@ func (s *Service) answer(i int, c Change, o Outcome, err error, answered Answere
 	answered(i, o.Object, o.Gone, err)
 }
 
-// settled is what became of a plan's transaction, if that is known.
-type settled struct {
-	result *storev1.Result
-	err    error
-}
-
-// propose applies plans, each as a transaction.
-func (s *Service) propose(ctx context.Context, plans []*plan) []settled {
+// propose applies plans, each as a transaction; an error is the caller's answer.
+func (s *Service) propose(ctx context.Context, plans []*plan) []replica.Outcome {
 	transactions := make([]*storev1.Transaction, len(plans))
 	for i, p := range plans {
 		transactions[i] = p.transaction()
 	}
-	out := make([]settled, len(plans))
-	for i, outcome := range s.replica.ApplyAll(ctx, transactions) {
-		out[i].result = outcome.Result
-		if outcome.Err != nil {
-			out[i].err = unsettled(outcome.Err)
+	outcomes := s.replica.ApplyAll(ctx, transactions)
+	for i, o := range outcomes {
+		if o.Err != nil {
+			outcomes[i].Err = unsettled(o.Err)
 		}
 	}
-	return out
+	return outcomes
 }

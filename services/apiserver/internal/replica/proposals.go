@@ -49,9 +49,9 @@ type proposals struct {
 	held     *proposal // did not fit into next
 	again    []*batch  // to be tried again after a pause
 
-	lingering bool
-	linger    *time.Timer
-	expected  int // transactions that make a leader linger no longer
+	lingering bool        // waits for those who were just answered; see await
+	linger    *time.Timer // ends that
+	expected  int         // so do as many transactions
 }
 
 func newProposals(r *Replica) *proposals {
