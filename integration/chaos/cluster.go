@@ -42,8 +42,9 @@ type Cluster interface {
 
 // Clocks is what a Cluster has whose members have clocks of their own.
 type Clocks interface {
-	// MoveClock sets a member's clock ahead of the others', or behind them.
-	MoveClock(member string, by time.Duration)
+	// MoveClock sets a member's clock ahead of the others', or behind them. One
+	// that is down has that clock once it was started.
+	MoveClock(member string, by time.Duration) error
 }
 
 // Processes are the members' programs.

@@ -14,8 +14,8 @@ type faultKind struct {
 	begin  func(*breaker, context.Context, fault) (mend func(context.Context) error, err error)
 }
 
-// moveClock is the kind that not every cluster can have.
-const moveClock = "move clock"
+// MoveClock is the kind of fault that not every cluster can have.
+const MoveClock = "move clock"
 
 var faultKinds = map[string]faultKind{
 	"kill":         {4, (*breaker).kill},
@@ -28,7 +28,7 @@ var faultKinds = map[string]faultKind{
 	"break a link": {2, (*breaker).breakLink},
 	"lose one way": {3, (*breaker).oneWay},
 	"slow":         {2, (*breaker).slow},
-	moveClock:      {2, (*breaker).moveClock},
+	MoveClock:      {2, (*breaker).moveClock},
 	"replace":      {1, (*breaker).replace},
 }
 
@@ -97,26 +97,30 @@ func (b *breaker) killAll(ctx context.Context, f fault) (func(context.Context) e
 	}, nil
 }
 
-// handOver asks for another leader. While something is broken it may be refused.
+// handOver asks for another leader. While something is broken it may be refused,
+// and is then no fault.
 func (b *breaker) handOver(ctx context.Context, f fault) (func(context.Context) error, error) {
 	members := b.cluster.Members()
 	to := members[f.pick%len(members)]
 	err := b.leaders.handOver(ctx, to)
-	b.log("hand over to %s: %v", to, err)
+	if err != nil {
+		b.log("hand over to %s: %v", to, err)
+		return nil, nil
+	}
+	b.log("hand over to %s", to)
 	return func(context.Context) error { return nil }, nil
 }
 
 // moveClock moves a clock by minutes or hours, more than objects that expire live.
 func (b *breaker) moveClock(ctx context.Context, f fault) (func(context.Context) error, error) {
-	m := b.anyone(ctx, f)
+	m := b.target(ctx, f)
+	if m == "" {
+		return nil, nil
+	}
 	by := time.Duration(f.other-8) * 20 * time.Minute
 	b.log("move the clock of %s by %v for %v", m, by, f.length.Round(time.Millisecond))
 	clocks := b.cluster.(Clocks) // without them it is not planned
-	clocks.MoveClock(m, by)
-	return func(context.Context) error {
-		clocks.MoveClock(m, 0)
-		return nil
-	}, nil
+	return func(context.Context) error { return clocks.MoveClock(m, 0) }, clocks.MoveClock(m, by)
 }
 
 func (b *breaker) replace(ctx context.Context, f fault) (func(context.Context) error, error) {

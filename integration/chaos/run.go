@@ -191,7 +191,7 @@ func (r *run) all(ctx context.Context, result *Result) error {
 
 // possible tells whether this cluster can have a kind of fault.
 func (r *run) possible(kind string) bool {
-	if _, has := r.cluster.(Clocks); kind == moveClock && !has {
+	if _, has := r.cluster.(Clocks); kind == MoveClock && !has {
 		return false
 	}
 	return r.options.Allowed(kind)

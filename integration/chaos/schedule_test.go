@@ -92,13 +92,14 @@ type members struct {
 	next  int
 }
 
-func (m *members) MoveClock(name string, by time.Duration) {
+func (m *members) MoveClock(name string, by time.Duration) error {
 	if m.ahead == nil {
 		m.ahead = map[string]time.Duration{}
 	}
 	if m.ahead[name] = by; by == 0 {
 		delete(m.ahead, name)
 	}
+	return nil
 }
 
 func (m *members) turn(name, from, to string) error {

@@ -1,6 +1,6 @@
 // Package containers is the cluster of deploy/compose under chaos: its apiservers are
-// killed, stopped and paused by docker, and their links broken by nftables in the
-// containers' network namespaces. Clocks cannot be moved: all share the machine's.
+// killed, stopped and paused by docker, their links broken by nftables in the
+// containers' network namespaces, and their clocks moved within the processes.
 package containers
 
 import (
@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/musterhq/muster/integration/chaos"
 	"github.com/musterhq/muster/integration/harness"
@@ -37,6 +38,7 @@ type Cluster struct {
 	mu    sync.Mutex
 	down  map[string]bool // by our doing
 	links map[chaos.Pair]chaos.Quality
+	ahead map[string]time.Duration // how far clocks are ahead, but for 0
 }
 
 // Up starts the cluster. Down must follow, also after an error. A cluster that is there
@@ -44,7 +46,7 @@ type Cluster struct {
 func Up(ctx context.Context) (*Cluster, error) {
 	c := &Cluster{
 		members: []string{"apiserver1", "apiserver2", "apiserver3"},
-		address: map[string]netip.Addr{}, down: map[string]bool{},
+		address: map[string]netip.Addr{}, down: map[string]bool{}, ahead: map[string]time.Duration{},
 	}
 	if harness.ComposeIsUp() {
 		return c, errors.New("the cluster of make compose-up is there already, and would not be the same afterwards: `make compose-down` removes it")

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/musterhq/muster/integration/chaos"
+	"github.com/musterhq/muster/integration/chaos/clock"
 	"github.com/musterhq/muster/integration/chaos/nft"
 	"github.com/musterhq/muster/integration/harness"
 )
@@ -53,7 +55,41 @@ func (c *Cluster) Start(ctx context.Context, member string) error {
 		return err
 	}
 	c.note(member, false)
-	return c.shape(ctx, member)
+	c.mu.Lock()
+	by := c.ahead[member]
+	c.mu.Unlock()
+	if by == 0 {
+		return c.shape(ctx, member)
+	}
+	return errors.Join(c.shape(ctx, member), c.moveClock(member, by))
+}
+
+// MoveClock implements chaos.Clocks.
+func (c *Cluster) MoveClock(member string, by time.Duration) error {
+	c.mu.Lock()
+	c.ahead[member] = by
+	c.mu.Unlock()
+	if c.isDown(member) { // Start does it
+		return nil
+	}
+	return c.moveClock(member, by)
+}
+
+func (c *Cluster) moveClock(member string, by time.Duration) error {
+	pid, err := c.pid(context.Background(), member)
+	if err != nil {
+		return err
+	}
+	return clock.Move(pid, by)
+}
+
+// pid is a container's first process, the server.
+func (c *Cluster) pid(ctx context.Context, member string) (int, error) {
+	out, err := c.inspect(ctx, member, "{{.State.Pid}}")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(out)
 }
 
 // Pause implements chaos.Processes.
@@ -94,14 +130,14 @@ func (c *Cluster) Shape(ctx context.Context, links map[chaos.Pair]chaos.Quality)
 
 // shape gives a member's namespace the rules of today.
 func (c *Cluster) shape(ctx context.Context, member string) error {
-	pid, err := c.inspect(ctx, member, "{{.State.Pid}}")
+	pid, err := c.pid(ctx, member)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
 	script := nft.Script(member, c.links, func(m string) netip.Addr { return c.address[m] })
 	c.mu.Unlock()
-	_, err = harness.Run(context.WithoutCancel(ctx), script, "nsenter", "--net=/proc/"+pid+"/ns/net", "nft", "-f", "-")
+	_, err = harness.Run(context.WithoutCancel(ctx), script, "nsenter", fmt.Sprintf("--net=/proc/%d/ns/net", pid), "nft", "-f", "-")
 	return err
 }
 

@@ -1,8 +1,7 @@
 // Package processes is a cluster of real servers on this machine, started by
 // `muster dev`: killed, stopped and paused by signals, its links broken by
 // nftables in the members' network namespaces. A slow link is one that loses
-// packets, which TCP sends again. Clocks cannot be moved: all members share the
-// machine's.
+// packets, which TCP sends again. A clock is moved within its process.
 package processes
 
 import (
@@ -15,6 +14,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/musterhq/muster/integration/chaos"
 	"github.com/musterhq/muster/integration/harness"
@@ -32,13 +32,14 @@ type Cluster struct {
 	address map[string]netip.Addr
 	outside netip.Addr // where clients, on this machine, come from
 
-	mu   sync.Mutex
-	down map[string]bool // by our doing
+	mu    sync.Mutex
+	down  map[string]bool          // by our doing
+	ahead map[string]time.Duration // how far clocks are ahead, but for 0
 }
 
 // Up starts a cluster of servers. Down must follow, also after an error.
 func Up(ctx context.Context, name, dir string, servers int) (*Cluster, error) {
-	c := &Cluster{address: map[string]netip.Addr{}, down: map[string]bool{}}
+	c := &Cluster{address: map[string]netip.Addr{}, down: map[string]bool{}, ahead: map[string]time.Duration{}}
 	var err error
 	if c.dev, err = harness.Up(ctx, name, dir, servers, 0); err != nil {
 		return c, err

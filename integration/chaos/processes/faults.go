@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/musterhq/muster/integration/chaos"
+	"github.com/musterhq/muster/integration/chaos/clock"
 	"github.com/musterhq/muster/integration/harness"
 )
 
@@ -45,7 +46,16 @@ func (c *Cluster) Kill(ctx context.Context, member string) error {
 // Start implements chaos.Processes.
 func (c *Cluster) Start(ctx context.Context, member string) error {
 	defer c.note(member, false)
-	return c.do(ctx, "start", member)
+	if err := c.do(ctx, "start", member); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	by := c.ahead[member]
+	c.mu.Unlock()
+	if by == 0 {
+		return nil
+	}
+	return c.moveClock(member, by)
 }
 
 // Pause implements chaos.Processes.
@@ -54,6 +64,26 @@ func (c *Cluster) Pause(ctx context.Context, member string) error { return c.do(
 // Resume implements chaos.Processes.
 func (c *Cluster) Resume(ctx context.Context, member string) error {
 	return c.do(ctx, "resume", member)
+}
+
+// MoveClock implements chaos.Clocks.
+func (c *Cluster) MoveClock(member string, by time.Duration) error {
+	c.mu.Lock()
+	c.ahead[member] = by
+	down := c.down[member]
+	c.mu.Unlock()
+	if down { // Start does it
+		return nil
+	}
+	return c.moveClock(member, by)
+}
+
+func (c *Cluster) moveClock(member string, by time.Duration) error {
+	pid, err := c.pid(member)
+	if err != nil {
+		return err
+	}
+	return clock.Move(pid, by)
 }
 
 // Stop implements chaos.Processes.

@@ -152,10 +152,11 @@ func (c *Cluster) Start(_ context.Context, name string) error {
 }
 
 // MoveClock implements chaos.Clocks.
-func (c *Cluster) MoveClock(name string, by time.Duration) {
+func (c *Cluster) MoveClock(name string, by time.Duration) error {
 	if m, err := c.member(name); err == nil { // it was not replaced meanwhile
 		m.ahead.Store(int64(by))
 	}
+	return nil
 }
 
 // Ended implements chaos.Processes.
