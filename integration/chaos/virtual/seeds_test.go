@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	wal "github.com/hashicorp/raft-wal"
+
 	"github.com/musterhq/muster/integration/chaos"
 	"github.com/musterhq/muster/integration/chaos/virtual"
 )
@@ -64,6 +66,10 @@ func trySeed(t *testing.T, seed uint64, length time.Duration) {
 		}
 	}
 }
+
+// A run writes about a megabyte. With segments this small some are full, and
+// removed again, and none costs the zeroing of 64 MiB.
+func init() { wal.DefaultSegmentSize = 64 << 10 }
 
 // virtualRun is a run inside of a bubble; nil when it could not be made.
 func virtualRun(t *testing.T, dir string, seed uint64, length time.Duration) *chaos.Result {
