@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,16 +22,17 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // network joins members of one process. A member that is cut off reaches nobody
-// and is reached by nobody: its connections break and new ones are refused.
+// and is reached by nobody: its connections break and new ones fail.
 type network struct {
 	mu        sync.Mutex
 	listeners map[string]*bufconn.Listener
 	cut       map[string]bool
+	refused   map[[2]string]bool // from one to another, as by a port that nobody listens at
 	conns     map[net.Conn][2]string
 }
 
 func newNetwork() *network {
-	return &network{listeners: map[string]*bufconn.Listener{}, cut: map[string]bool{}, conns: map[net.Conn][2]string{}}
+	return &network{listeners: map[string]*bufconn.Listener{}, cut: map[string]bool{}, refused: map[[2]string]bool{}, conns: map[net.Conn][2]string{}}
 }
 
 func (n *network) listen(address string) net.Listener {
@@ -44,14 +46,21 @@ func (n *network) listen(address string) net.Listener {
 func (n *network) dialer(from string) func(context.Context, string) (net.Conn, error) {
 	return func(ctx context.Context, to string) (net.Conn, error) {
 		n.mu.Lock()
-		l, refused := n.listeners[to], n.cut[from] || n.cut[to]
+		l, cut, refused := n.listeners[to], n.cut[from] || n.cut[to], n.refused[[2]string{from, to}]
 		n.mu.Unlock()
-		if l == nil || refused {
+		refusal := &net.OpError{Op: "dial", Net: "memory", Addr: named(to), Err: syscall.ECONNREFUSED}
+		if refused {
+			return nil, refusal
+		}
+		if l == nil || cut {
 			return nil, fmt.Errorf("no way from %s to %s", from, to)
 		}
 		conn, err := l.DialContext(ctx)
-		if err != nil {
+		switch {
+		case err != nil && ctx.Err() != nil:
 			return nil, err
+		case err != nil: // the member has closed it
+			return nil, refusal
 		}
 		n.mu.Lock()
 		defer n.mu.Unlock()
@@ -70,6 +79,22 @@ func (n *network) setCut(member string, cut bool) {
 	n.cut[member] = cut
 	for conn, ends := range n.conns {
 		if cut && (ends[0] == member || ends[1] == member) {
+			_ = conn.Close()
+			delete(n.conns, conn)
+		}
+	}
+}
+
+// refuse breaks the connections between a member and some others, and has new
+// ones refused.
+func (n *network) refuse(member string, others ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, other := range others {
+		n.refused[[2]string{member, other}], n.refused[[2]string{other, member}] = true, true
+	}
+	for conn, ends := range n.conns {
+		if n.refused[ends] {
 			_ = conn.Close()
 			delete(n.conns, conn)
 		}
@@ -129,12 +154,18 @@ func logger() *slog.Logger {
 type cluster struct {
 	t       testing.TB
 	network *network
+	timing  replica.Timing
 	members []*member
 }
 
 func newCluster(t testing.TB, size int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, network: newNetwork()}
+	return newClusterWith(t, size, replica.Timing{})
+}
+
+func newClusterWith(t testing.TB, size int, timing replica.Timing) *cluster {
+	t.Helper()
+	c := &cluster{t: t, network: newNetwork(), timing: timing}
 	for i := range size {
 		c.start(i, i == 0)
 	}
@@ -145,7 +176,7 @@ func newCluster(t testing.TB, size int) *cluster {
 func (c *cluster) start(i int, bootstrap bool) {
 	id := fmt.Sprintf("m%d", i+1)
 	m := run(c.t, replica.Config{
-		ID: id, ClusterID: "c", InMemory: true, Bootstrap: bootstrap,
+		ID: id, ClusterID: "c", InMemory: true, Bootstrap: bootstrap, Timing: c.timing,
 		Listener: c.network.listen(id), Dial: c.network.dialer(id),
 	})
 	c.members = append(c.members, m)

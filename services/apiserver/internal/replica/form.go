@@ -6,8 +6,11 @@ import (
 	"github.com/musterhq/muster/internal/failpoint"
 )
 
-// termKey is what Raft calls its term among the stable values.
-const termKey = "CurrentTerm"
+// What Raft calls its term, and that of its last vote, among the stable values.
+const (
+	termKey = "CurrentTerm"
+	voteKey = "LastVoteTerm"
+)
 
 // form makes a cluster of this member alone, unless it has data already.
 func (r *Replica) form(rc *raft.Config) error {

@@ -29,6 +29,7 @@ type mux struct {
 	tls      *tls.Config
 	logger   *slog.Logger
 	lanes    map[string]*lane
+	ended    func() // told when a connection of Raft's has ended; does not block
 
 	mu    sync.Mutex
 	conns map[net.Conn]struct{}
@@ -83,10 +84,7 @@ func (m *mux) run(ctx context.Context) error {
 }
 
 func (m *mux) route(ctx context.Context, raw net.Conn) {
-	conn := &trackedConn{Conn: raw, mux: m}
-	m.mu.Lock()
-	m.conns[conn] = struct{}{}
-	m.mu.Unlock()
+	conn := m.track(raw)
 	if ctx.Err() != nil {
 		_ = conn.Close()
 		return
@@ -106,12 +104,27 @@ func (m *mux) route(ctx context.Context, raw net.Conn) {
 		_ = conn.Close()
 		return
 	}
+	if base == protocolRaft {
+		conn.watch()
+	}
 	select {
 	case target.conns <- ready:
 	case <-target.closed:
 		_ = ready.Close()
 	case <-ctx.Done():
 		_ = ready.Close()
+	}
+}
+
+// self connects this member to itself, without the network.
+func (m *mux) self(protocol string) (net.Conn, error) {
+	near, far := net.Pipe()
+	target, conn := m.lanes[protocol], m.track(far)
+	select {
+	case target.conns <- conn:
+		return near, nil
+	case <-target.closed:
+		return nil, errors.Join(net.ErrClosed, conn.Close())
 	}
 }
 
@@ -158,15 +171,36 @@ func (m *mux) close() {
 // open that it accepted.
 type trackedConn struct {
 	net.Conn
-	mux *mux
+	mux     *mux
+	watched bool // the mux's lock is held for it
+}
+
+func (m *mux) track(raw net.Conn) *trackedConn {
+	conn := &trackedConn{Conn: raw, mux: m}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.conns[conn] = struct{}{}
+	return conn
+}
+
+// watch has the mux tell of the end of the connection.
+func (c *trackedConn) watch() {
+	c.mux.mu.Lock()
+	defer c.mux.mu.Unlock()
+	c.watched = true
 }
 
 // Close closes the connection and has the mux forget it.
 func (c *trackedConn) Close() error {
 	c.mux.mu.Lock()
 	delete(c.mux.conns, c)
+	watched := c.watched
 	c.mux.mu.Unlock()
-	return c.Conn.Close()
+	err := c.Conn.Close()
+	if watched {
+		c.mux.ended()
+	}
+	return err
 }
 
 // lane is a listener for the connections of one protocol.

@@ -38,6 +38,7 @@ type Replica struct {
 	upstream      *upstream
 	peers         *peers
 	room          *room
+	succession    *succession
 
 	belonged  atomic.Bool // was in the cluster at some point of the log
 	voted     atomic.Bool // had a vote at some point
@@ -75,7 +76,9 @@ func Open(config Config) (*Replica, error) {
 		}
 	}
 	r.dialer = dialer{raw: config.Dial, era: r.era, tls: config.ClientTLS}
+	r.succession = newSuccession(r)
 	r.mux = newMux(config.Listener, r.era, config.ServerTLS, config.Logger)
+	r.mux.ended = r.succession.look
 	r.transport = r.newTransport()
 	r.peers = newPeers(r.dialer)
 	r.proposals = newProposals(r)
@@ -153,6 +156,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.leaders.run(work, r.orders.prove) })
 	g.Go(func() error { return r.caretaker.run(work) })
 	g.Go(func() error { return r.room.run(work) })
+	g.Go(func() error { return r.succession.run(work) })
 	g.Go(func() error { return r.proposals.run(work) })
 	g.Go(func() error { return r.orders.run(work) })
 	g.Go(func() error { return r.upstream.run(work) })

@@ -235,7 +235,7 @@ func verify(j *journal, values raft.StableStore, snapshot, reached uint64) error
 	if reached > last {
 		return fmt.Errorf("%w: the log ends at entry %d but had reached %d", ErrDamaged, last, reached)
 	}
-	for _, key := range []string{termKey, "LastVoteTerm", "LastVoteCand"} {
+	for _, key := range []string{termKey, voteKey, "LastVoteCand"} {
 		if _, err := values.Get([]byte(key)); err != nil {
 			return err
 		}

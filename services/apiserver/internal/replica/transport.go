@@ -17,6 +17,7 @@ type streams struct {
 	*lane
 	advertise address
 	dialer    dialer
+	self      func(protocol string) (net.Conn, error) // dials advertise
 }
 
 // Addr returns what the others know this member by.
@@ -24,6 +25,9 @@ func (s streams) Addr() net.Addr { return s.advertise }
 
 // Dial connects to another member.
 func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, error) {
+	if address(to) == s.advertise {
+		return s.self(protocolRaft)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), timeout)
 	defer cancel()
 	return s.dialer.dial(ctx, string(to), protocolRaft)
@@ -35,6 +39,7 @@ func (r *Replica) newTransport() *transport {
 			lane:      r.mux.lanes[protocolRaft],
 			advertise: address(r.config.Advertise),
 			dialer:    r.dialer,
+			self:      r.mux.self,
 		},
 		MaxPool:                 3,
 		Timeout:                 ioTimeout,
