@@ -182,7 +182,7 @@ func TestTransferLeadership(t *testing.T) {
 		leader := c.leader(c.members...)
 		dead := c.without(leader)[0]
 		c.network.setCut(dead.id, true)
-		for id, want := range map[string]string{reader.id: "does not vote", "m9": "is no member", dead.id: "did not take over"} {
+		for id, want := range map[string]string{reader.id: "does not vote", "m9": "is no member", dead.id: "does not answer"} {
 			if _, err := leader.TransferLeadership(ctx, id); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("to %s: %v", id, err)
 			}

@@ -118,7 +118,7 @@ func (m *room) decide(ctx context.Context) {
 	voters := r.voters()
 	crowded, heir := survey(r.config.ID, voters, r.ask(ctx, voters))
 	if heir != "" {
-		err := r.giveWay(heir)
+		err := r.giveWay(ctx, heir)
 		if err == nil {
 			return
 		}

@@ -42,8 +42,8 @@ func (s service) AddMember(ctx context.Context, req *clusterv1.AddMemberRequest)
 }
 
 // HandOver gives the leadership to another member.
-func (s service) HandOver(_ context.Context, req *clusterv1.HandOverRequest) (*clusterv1.HandOverResponse, error) {
-	if err := s.replica.giveWay(req.GetId()); err != nil {
+func (s service) HandOver(ctx context.Context, req *clusterv1.HandOverRequest) (*clusterv1.HandOverResponse, error) {
+	if err := s.replica.giveWay(ctx, req.GetId()); err != nil {
 		return nil, asStatus(err)
 	}
 	return &clusterv1.HandOverResponse{}, nil

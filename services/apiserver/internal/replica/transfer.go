@@ -2,10 +2,9 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/hashicorp/raft"
 
 	"github.com/musterhq/muster/internal/failpoint"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
@@ -17,7 +16,7 @@ import (
 func (r *Replica) TransferLeadership(ctx context.Context, id string) (string, error) {
 	was, _ := r.Leader()
 	err := r.viaLeader(ctx,
-		func(context.Context) error { return r.giveWay(id) },
+		func(ctx context.Context) error { return r.giveWay(ctx, id) },
 		func(ctx context.Context, leader clusterv1.ReplicaServiceClient) error {
 			_, err := leader.HandOver(ctx, &clusterv1.HandOverRequest{Id: id})
 			return err
@@ -38,7 +37,7 @@ func (r *Replica) TransferLeadership(ctx context.Context, id string) (string, er
 }
 
 // giveWay is for the leader.
-func (r *Replica) giveWay(id string) error {
+func (r *Replica) giveWay(ctx context.Context, id string) error {
 	if !r.IsLeader() {
 		return errNotLeader
 	}
@@ -46,43 +45,46 @@ func (r *Replica) giveWay(id string) error {
 		return nil
 	}
 	if id == "" {
-		if len(r.voters()) < 2 {
-			return fmt.Errorf("%w: there is no other member that votes", errRefused)
-		}
-		return r.yield(r.raft.LeadershipTransfer())
+		return r.giveWayToAny(ctx)
 	}
-	switch m, ok := r.member(id); {
+	m, ok := r.member(id)
+	switch {
 	case !ok:
 		return fmt.Errorf("%w: %s is no member", errRefused, id)
 	case !m.Voter:
 		return fmt.Errorf("%w: %s does not vote, and so cannot lead", errRefused, id)
-	default:
-		failpoint.Hit("replica/members/hand-over")
-		return r.yield(r.raft.LeadershipTransferToServer(raft.ServerID(id), raft.ServerAddress(m.Address)))
+	case r.ask(ctx, []Member{m})[id] == nil:
+		// Raft would take no writes for as long as it waits for it.
+		return fmt.Errorf("%w: %s does not answer", errRefused, id)
 	}
+	failpoint.Hit("replica/members/hand-over")
+	return r.heirs.ask(r.raft, m)
 }
 
-func (r *Replica) yield(transfer raft.Future) error {
-	if err := transfer.Error(); err != nil {
-		return fmt.Errorf("%w: the next leader did not take over: %w", errRefused, err)
+// giveWayToAny tries the other voters, but for those that are silent: Raft alone
+// would ask one that died lately as soon as any other.
+func (r *Replica) giveWayToAny(ctx context.Context) error {
+	silent := r.contacts.silences()
+	others := slices.DeleteFunc(r.voters(), func(m Member) bool { return m.ID == r.config.ID || silent[m.ID] != nil })
+	if len(others) == 0 {
+		return fmt.Errorf("%w: there is no other member that votes and answers", errRefused)
 	}
-	return nil
+	var errs []error
+	for _, m := range others {
+		err := r.giveWay(ctx, m.ID)
+		if err == nil || errors.Is(err, errNotLeader) {
+			return err
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // handOver gives the leadership to another voter, if this member has it, so that
-// the cluster need not first miss it. Those that are silent are not tried: Raft
-// would ask one that died lately as soon as any other.
+// the cluster need not first miss it.
 func (r *Replica) handOver() {
-	silent := r.contacts.silences()
-	heirs := slices.DeleteFunc(r.voters(), func(m Member) bool { return m.ID == r.config.ID || silent[m.ID] != nil })
-	for _, heir := range heirs {
-		if !r.IsLeader() {
-			return
-		}
-		err := r.giveWay(heir.ID)
-		if err == nil {
-			return
-		}
-		r.config.Logger.Warn("hand over leadership", "to", heir.ID, "error", err)
+	err := r.giveWay(context.Background(), "")
+	if err != nil && !errors.Is(err, errNotLeader) && len(r.voters()) > 1 {
+		r.config.Logger.Warn("hand over leadership", "error", err)
 	}
 }

@@ -1,0 +1,44 @@
+package replica
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/hashicorp/raft"
+)
+
+// heirs has Raft make another member the leader, and asks none a second time that
+// did not take over from this leader.
+//
+// For hashicorp/raft (1.8.0, issue 696) does not end a second transfer to a member
+// whose replication hangs, as to one that is paused: a request that the first has
+// left there takes the only place, and when the leader is deposed meanwhile nobody
+// makes room any more. The transfer then counts as under way for good, and the
+// member takes no writes whenever it leads again.
+type heirs struct {
+	// asking has room for who asks Raft: a mutex would keep virtual time from
+	// going on.
+	asking chan struct{}
+	// failed is by member the term of the leader that it did not take over from.
+	failed map[string]uint64
+}
+
+func newHeirs() *heirs { return &heirs{asking: make(chan struct{}, 1), failed: map[string]uint64{}} }
+
+// ask returns when the member leads, or will not.
+func (h *heirs) ask(r *raft.Raft, m Member) error {
+	h.asking <- struct{}{}
+	defer func() { <-h.asking }()
+	if h.failed[m.ID] == r.CurrentTerm() {
+		return fmt.Errorf("%w: %s did not take over when this leader asked it before: ask for another, and then for %s again", errRefused, m.ID, m.ID)
+	}
+	err := r.LeadershipTransferToServer(raft.ServerID(m.ID), raft.ServerAddress(m.Address)).Error()
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, raft.ErrLeadershipTransferInProgress) && !errors.Is(err, raft.ErrNotLeader) {
+		// By now the term may be one of another leader, and this matters no more.
+		h.failed[m.ID] = r.CurrentTerm()
+	}
+	return fmt.Errorf("%w: %s did not take over: %w", errRefused, m.ID, err)
+}
