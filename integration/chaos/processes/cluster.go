@@ -35,6 +35,7 @@ type Cluster struct {
 	mu    sync.Mutex
 	down  map[string]bool          // by our doing
 	ahead map[string]time.Duration // how far clocks are ahead, but for 0
+	links map[chaos.Pair]chaos.Quality
 }
 
 // Up starts a cluster of servers. Down must follow, also after an error.

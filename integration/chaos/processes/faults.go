@@ -21,6 +21,8 @@ import (
 const (
 	// endTime is how long a server may take to end in order.
 	endTime = 30 * time.Second
+	// hiddenTime is how long a start is watched of a server that nobody can ask.
+	hiddenTime = 3 * time.Second
 	// joinTime is how long a server may take to join.
 	joinTime = 45 * time.Second
 )
@@ -46,7 +48,7 @@ func (c *Cluster) Kill(ctx context.Context, member string) error {
 // Start implements chaos.Processes.
 func (c *Cluster) Start(ctx context.Context, member string) error {
 	defer c.note(member, false)
-	if err := c.do(ctx, "start", member); err != nil {
+	if err := c.start(ctx, member); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -64,6 +66,23 @@ func (c *Cluster) Pause(ctx context.Context, member string) error { return c.do(
 // Resume implements chaos.Processes.
 func (c *Cluster) Resume(ctx context.Context, member string) error {
 	return c.do(ctx, "resume", member)
+}
+
+// start does not wait for the answer of a server that cannot give one: all other
+// commands of `muster dev` would wait as well, and what is due be mended late.
+func (c *Cluster) start(ctx context.Context, member string) error {
+	if !c.hidden(member) {
+		return c.do(ctx, "start", member)
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), hiddenTime)
+	defer cancel()
+	command := exec.CommandContext(ctx, harness.Muster(), "dev", "start", "--name", c.dev.Name, "--data-dir", c.dev.Dir, member)
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	out, err := command.CombinedOutput()
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("start %s: %w\n%s", member, err, out)
+	}
+	return nil
 }
 
 // MoveClock implements chaos.Clocks.

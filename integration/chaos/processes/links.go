@@ -3,6 +3,7 @@ package processes
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 
 	"github.com/musterhq/muster/integration/chaos"
@@ -13,6 +14,9 @@ import (
 // Shape implements chaos.Cluster. Each member's namespace gets all its rules in
 // one transaction.
 func (c *Cluster) Shape(ctx context.Context, links map[chaos.Pair]chaos.Quality) error {
+	c.mu.Lock()
+	c.links = maps.Clone(links)
+	c.mu.Unlock()
 	var errs []error
 	for _, m := range c.members {
 		_, err := harness.Run(context.WithoutCancel(ctx), nft.Script(m, links, c.addressOf), harness.Muster(),
@@ -20,6 +24,13 @@ func (c *Cluster) Shape(ctx context.Context, links map[chaos.Pair]chaos.Quality)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// hidden says whether a member cannot answer those on this machine.
+func (c *Cluster) hidden(member string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.links[chaos.Pair{From: member, To: chaos.Outside}].Lost || c.links[chaos.Pair{From: chaos.Outside, To: member}].Lost
 }
 
 func (c *Cluster) addressOf(member string) netip.Addr {
