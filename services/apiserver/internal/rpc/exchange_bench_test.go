@@ -1,7 +1,9 @@
 package rpc_test
 
 import (
+	"context"
 	"fmt"
+	"math/rand/v2"
 	"testing"
 
 	"google.golang.org/protobuf/types/known/anypb"
@@ -18,15 +20,46 @@ import (
 // BenchmarkAnswer is what the server does for each call of a message, but for
 // the message itself and for what the replica does.
 func BenchmarkAnswer(b *testing.B) {
+	noise := make([]byte, 1024)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	b.Run("update", func(b *testing.B) { benchmarkUpdates(b, make([]byte, 1024), false) })
+	// As an SDK calls, and with values that no packing makes smaller.
+	b.Run("put", func(b *testing.B) { benchmarkUpdates(b, noise, true) })
+	b.Run("get", benchmarkGets)
+}
+
+// callsTogether is how many calls there are in a message.
+const callsTogether = 20
+
+func benchmarkUpdates(b *testing.B, value []byte, spare bool) {
+	s, ctx := newBenchmark(b)
+	all := createEach(ctx, b, s, value)
+	benchmarkCalls(ctx, b, s, func(i, n int) *apiv1.Call {
+		o := &anypb.Any{TypeUrl: all[i].TypeUrl, Value: append([]byte(nil), all[i].Value...)}
+		o.Value[len(o.Value)-1] = byte(n)
+		call := doing(updating(o))
+		call.Spare = spare
+		return call
+	})
+}
+
+func benchmarkGets(b *testing.B) {
+	s, ctx := newBenchmark(b)
+	createEach(ctx, b, s, make([]byte, 1024))
+	benchmarkCalls(ctx, b, s, func(i, _ int) *apiv1.Call { return getting(fmt.Sprintf("object-%d", i), "") })
+}
+
+func newBenchmark(b *testing.B) (*rpc.Service, context.Context) {
 	service, _ := objectstest.New(b)
-	s := rpc.New(service)
-	ctx := objectstest.As(pki.AdminIdentity())
-	const calls = 20
-	all := make([]*anypb.Any, calls)
+	return rpc.New(service), objectstest.As(pki.AdminIdentity())
+}
+
+func createEach(ctx context.Context, b *testing.B, s *rpc.Service, value []byte) []*anypb.Any {
+	all := make([]*anypb.Any, callsTogether)
 	for i := range all {
 		raw, err := (&corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("object-%d", i)},
-			BinaryData: map[string][]byte{"value": make([]byte, 1024)},
+			BinaryData: map[string][]byte{"value": value},
 		}).Marshal()
 		if err != nil {
 			b.Fatal(err)
@@ -36,36 +69,22 @@ func BenchmarkAnswer(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.Run("update", func(b *testing.B) {
-		b.ReportAllocs()
-		for n := 0; b.Loop(); n++ {
-			group := make([]*apiv1.Call, calls)
-			for i := range group {
-				o := &anypb.Any{TypeUrl: all[i].TypeUrl, Value: append([]byte(nil), all[i].Value...)}
-				o.Value[len(o.Value)-1] = byte(n)
-				group[i] = doing(updating(o))
-			}
-			s.Answer(ctx, group, func(answers ...*apiv1.Answer) {
-				if f := answers[0].GetFailure(); f != nil {
-					b.Error(f)
-				}
-			})
+	return all
+}
+
+// benchmarkCalls makes messages of calls: the i-th of the n-th message.
+func benchmarkCalls(ctx context.Context, b *testing.B, s *rpc.Service, call func(i, n int) *apiv1.Call) {
+	b.ReportAllocs()
+	for n := 0; b.Loop(); n++ {
+		group := make([]*apiv1.Call, callsTogether)
+		for i := range group {
+			group[i] = call(i, n)
 		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*calls), "ns/call")
-	})
-	b.Run("get", func(b *testing.B) {
-		b.ReportAllocs()
-		for b.Loop() {
-			group := make([]*apiv1.Call, calls)
-			for i := range group {
-				group[i] = getting(fmt.Sprintf("object-%d", i), "")
+		s.Answer(ctx, group, func(answers ...*apiv1.Answer) {
+			if f := answers[0].GetFailure(); f != nil {
+				b.Error(f)
 			}
-			s.Answer(ctx, group, func(answers ...*apiv1.Answer) {
-				if f := answers[0].GetFailure(); f != nil {
-					b.Error(f)
-				}
-			})
-		}
-		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*calls), "ns/call")
-	})
+		})
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*callsTogether), "ns/call")
 }
