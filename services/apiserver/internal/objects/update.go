@@ -197,8 +197,7 @@ func (p *plan) prepareUpdate(t Target, obj, old registry.Object) error {
 	if err := p.allocate(t, obj, old); err != nil {
 		return err
 	}
-	errs := k.ValidateMeta(obj)
-	errs = append(errs, k.ValidateMetaUpdate(obj, old)...)
+	errs := k.ValidateMetaUpdate(obj, old)
 	if k.Validate != nil {
 		errs = append(errs, k.Validate(obj)...)
 	}
@@ -215,7 +214,7 @@ func prepareStatus(k *registry.Kind, obj, old registry.Object) error {
 	if k.PrepareStatusUpdate != nil {
 		k.PrepareStatusUpdate(obj, old)
 	}
-	errs := append(k.ValidateMeta(obj), k.ValidateMetaUpdate(obj, old)...)
+	errs := k.ValidateMetaUpdate(obj, old)
 	if k.ValidateStatusUpdate != nil {
 		errs = append(errs, k.ValidateStatusUpdate(obj, old)...)
 	}

@@ -1,8 +1,8 @@
 package registry
 
 import (
-	"maps"
 	"slices"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,33 +35,37 @@ func configMapKind() *Kind {
 }
 
 func validateConfigMap(obj *corev1.ConfigMap) field.ErrorList {
-	var errs field.ErrorList
-	size := 0
-	for _, key := range slices.Sorted(maps.Keys(obj.Data)) {
-		errs = append(errs, validateDataKey(field.NewPath("data"), key)...)
+	errs, size := validateData("data", obj.Data)
+	binary, binarySize := validateData("binaryData", obj.BinaryData)
+	for key := range obj.Data {
 		if _, both := obj.BinaryData[key]; both {
 			errs = append(errs, field.Invalid(field.NewPath("data").Key(key), key, "duplicate of key present in binaryData"))
 		}
-		size += len(obj.Data[key])
 	}
-	for _, key := range slices.Sorted(maps.Keys(obj.BinaryData)) {
-		errs = append(errs, validateDataKey(field.NewPath("binaryData"), key)...)
-		size += len(obj.BinaryData[key])
-	}
-	if size > corev1.MaxSecretSize {
+	slices.SortStableFunc(errs, byField)
+	errs = append(errs, binary...)
+	if size+binarySize > corev1.MaxSecretSize {
 		// Kubernetes names no field here: the sum is too much, not one of them.
 		errs = append(errs, field.TooLong(field.NewPath(""), "" /* unused */, corev1.MaxSecretSize))
 	}
 	return errs
 }
 
-func validateDataKey(path *field.Path, key string) field.ErrorList {
-	var errs field.ErrorList
-	for _, msg := range validation.IsConfigMapKey(key) {
-		errs = append(errs, field.Invalid(path.Key(key), key, msg))
+// validateData checks the keys of the field at path, and adds up what they hold.
+func validateData[V string | []byte](path string, data map[string]V) (errs field.ErrorList, size int) {
+	for key, value := range data {
+		for _, msg := range validation.IsConfigMapKey(key) {
+			errs = append(errs, field.Invalid(field.NewPath(path).Key(key), key, msg))
+		}
+		size += len(value)
 	}
-	return errs
+	slices.SortStableFunc(errs, byField)
+	return errs, size
 }
+
+// byField orders what was found wrong with a map, which has no order: sorting the
+// keys first would cost those most with whom nothing is wrong.
+func byField(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) }
 
 const immutableSet = "field is immutable when `immutable` is set"
 

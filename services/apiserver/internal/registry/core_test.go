@@ -51,10 +51,15 @@ func TestNamespaceWithAGeneratedName(t *testing.T) {
 	}
 }
 
+func badKey(path, key string) string {
+	return path + "[" + key + "]: Invalid value: \"" + key + "\": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+}
+
 func TestCoreValidation(t *testing.T) {
 	big := strings.Repeat("x", 1<<20)
 	tests := []struct{ name, resource, object, want string }{
-		{"config map key", "configmaps", `{data: {"a b": c}}`, `data[a b]: Invalid value: "a b": a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')`},
+		{"config map key", "configmaps", `{data: {"a b": c}}`, badKey("data", "a b")},
+		{"config map keys, as they sort", "configmaps", `{data: {e/: a, a/: b}, binaryData: {d/: ZA==, b/: ZA==}}`, strings.Join([]string{badKey("data", "a/"), badKey("data", "e/"), badKey("binaryData", "b/"), badKey("binaryData", "d/")}, "\n")},
 		{"key twice", "configmaps", `{data: {a: b}, binaryData: {a: ZA==}}`, `data[a]: Invalid value: "a": duplicate of key present in binaryData`},
 		{"large config map", "configmaps", `{data: {a: b, c: ` + big + `}}`, `[]: Too long: may not be more than 1048576 bytes`},
 		{"large secret", "secrets", `{stringData: {a: b, c: ` + big + `}}`, `data: Too long: may not be more than 1048576 bytes`},
@@ -167,5 +172,35 @@ func TestMetaUpdateIsCheckedWhenIdentityChanges(t *testing.T) {
 	}
 	if errs := k.ValidateMetaUpdate(old.DeepCopy(), old); len(errs) > 0 {
 		t.Errorf("unchanged: %v", errs)
+	}
+}
+
+// What an update changes is checked, and what it leaves as it was stored is not.
+func TestMetaUpdateIsCheckedWhereItChanges(t *testing.T) {
+	k := kind(t, "configmaps")
+	bad := metav1.ObjectMeta{
+		Namespace: "default", Name: "a", UID: "u", ResourceVersion: "7",
+		Labels: map[string]string{"-": ""}, Annotations: map[string]string{"-": ""}, Finalizers: []string{"-"},
+		OwnerReferences: []metav1.OwnerReference{{Kind: "K", Name: "n", UID: "u"}},
+		GenerateName:    "-", ManagedFields: []metav1.ManagedFieldsEntry{{Operation: "-"}},
+	}
+	stored := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a", UID: "u", ResourceVersion: "7"}}
+	for field, change := range map[string]func(*corev1.ConfigMap){
+		"metadata.labels":                        func(c *corev1.ConfigMap) { c.Labels = bad.Labels },
+		"metadata.annotations":                   func(c *corev1.ConfigMap) { c.Annotations = bad.Annotations },
+		"metadata.finalizers":                    func(c *corev1.ConfigMap) { c.Finalizers = bad.Finalizers },
+		"metadata.ownerReferences[0].apiVersion": func(c *corev1.ConfigMap) { c.OwnerReferences = bad.OwnerReferences },
+		"metadata.generateName":                  func(c *corev1.ConfigMap) { c.GenerateName = bad.GenerateName },
+		"metadata.managedFields[0].operation":    func(c *corev1.ConfigMap) { c.ManagedFields = bad.ManagedFields },
+	} {
+		changed := stored.DeepCopy()
+		change(changed)
+		if errs := k.ValidateMetaUpdate(changed, stored); len(errs) == 0 || errs[0].Field != field {
+			t.Errorf("%s: %v", field, errs)
+		}
+	}
+	bad.ManagedFields = nil // which are never stored
+	if errs := k.ValidateMetaUpdate(&corev1.ConfigMap{ObjectMeta: bad}, &corev1.ConfigMap{ObjectMeta: *bad.DeepCopy()}); len(errs) > 0 {
+		t.Errorf("as it was stored: %v", errs)
 	}
 }

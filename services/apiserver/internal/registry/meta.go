@@ -1,6 +1,9 @@
 package registry
 
 import (
+	"maps"
+	"slices"
+
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -11,15 +14,18 @@ func (k *Kind) ValidateMeta(obj Object) field.ErrorList {
 	return apivalidation.ValidateObjectMetaAccessor(obj, k.Namespaced, k.nameFunc(), field.NewPath("metadata"))
 }
 
-// ValidateMetaUpdate checks the metadata of a changed object, what must not
-// change (name, namespace, uid, creation time) included. Its labels, annotations
-// and owners are taken to have passed ValidateMeta where nothing else changed,
-// which is the rule and saves most of what an update costs.
+// ValidateMetaUpdate checks the metadata of a changed object: by ValidateMeta, and
+// that nothing of it changed that must not (name, namespace, uid, creation time).
+// What it has in common with old was checked when that was stored and is not looked
+// at again: mostly that is all of it, and validating it a good part of an update.
 func (k *Kind) ValidateMetaUpdate(obj, old Object) field.ErrorList {
-	if keepsIdentity(obj, old) {
-		return nil
+	switch {
+	case !keepsIdentity(obj, old):
+		return append(k.ValidateMeta(obj), apivalidation.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))...)
+	case !keepsRest(obj, old):
+		return k.ValidateMeta(obj)
 	}
-	return apivalidation.ValidateObjectMetaAccessorUpdate(obj, old, field.NewPath("metadata"))
+	return nil
 }
 
 func (k *Kind) nameFunc() apivalidation.ValidateNameFunc {
@@ -37,4 +43,12 @@ func keepsIdentity(obj, old Object) bool {
 		obj.GetResourceVersion() != "" && obj.GetGeneration() >= 0 && obj.GetGeneration() >= old.GetGeneration() &&
 		obj.GetName() == old.GetName() && obj.GetNamespace() == old.GetNamespace() &&
 		obj.GetUID() == old.GetUID() && created.Equal(&before)
+}
+
+// keepsRest tells whether an update leaves alone what it may change of the metadata.
+func keepsRest(obj, old Object) bool {
+	owners, before := obj.GetOwnerReferences(), old.GetOwnerReferences()
+	return maps.Equal(obj.GetLabels(), old.GetLabels()) && maps.Equal(obj.GetAnnotations(), old.GetAnnotations()) &&
+		slices.Equal(obj.GetFinalizers(), old.GetFinalizers()) && obj.GetGenerateName() == old.GetGenerateName() &&
+		(len(owners) == 0 && len(before) == 0 || equal(owners, before)) && len(obj.GetManagedFields()) == 0
 }

@@ -6,9 +6,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func podKind() *Kind {
@@ -149,6 +151,10 @@ func bindPod(obj *corev1.Pod, b *corev1.Binding) error {
 	obj.Generation++
 	for key, value := range b.Annotations {
 		metav1.SetMetaDataAnnotation(&obj.ObjectMeta, key, value)
+	}
+	// What is stored is valid: an update does not look at it again.
+	if errs := apivalidation.ValidateAnnotations(obj.Annotations, field.NewPath("metadata", "annotations")); len(errs) > 0 {
+		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Binding").GroupKind(), b.Name, errs)
 	}
 	setPodScheduled(obj)
 	return nil

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
@@ -54,6 +55,11 @@ func TestBinding(t *testing.T) {
 	pod := prepare(k, decode(t, k, plainPod)).(*corev1.Pod)
 	to := func(node string) *corev1.Binding {
 		return &corev1.Binding{ObjectMeta: metav1.ObjectMeta{Name: "web"}, Target: corev1.ObjectReference{Kind: "Node", Name: node}}
+	}
+	annotated := to("n1")
+	annotated.Annotations = map[string]string{"-": ""}
+	if err := sub.Apply(pod.DeepCopy(), annotated); !apierrors.IsInvalid(err) {
+		t.Errorf("binding with a bad annotation: %v", err)
 	}
 	if err := sub.Apply(pod, to("n1")); err != nil {
 		t.Fatal(err)

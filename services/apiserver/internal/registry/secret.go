@@ -2,8 +2,6 @@ package registry
 
 import (
 	"encoding/json"
-	"maps"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
@@ -51,13 +49,8 @@ func defaultSecret(obj *corev1.Secret) {
 }
 
 func validateSecret(obj *corev1.Secret) field.ErrorList {
-	var errs field.ErrorList
 	data := field.NewPath("data")
-	size := 0
-	for _, key := range slices.Sorted(maps.Keys(obj.Data)) {
-		errs = append(errs, validateDataKey(data, key)...)
-		size += len(obj.Data[key])
-	}
+	errs, size := validateData("data", obj.Data)
 	if size > corev1.MaxSecretSize {
 		errs = append(errs, field.TooLong(data, "" /* unused */, corev1.MaxSecretSize))
 	}
