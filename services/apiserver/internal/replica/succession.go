@@ -15,9 +15,9 @@ const (
 	// settleTime is how long a follower's log must not have grown before what its
 	// leader sent last counts as arrived: some writes to a disk.
 	settleTime = 5 * time.Millisecond
-	// lookTries is how often a leader is dialed whose port is being closed.
+	// lookTries is how often a member is dialed whose port is being closed.
 	lookTries = 3
-	// turnShare is the part of Timing.Heartbeat that one voter leaves to the one
+	// turnShare is the part of Timing.Heartbeat that one heir leaves to the one
 	// before it: some times what an election takes.
 	turnShare = 3
 )
@@ -66,17 +66,18 @@ func (s *succession) run(ctx context.Context) error {
 }
 
 // succeed stands for election if the leader's process has ended, when it is this
-// member's turn and nobody else has taken over.
+// member's turn and nobody else has taken over or may do so.
 func (s *succession) succeed(ctx context.Context) {
 	r := s.replica
 	last := s.reign()
-	turn := s.turn(last)
-	if r.raft.State() != raft.Follower || last.id == "" || turn < 0 || !s.gone(ctx, last.address) {
+	line := s.line(last)
+	turn := slices.IndexFunc(line, func(m Member) bool { return m.ID == r.config.ID })
+	if turn < 0 || last.id == "" || r.raft.State() != raft.Follower || !s.gone(ctx, last.address) {
 		return
 	}
 	s.settle(ctx)
 	sleep(ctx, time.Duration(turn)*r.config.Timing.Heartbeat/turnShare)
-	if ctx.Err() != nil || !s.open(last) {
+	if s.preceded(ctx, line[:turn]) || ctx.Err() != nil || !s.open(last) {
 		return
 	}
 	r.config.Logger.Info("the leader's process has ended; standing for election", "leader", last.id, "term", last.term)
@@ -90,16 +91,30 @@ func (s *succession) reign() reign {
 	return reign{id: id, address: address, term: s.replica.raft.CurrentTerm()}
 }
 
-// turn is this member's place among the voters that a leader leaves behind: if two
-// stood at once, each would have its own vote. Negative for one that does not vote.
-func (s *succession) turn(after reign) int {
-	heirs := slices.DeleteFunc(s.replica.voters(), func(m Member) bool { return m.ID == after.id })
-	slices.SortFunc(heirs, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
-	return slices.IndexFunc(heirs, func(m Member) bool { return m.ID == s.replica.config.ID })
+// line is the voters that a leader leaves behind, in the order of their turns: if
+// two stood at once, each would have its own vote.
+func (s *succession) line(of reign) []Member {
+	line := slices.DeleteFunc(s.replica.voters(), func(m Member) bool { return m.ID == of.id })
+	slices.SortFunc(line, func(a, b Member) int { return strings.Compare(a.ID, b.ID) })
+	return line
 }
 
-// gone tells whether nobody listens any more where the leader was, while the
-// kernel there lives: no other error proves anything.
+// preceded tells whether an heir whose turn was earlier may win yet: it lives, and
+// lacks nothing that this member has. One that does not say may be slow.
+func (s *succession) preceded(ctx context.Context, earlier []Member) bool {
+	ctx, cancel := context.WithTimeout(ctx, s.replica.config.Timing.Heartbeat)
+	defer cancel()
+	return slices.ContainsFunc(earlier, func(m Member) bool {
+		if s.gone(ctx, m.Address) {
+			return false
+		}
+		status := s.replica.statusOf(ctx, m)
+		return status == nil || status.GetLastIndex() >= s.replica.raft.LastIndex()
+	})
+}
+
+// gone tells whether nobody listens any more where a member was, while the kernel
+// there lives: no other error proves anything.
 func (s *succession) gone(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, s.replica.config.Timing.Heartbeat)
 	defer cancel()

@@ -44,6 +44,19 @@ func (c *cluster) elects(among []*member, next *member, term uint64, within time
 	got.write(c.t, put("after", "it"))
 }
 
+// waits checks that nobody stands for election before the heartbeats are missed,
+// and somebody after.
+func (c *cluster) waits(among []*member, term uint64) {
+	c.t.Helper()
+	time.Sleep(patient.Heartbeat * 8 / 10) // the last one was up to a tenth of it ago
+	for _, m := range among {
+		if m.Term() != term {
+			c.t.Errorf("%s is in term %d, want %d", m.id, m.Term(), term)
+		}
+	}
+	c.leader(among...)
+}
+
 func TestAKilledLeaderIsSucceededAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, term, heirs := bereft(t, 3, func(c *cluster, leader *member, _ []*member) { c.crash(leader) })
@@ -81,16 +94,22 @@ func TestTheNextHeirStandsWhenTheFirstIsRefused(t *testing.T) {
 	})
 }
 
+// An heir that does not answer may be standing. If two stood, nobody would win.
+func TestTheNextHeirWaitsForTheFirstThatIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, term, heirs := bereft(t, 5, func(c *cluster, leader *member, heirs []*member) {
+			c.network.setCut(heirs[0].id, true)
+			c.crash(leader)
+		})
+		c.waits(heirs[1:], term)
+		c.stop()
+	})
+}
+
 func TestALeaderThatIsCutOffIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, term, heirs := bereft(t, 3, func(c *cluster, leader *member, _ []*member) { c.network.setCut(leader.id, true) })
-		time.Sleep(patient.Heartbeat * 8 / 10) // the last heartbeat was up to a tenth of it ago
-		for _, m := range heirs {
-			if m.Term() != term {
-				t.Errorf("%s is in term %d, want %d", m.id, m.Term(), term)
-			}
-		}
-		c.leader(heirs...)
+		c.waits(heirs, term)
 		c.stop()
 	})
 }
