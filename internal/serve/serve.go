@@ -61,11 +61,18 @@ func GRPC(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *grpc.
 	return fmt.Errorf("serve gRPC on %s: %w", lis.Addr(), err)
 }
 
-// HTTP serves on lis until ctx ends, with TLS when srv has a TLSConfig. Requests
-// see their context end with ctx, so that watches do not hold the shutdown up.
+// HTTP serves on lis until ctx ends, with TLS when srv has a TLSConfig, and closes
+// it. Requests see their context end with ctx, so that watches do not hold the
+// shutdown up, unless srv has a BaseContext. Who has a connection when ctx ends
+// gets an answer to what he asks on it, within a second.
 func HTTP(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *http.Server) error {
 	if srv.BaseContext == nil {
 		srv.BaseContext = func(net.Listener) context.Context { return ctx }
+	}
+	defer lis.Close() // a backlog that nobody accepts from does not close
+	queue := lis
+	if tcp, ok := lis.(*net.TCPListener); ok {
+		queue = &backlog{TCPListener: tcp}
 	}
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
@@ -79,9 +86,9 @@ func HTTP(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *http.
 	logger.Info("serving HTTP", "address", lis.Addr().String())
 	var err error
 	if srv.TLSConfig != nil {
-		err = srv.ServeTLS(lis, "", "")
+		err = srv.ServeTLS(queue, "", "")
 	} else {
-		err = srv.Serve(lis)
+		err = srv.Serve(queue)
 	}
 	if !stop() {
 		<-done

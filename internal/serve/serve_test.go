@@ -131,3 +131,58 @@ func TestHTTPEndsRequestsWithItsContext(t *testing.T) {
 		t.Errorf("serve: %v", err)
 	}
 }
+
+// Who has a connection when the server is asked to end gets an answer, also if
+// the server has not taken it yet.
+func TestHTTPAnswersWhoWaitsInItsQueue(t *testing.T) {
+	server, client := pairs(t)
+	lis := listen(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	busy, closing := make(chan struct{}), make(chan struct{})
+	srv := &http.Server{
+		TLSConfig: server.ServerTLS(tls.RequireAndVerifyClientCert, "h2", "http/1.1"),
+		Handler:   http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "answer") }),
+		// It accepts no further one while this runs.
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew && ctx.Err() == nil {
+				close(busy)
+				<-closing
+			}
+		},
+		BaseContext: func(net.Listener) context.Context { return context.Background() },
+	}
+	srv.RegisterOnShutdown(func() { close(closing) })
+	served := make(chan error, 1)
+	go func() { served <- serve.HTTP(ctx, slog.New(slog.DiscardHandler), lis, srv) }()
+
+	var conns []net.Conn
+	for range 3 {
+		conn, err := net.Dial("tcp", lis.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		conns = append(conns, conn)
+	}
+	<-busy
+	cancel()
+	<-closing
+	for i, conn := range conns {
+		transport := &http.Transport{
+			TLSClientConfig: client.ClientTLS(""), ForceAttemptHTTP2: true,
+			DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil },
+		}
+		resp, err := (&http.Client{Transport: transport}).Get("https://" + lis.Addr().String())
+		if err != nil {
+			t.Errorf("client %d: %v", i, err)
+			continue
+		}
+		if body, err := io.ReadAll(resp.Body); string(body) != "answer" || err != nil {
+			t.Errorf("client %d: %q, %v", i, body, err)
+		}
+		resp.Body.Close()
+		transport.CloseIdleConnections()
+	}
+	if err := <-served; err != nil {
+		t.Errorf("serve: %v", err)
+	}
+}
