@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -77,10 +78,8 @@ func (b *Balancer) check(ctx context.Context, s *backend) {
 	for ctx.Err() == nil {
 		err := handshake(ctx, s.address)
 		healthy := err == nil
-		// One that refuses is ending, and answers what it was asked before, or has
-		// ended, and its connections with it.
-		if was := s.set(healthy, !errors.Is(err, syscall.ECONNREFUSED)); was != healthy && ctx.Err() == nil {
-			b.logger.Info("server", "address", s.address, "healthy", healthy)
+		if was := s.set(healthy, !isEnd(err)); was != healthy && ctx.Err() == nil {
+			b.logger.Info("server", "address", s.address, "healthy", healthy, "cause", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -88,6 +87,14 @@ func (b *Balancer) check(ctx context.Context, s *backend) {
 		}
 	}
 	s.set(false, true)
+}
+
+// ends are what a server that closes its door says to who comes or waits at it. It
+// answers yet what it was asked before, or has ended, and its connections with it.
+var ends = []error{syscall.ECONNREFUSED, syscall.ECONNRESET, syscall.EPIPE, io.EOF, io.ErrUnexpectedEOF}
+
+func isEnd(err error) bool {
+	return slices.ContainsFunc(ends, func(end error) bool { return errors.Is(err, end) })
 }
 
 func handshake(ctx context.Context, address string) error {
@@ -131,18 +138,28 @@ func (s *backend) forget(conn net.Conn) {
 
 func (b *Balancer) serve(ctx context.Context, client net.Conn) {
 	defer client.Close()
-	s, server := b.connect(ctx)
-	if server == nil {
-		return
+	defer context.AfterFunc(ctx, func() { _ = client.Close() })()
+	hello := &hello{client: client}
+	// One that has closed its door meanwhile is followed by another one.
+	for range b.backends {
+		s, server := b.connect(ctx)
+		if server == nil {
+			return
+		}
+		stop := context.AfterFunc(ctx, func() { _ = server.Close() })
+		if hello.answered(server) {
+			var done sync.WaitGroup
+			done.Go(func() { pass(server, client) })
+			done.Go(func() { pass(client, server) })
+			done.Wait()
+		}
+		stop()
+		s.forget(server)
+		_ = server.Close()
+		if hello.over {
+			return
+		}
 	}
-	defer server.Close()
-	defer s.forget(server)
-	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
-	defer stop()
-	var done sync.WaitGroup
-	done.Go(func() { pass(server, client) })
-	done.Go(func() { pass(client, server) })
-	done.Wait()
 }
 
 // connect tries the healthy servers in turn.

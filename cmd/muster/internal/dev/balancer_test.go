@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -21,7 +22,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func named(t *testing.T, name string) *httptest.Server {
 	t.Helper()
-	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s := unstarted(t, name)
+	s.StartTLS()
+	return s
+}
+
+func unstarted(t *testing.T, name string) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.WriteString(w, name)
 		if r.URL.Path == "/watch" {
 			_ = http.NewResponseController(w).Flush()
@@ -71,23 +79,33 @@ func eventually(t *testing.T, f func() error) {
 	}
 }
 
-func TestBalancer(t *testing.T) {
-	a, b := named(t, "a"), named(t, "b")
+// balanced runs a balancer before the servers until end is called, or the test is
+// over, and returns its address.
+func balanced(t *testing.T, servers ...*httptest.Server) (address string, end func()) {
+	t.Helper()
 	lis, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	balancer := dev.NewBalancer(slog.New(slog.DiscardHandler), []string{a.Listener.Addr().String(), b.Listener.Addr().String()})
-	ctx, cancel := context.WithCancel(t.Context())
+	var addresses []string
+	for _, s := range servers {
+		addresses = append(addresses, s.Listener.Addr().String())
+	}
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- balancer.Run(ctx, lis) }()
-	defer func() {
+	go func() { done <- dev.NewBalancer(slog.New(slog.DiscardHandler), addresses).Run(ctx, lis) }()
+	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-	}()
-	address := lis.Addr().String()
+	})
+	return lis.Addr().String(), cancel
+}
+
+func TestBalancer(t *testing.T) {
+	a, b := named(t, "a"), named(t, "b")
+	address, cancel := balanced(t, a, b)
 	c := client(t)
 	for _, want := range []string{"a", "b"} {
 		eventually(t, func() error {
@@ -124,51 +142,118 @@ func TestBalancer(t *testing.T) {
 	_ = <-watching // cut off or ended, either is an end
 }
 
-// A server that ends takes no more connections, and answers what it was asked.
-func TestBalancerLeavesRequestsToAServerThatEnds(t *testing.T) {
-	s := named(t, "a")
-	lis, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	balancer := dev.NewBalancer(slog.New(slog.DiscardHandler), []string{s.Listener.Addr().String()})
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- balancer.Run(ctx, lis) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
+// door is a listener with which something else can be done than to accept.
+type door struct {
+	net.Listener
+	instead atomic.Pointer[func(*net.TCPConn)]
+}
+
+func (d *door) Accept() (net.Conn, error) {
+	for {
+		conn, err := d.Listener.Accept()
+		instead := d.instead.Load()
+		if err != nil || instead == nil {
+			return conn, err
 		}
-	}()
-	c, address := client(t), lis.Addr().String()
-	eventually(t, func() error {
-		_, err := ask(c, address)
-		return err
-	})
-	// An answer that begins and has not ended yet.
-	response, err := c.Get("https://" + address + "/watch")
-	if err != nil {
-		t.Fatal(err)
+		(*instead)(conn.(*net.TCPConn))
 	}
-	defer response.Body.Close()
-	s.Listener.Close()
-	ended := make(chan error, 1)
-	go func() {
-		_, err := io.ReadAll(response.Body)
-		ended <- err
-	}()
-	eventually(t, func() error { // the balancer knows
-		if _, err := ask(c, address); err == nil {
-			return fmt.Errorf("it takes connections yet")
+}
+
+func reset(conn *net.TCPConn) {
+	_ = conn.SetLinger(0)
+	_ = conn.Close()
+}
+
+// A server that ends takes no more connections, and answers what it was asked. One
+// that is paused answers nothing: who asked it is to ask another one.
+func TestBalancerCutsOffWhoIsSilent(t *testing.T) {
+	for name, tt := range map[string]struct {
+		instead func(*net.TCPConn) // nil closes the door
+		cut     bool
+	}{
+		"refuses":   {},
+		"resets":    {instead: reset},
+		"hangs up":  {instead: func(c *net.TCPConn) { _ = c.CloseWrite(); t.Cleanup(func() { _ = c.Close() }) }},
+		"is silent": {instead: func(c *net.TCPConn) { t.Cleanup(func() { _ = c.Close() }) }, cut: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := unstarted(t, "a")
+			door := &door{Listener: s.Listener}
+			s.Listener = door
+			s.StartTLS()
+			address, _ := balanced(t, s)
+			c := client(t)
+			eventually(t, func() error {
+				_, err := ask(c, address)
+				return err
+			})
+			// An answer that begins and has not ended yet.
+			response, err := c.Get("https://" + address + "/watch")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer response.Body.Close()
+			ended := make(chan error, 1)
+			go func() {
+				_, err := io.ReadAll(response.Body)
+				ended <- err
+			}()
+			if tt.instead == nil {
+				door.Close()
+			} else {
+				door.instead.Store(&tt.instead)
+			}
+			patience := 500 * time.Millisecond // it has looked again
+			if tt.cut {
+				patience = 5 * time.Second
+			}
+			select {
+			case err := <-ended:
+				if !tt.cut {
+					t.Errorf("the answer was cut off: %v", err)
+				}
+			case <-time.After(patience):
+				if tt.cut {
+					t.Error("the answer was not cut off")
+				}
+				s.CloseClientConnections()
+				<-ended
+			}
+			if got, err := ask(c, address); err == nil {
+				t.Errorf("it passes connections on yet: %q", got)
+			}
+		})
+	}
+}
+
+// A server that hangs up on a client before it has said anything had closed its
+// door when the client came. The client is led to another one and does not notice.
+func TestBalancerSaysAgainWhatNobodyHeard(t *testing.T) {
+	const marked = "marked"
+	a, b := unstarted(t, "a"), named(t, "b")
+	a.TLS = &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
+		if hello.ServerName == marked { // the balancer's own are not
+			reset(hello.Conn.(*net.TCPConn))
 		}
-		return nil
-	})
-	select {
-	case err := <-ended:
-		t.Fatalf("the answer was cut off: %v", err)
-	case <-time.After(500 * time.Millisecond): // the balancer has looked again
+		return nil, nil
+	}}
+	a.StartTLS()
+	address, _ := balanced(t, a, b)
+	c := client(t)
+	for _, want := range []string{"a", "b"} {
+		eventually(t, func() error {
+			got, err := ask(c, address)
+			if err == nil && got != want {
+				err = fmt.Errorf("%s answered, not %s", got, want)
+			}
+			return err
+		})
 	}
-	s.CloseClientConnections()
-	<-ended
+	c.Transport.(*http.Transport).TLSClientConfig.ServerName = marked
+	for range 10 {
+		if got, err := ask(c, address); err != nil || got != "b" {
+			t.Errorf("%q, %v", got, err)
+		}
+	}
 }
