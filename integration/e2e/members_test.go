@@ -23,6 +23,9 @@ import (
 	"github.com/musterhq/muster/integration/harness"
 )
 
+// now is the time as the members' logs have it.
+func now() string { return time.Now().UTC().Format(time.StampMilli) }
+
 // strict are writers through a cluster's one address that do not try again.
 type strict struct {
 	mu      sync.Mutex
@@ -34,7 +37,7 @@ func (s *strict) note(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if err != nil {
-		s.errs = append(s.errs, fmt.Errorf("%s: %w", time.Now().Format(time.StampMilli), err))
+		s.errs = append(s.errs, fmt.Errorf("%s: %w", now(), err))
 		return
 	}
 	s.written++
@@ -96,7 +99,9 @@ func endServer(t *testing.T, c *harness.Cluster, name string) {
 		}
 		if err := eventually(t, func() error {
 			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-			if err == nil && !strings.Contains(string(stat), ") Z ") {
+			// Its first thread is a zombie while others are still ending.
+			threads, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+			if err == nil && (!strings.Contains(string(stat), ") Z ") || len(threads) > 1) {
 				return errorf("%s runs: %s", name, stat)
 			}
 			return nil
@@ -133,7 +138,10 @@ func TestRollingRestartFailsNoWrite(t *testing.T) {
 	writing.Go(func() { s.viaKubectl(ctx, c) })
 	for range 2 {
 		for host := byte(11); host <= 13; host++ {
-			endServer(t, c, fmt.Sprintf("server%d", host-10))
+			server := fmt.Sprintf("server%d", host-10)
+			t.Logf("%s: %s is to end", now(), server)
+			endServer(t, c, server)
+			t.Logf("%s: %s has ended", now(), server)
 			startServer(t, c, host)
 		}
 	}
@@ -141,7 +149,8 @@ func TestRollingRestartFailsNoWrite(t *testing.T) {
 	writing.Wait()
 	t.Logf("%d writes", s.written)
 	if len(s.errs) > 0 {
-		t.Errorf("%d of %d writes failed: %v", len(s.errs), s.written, s.errs[:min(5, len(s.errs))])
+		log, err := os.ReadFile(filepath.Join(c.Dir, "logs", "balancer.log"))
+		t.Errorf("%d of %d writes failed: %v\nThe balancer: %v\n%s", len(s.errs), s.written, s.errs[:min(5, len(s.errs))], err, log)
 	}
 	if s.written < 100 {
 		t.Errorf("only %d writes", s.written)
