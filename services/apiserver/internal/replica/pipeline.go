@@ -17,7 +17,8 @@ import (
 // them. Raft does so with the next entry, or after Timing.Commit.
 type transport struct {
 	*raft.NetworkTransport
-	acks acks
+	acks   acks
+	hangUp func() // ends all calls of others: Raft is to end
 
 	mu        sync.Mutex
 	pipelines map[*pipeline]struct{}

@@ -172,6 +172,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	}
 	close(r.leaving)
 	stopServer(server)
+	r.transport.hangUp()
 	err := r.raft.Shutdown().Error()
 	close(r.halted)
 	stop(ErrStopped)
@@ -191,6 +192,7 @@ func (r *Replica) Run(ctx context.Context) error {
 // Close releases what Open took; Run does so too.
 func (r *Replica) Close() {
 	r.closing.Do(func() {
+		r.transport.hangUp()
 		_ = r.raft.Shutdown().Error()
 		r.leaders.close()
 		r.contacts.close()

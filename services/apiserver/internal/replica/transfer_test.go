@@ -84,20 +84,26 @@ func (c *pausedConn) Close() error {
 	return c.Conn.Close()
 }
 
+// pausable is a cluster of three whose members can be held.
+func pausable(t *testing.T) (*cluster, *pauses) {
+	c, p := &cluster{t: t, network: newNetwork()}, &pauses{held: map[string]chan struct{}{}}
+	for i := range 3 {
+		id := fmt.Sprintf("m%d", i+1)
+		c.members = append(c.members, run(t, replica.Config{
+			ID: id, ClusterID: "c", InMemory: true, Bootstrap: i == 0,
+			Listener: c.network.listen(id), Dial: p.dialer(c.network.dialer(id)),
+		}))
+	}
+	c.join()
+	return c, p
+}
+
 // Raft never ends a second transfer to a member that does not answer, if the
 // leader is deposed meanwhile, and takes no writes when it leads again.
 func TestALeaderTakesWritesAfterTransfersThatFailed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c, p := &cluster{t: t, network: newNetwork()}, &pauses{held: map[string]chan struct{}{}}
+		c, p := pausable(t)
 		defer c.stop()
-		for i := range 3 {
-			id := fmt.Sprintf("m%d", i+1)
-			c.members = append(c.members, run(t, replica.Config{
-				ID: id, ClusterID: "c", InMemory: true, Bootstrap: i == 0,
-				Listener: c.network.listen(id), Dial: p.dialer(c.network.dialer(id)),
-			}))
-		}
-		c.join()
 		leader := c.leader(c.members...)
 		paused, other := c.without(leader)[0], c.without(leader)[1]
 		resume := p.hold(paused.id)
@@ -126,5 +132,30 @@ func TestALeaderTakesWritesAfterTransfersThatFailed(t *testing.T) {
 		}
 		leader.write(t, put("x", "again"))
 		sameState(t, c.members...)
+	})
+}
+
+// Raft waits for its calls before it ends.
+func TestAMemberEndsWhileAnotherDoesNotAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, p := pausable(t)
+		leader := c.leader(c.members...)
+		paused := c.without(leader)[0]
+		resume := p.hold(paused.id)
+		leader.write(t, put("x", "1"))
+		start := time.Now()
+		for _, m := range c.without(paused) {
+			if err := m.halt(); err != nil {
+				t.Error(err)
+			}
+			if took := time.Since(start); took > time.Second {
+				t.Errorf("%s ended %v after its stop", m.id, took)
+			}
+			start = time.Now()
+		}
+		resume()
+		if err := paused.halt(); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -18,6 +18,7 @@ type streams struct {
 	advertise address
 	dialer    dialer
 	self      func(protocol string) (net.Conn, error) // dials advertise
+	calling   context.Context                         // ends when Raft is to end
 }
 
 // Addr returns what the others know this member by.
@@ -28,24 +29,45 @@ func (s streams) Dial(to raft.ServerAddress, timeout time.Duration) (net.Conn, e
 	if address(to) == s.advertise {
 		return s.self(protocolRaft)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	ctx, cancel := context.WithTimeout(s.calling, timeout)
 	defer cancel()
-	return s.dialer.dial(ctx, string(to), protocolRaft)
+	conn, err := s.dialer.dial(ctx, string(to), protocolRaft)
+	if err != nil {
+		return nil, err
+	}
+	return call{conn, context.AfterFunc(s.calling, func() { _ = conn.Close() })}, nil
+}
+
+// call is a connection to another member. It is closed when Raft is to end, which
+// would wait for an answer as long as for one that comes.
+type call struct {
+	net.Conn
+	forget func() bool
+}
+
+// Close ends the call.
+func (c call) Close() error {
+	c.forget()
+	return c.Conn.Close()
 }
 
 func (r *Replica) newTransport() *transport {
-	return newTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
+	calling, hangUp := context.WithCancel(context.Background())
+	t := newTransport(raft.NewNetworkTransportWithConfig(&raft.NetworkTransportConfig{
 		Stream: streams{
 			lane:      r.mux.lanes[protocolRaft],
 			advertise: address(r.config.Advertise),
 			dialer:    r.dialer,
 			self:      r.mux.self,
+			calling:   calling,
 		},
 		MaxPool:                 3,
 		Timeout:                 ioTimeout,
 		MsgpackUseNewTimeFormat: true,
 		Logger:                  newRaftLogger(r.config.Logger),
 	}))
+	t.hangUp = hangUp
+	return t
 }
 
 // address is a host:port.
