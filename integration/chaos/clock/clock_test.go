@@ -86,7 +86,7 @@ func (p *program) ahead() (ahead, runs time.Duration) {
 		}
 		numbers = append(numbers, n)
 	}
-	return time.Unix(0, numbers[0]).Sub(time.Now()), time.Duration(numbers[1])
+	return time.Until(time.Unix(0, numbers[0])), time.Duration(numbers[1])
 }
 
 func TestOneProcessHasAnotherTime(t *testing.T) {
