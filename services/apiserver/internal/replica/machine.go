@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/musterhq/muster/internal/failpoint"
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
@@ -67,8 +66,10 @@ func (m *machine) command(log *raft.Log) (response any) {
 			response = m.err
 		}
 	}()
-	command := &storev1.Command{}
-	if err := proto.Unmarshal(log.Data, command); err != nil {
+	// Nothing is copied out of the log, and the store keeps nothing of the command.
+	command := storev1.CommandFromVTPool()
+	defer command.ReturnToVTPool()
+	if err := command.UnmarshalVTUnsafe(log.Data); err != nil {
 		m.halt(fmt.Errorf("%w: apply log entry %d: %w", ErrDamaged, log.Index, err))
 		return m.err
 	}

@@ -1,7 +1,9 @@
 package state
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
@@ -12,17 +14,45 @@ import (
 type batch struct {
 	base     *snapshot
 	revision uint64
-	entries  *entryTree
-	due      *entryTree // what base has until it is changed
-	created  map[countKey]int
+	count    int
+	groups   map[groupKey]*group // that were changed
+	last     *group              // one of those
+	due      *dueTree            // what base has until it is changed
 	events   []Event
 	packer   *packer
+
+	results   []storev1.Result // to be given to single puts, which are most there is
+	revisions []uint64
 }
 
-type countKey struct{ resource, namespace string }
+type groupKey struct{ resource, namespace string }
 
 func newBatch(base *snapshot, packer *packer) *batch {
-	return &batch{base: base, revision: base.revision, entries: clone(base, base.entries), due: base.due, packer: packer}
+	return &batch{base: base, revision: base.revision, count: base.count, groups: map[groupKey]*group{}, due: base.due, packer: packer}
+}
+
+// group returns the entries of a namespace, to be changed.
+func (b *batch) group(resource, namespace string) *group {
+	if g := b.last; g != nil && g.namespace == namespace && g.resource == resource {
+		return g
+	}
+	key := groupKey{resource, namespace}
+	g, ok := b.groups[key]
+	if !ok {
+		if known := b.base.group(resource, namespace); known != nil {
+			g = known.copy(clone(b.base, known.items))
+		} else {
+			g = newGroup(strings.Clone(resource), strings.Clone(namespace))
+		}
+		b.groups[groupKey{g.resource, g.namespace}] = g
+	}
+	b.last = g
+	return g
+}
+
+func (b *batch) get(key Key) *Entry {
+	e, _ := b.group(key.Resource, key.Namespace).get(&Entry{Key: key})
+	return e
 }
 
 // apply checks all of a transaction and then does all of it, or nothing.
@@ -44,7 +74,7 @@ func (b *batch) apply(tx *storev1.Transaction) *storev1.Result {
 	}
 	for i, op := range ops {
 		key := keyOf(op.GetKey())
-		found[i], _ = b.entries.Get(&Entry{Key: key})
+		found[i] = b.get(key)
 		if !key.valid() || !wellFormed(op) || changed[key] || !holds(op, found[i]) {
 			return b.failure(i, found[i])
 		}
@@ -90,25 +120,40 @@ func holds(op *storev1.Operation, entry *Entry) bool {
 func (b *batch) putOne(op *storev1.Operation) *storev1.Result {
 	entry := &Entry{Key: keyOf(op.GetKey())}
 	if !entry.Key.valid() || !wellFormed(op) {
-		found, _ := b.entries.Get(entry)
-		return b.failure(0, found)
+		return b.failure(0, b.get(entry.Key))
 	}
-	prev, replaced := b.entries.ReplaceOrInsert(entry)
+	group := b.group(entry.Key.Resource, entry.Key.Namespace)
+	prev := group.put(entry)
 	if !holds(op, prev) {
-		if replaced {
-			b.entries.ReplaceOrInsert(prev)
+		if prev != nil {
+			group.put(prev)
 		} else {
-			b.entries.Delete(entry)
+			group.delete(entry)
 		}
 		return b.failure(0, prev)
 	}
 	b.fill(entry, op, prev)
 	if prev == nil {
-		b.count(entry.Key, 1)
+		b.counted(entry.Key, 1)
 	}
 	b.expires(prev, entry)
 	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
-	return &storev1.Result{Revision: b.revision, FailedOperation: -1, Revisions: []uint64{b.revision}}
+	return b.stored()
+}
+
+// expects makes room for what so many transactions bring about, at once.
+func (b *batch) expects(transactions int) {
+	b.events = make([]Event, 0, transactions)
+	b.results, b.revisions = make([]storev1.Result, transactions), make([]uint64, transactions)
+}
+
+// stored returns the result of a put that was the only operation.
+func (b *batch) stored() *storev1.Result {
+	r, revisions := &b.results[0], b.revisions[:1:1]
+	b.results, b.revisions = b.results[1:], b.revisions[1:]
+	r.Revision, r.FailedOperation, r.Revisions = b.revision, -1, revisions
+	revisions[0] = b.revision
+	return r
 }
 
 // put stores an entry in place of another one, if there is one.
@@ -134,7 +179,9 @@ func (b *batch) fill(entry *Entry, op *storev1.Operation, prev *Entry) {
 	} else {
 		entry.Index = b.packer.names.index(op.GetIndex())
 	}
-	b.packer.pack(entry, op.GetValue())
+	if value := op.GetValue(); !b.packer.pack(entry, value) {
+		entry.data = bytes.Clone(value)
+	}
 }
 
 // delete removes an entry, if there is one.
@@ -153,43 +200,38 @@ func (b *batch) delete(prev *Entry) uint64 {
 func (b *batch) replace(prev, entry *Entry) {
 	switch {
 	case entry == nil:
-		b.entries.Delete(prev)
-		b.count(prev.Key, -1)
+		b.group(prev.Key.Resource, prev.Key.Namespace).delete(prev)
+		b.counted(prev.Key, -1)
 	case prev == nil:
-		b.count(entry.Key, 1)
+		b.counted(entry.Key, 1)
 		fallthrough
 	default:
-		b.entries.ReplaceOrInsert(entry)
+		b.group(entry.Key.Resource, entry.Key.Namespace).put(entry)
 	}
 	b.expires(prev, entry)
 }
 
-func (b *batch) count(key Key, by int) {
-	if b.created == nil {
-		b.created = make(map[countKey]int)
-	}
-	b.created[countKey{key.Resource, ""}] += by
+// counted notes that there is another entry, or one less.
+func (b *batch) counted(key Key, by int) {
+	b.count += by
+	b.group(key.Resource, "").count += by
 	if key.Namespace != "" {
-		b.created[countKey{key.Resource, key.Namespace}] += by
+		b.group(key.Resource, key.Namespace).count += by
 	}
 }
 
 // commit returns the version of the state that holds the batch.
 func (b *batch) commit(index uint64) *snapshot {
-	next := &snapshot{revision: b.revision, index: index, entries: b.entries, groups: b.base.groups, due: b.due, cloning: b.base.cloning}
-	if len(b.created) == 0 {
+	next := &snapshot{revision: b.revision, index: index, count: b.count, groups: b.base.groups, due: b.due, cloning: b.base.cloning}
+	if len(b.groups) == 0 {
 		return next
 	}
 	next.groups = clone(b.base, b.base.groups)
-	for k, by := range b.created {
-		changed := &group{resource: k.resource, namespace: k.namespace, entries: by}
-		if before, ok := next.groups.Get(changed); ok {
-			changed.entries += before.entries
-		}
-		if changed.entries == 0 {
-			next.groups.Delete(changed)
+	for _, g := range b.groups {
+		if g.count == 0 {
+			next.groups.Delete(g)
 		} else {
-			next.groups.ReplaceOrInsert(changed)
+			next.groups.ReplaceOrInsert(g)
 		}
 	}
 	return next

@@ -17,7 +17,7 @@ func (i *Image) Revision() uint64 { return i.at.revision }
 func (i *Image) Index() uint64 { return i.at.index }
 
 // Entries counts what Write writes.
-func (i *Image) Entries() uint64 { return uint64(i.at.entries.Len()) }
+func (i *Image) Entries() uint64 { return uint64(i.at.count) }
 
 // Begin returns the same entries as the state that a new log begins with: at
 // index 1, at a revision that is ahead of the old one by so many. What changes

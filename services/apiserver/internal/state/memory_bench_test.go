@@ -119,6 +119,42 @@ func BenchmarkPut(b *testing.B) {
 	}
 }
 
+// BenchmarkCommand applies commands of 64 puts on 10,000 objects, as they come
+// from the log.
+func BenchmarkCommand(b *testing.B) {
+	const objects, puts = 10_000, 64
+	source := rand.NewChaCha8([32]byte{1})
+	put := func(i int) *storev1.Transaction {
+		tx := noisy(i, source)
+		tx.Id = make([]byte, 16)
+		_, _ = source.Read(tx.Id) // never fails
+		return tx
+	}
+	s, _ := grown(b, objects, put)
+	texts := make([][]byte, 1000)
+	for i := range texts {
+		c := &storev1.Command{}
+		for range puts {
+			c.Transactions = append(c.Transactions, put(int(source.Uint64()%objects)))
+		}
+		var err error
+		if texts[i], err = proto.Marshal(c); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	n := 0
+	for ; b.Loop(); n++ {
+		c := storev1.CommandFromVTPool()
+		if err := c.UnmarshalVTUnsafe(texts[n%len(texts)]); err != nil {
+			b.Fatal(err)
+		}
+		s.Apply(s.View().Index()+1, c)
+		c.ReturnToVTPool()
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*puts), "ns/put")
+}
+
 // BenchmarkOutcomes tells what it takes to remember the outcome of a transaction,
 // and how many objects that makes for the garbage collector.
 func BenchmarkOutcomes(b *testing.B) {

@@ -1,5 +1,7 @@
 package state
 
+import "strings"
+
 // namesKept bounds the strings that are remembered.
 const namesKept = 1 << 14
 
@@ -17,19 +19,24 @@ func (n names) of(s string) string {
 	if len(n) >= namesKept {
 		clear(n)
 	}
+	s = strings.Clone(s)
 	n[s] = s
 	return s
 }
 
-// key returns the key with the strings of others.
+// key returns a copy of the key, with the strings of others.
 func (n names) key(k Key) Key {
-	return Key{Resource: n.of(k.Resource), Namespace: n.of(k.Namespace), Name: k.Name}
+	return Key{Resource: n.of(k.Resource), Namespace: n.of(k.Namespace), Name: strings.Clone(k.Name)}
 }
 
-// index replaces the values by the strings of others.
+// index returns a copy of the values, with the strings of others.
 func (n names) index(values []string) []string {
-	for i, v := range values {
-		values[i] = n.of(v)
+	if len(values) == 0 {
+		return nil
 	}
-	return values
+	kept := make([]string, len(values))
+	for i, v := range values {
+		kept[i] = n.of(v)
+	}
+	return kept
 }

@@ -46,11 +46,11 @@ type vocabulary struct {
 
 func newPacker() *packer { return &packer{names: names{}, resources: make(map[string]*vocabulary)} }
 
-// pack sets the value of an entry that is not stored yet.
-func (p *packer) pack(e *Entry, value []byte) {
-	e.data = value
+// pack sets the value of an entry that is not stored yet to a packed copy of it,
+// or tells that it is better kept as it is.
+func (p *packer) pack(e *Entry, value []byte) bool {
 	if len(value) < packSmallest || len(value) > packLargest {
-		return
+		return false
 	}
 	v, known := p.resources[e.Key.Resource]
 	if !known {
@@ -60,10 +60,10 @@ func (p *packer) pack(e *Entry, value []byte) {
 	v.learn(value)
 	if v.pass > 0 {
 		v.pass--
-		return
+		return false
 	}
 	if v.words == nil {
-		return
+		return false
 	}
 	if most := s2.MaxEncodedLen(len(value)); len(p.buffer) < most {
 		p.buffer = make([]byte, most)
@@ -72,10 +72,11 @@ func (p *packer) pack(e *Entry, value []byte) {
 	if len(packed) > len(value)*7/8 {
 		v.failed = min(2*v.failed+1, passMost)
 		v.pass = v.failed
-		return
+		return false
 	}
 	e.data, e.words = bytes.Clone(packed), v.words
 	v.failed = 0
+	return true
 }
 
 func (v *vocabulary) learn(value []byte) {

@@ -141,9 +141,8 @@ func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *ou
 // restore puts an entry with the revisions that it had.
 func (b *batch) restore(entry *Entry) {
 	entry.Key, entry.Index = b.packer.names.key(entry.Key), b.packer.names.index(entry.Index)
-	b.packer.pack(entry, entry.data)
-	prev, _ := b.entries.Get(entry)
-	b.replace(prev, entry)
+	_ = b.packer.pack(entry, entry.data)
+	b.replace(b.get(entry.Key), entry)
 }
 
 func encode(e *Entry, value []byte) *storev1.Entry {

@@ -62,9 +62,11 @@ func NewWithLimits(limits Limits) *Store {
 func (s *Store) View() View { return View{s.current.Load()} }
 
 // Apply applies the command found at index of the log and returns a result for
-// each of its transactions.
+// each of its transactions. It keeps nothing of the command, whose memory may be
+// used for something else afterwards.
 func (s *Store) Apply(index uint64, cmd *storev1.Command) []*storev1.Result {
 	b := newBatch(s.current.Load(), s.packer)
+	b.expects(len(cmd.GetTransactions()))
 	results := make([]*storev1.Result, len(cmd.GetTransactions()))
 	for i, tx := range cmd.GetTransactions() {
 		results[i] = s.outcomes.once(tx.GetId(), func() *storev1.Result { return b.apply(tx) })

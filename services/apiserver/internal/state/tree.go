@@ -15,35 +15,17 @@ const degree = 16
 
 // The trees of a version. They hold entries, not copies of their keys.
 type (
-	entryTree = btree.BTree[*Entry]
+	itemTree  = btree.BTree[item]
+	dueTree   = btree.BTree[*Entry]
 	groupTree = btree.BTree[*group]
 )
-
-// group counts the entries of a resource or, where the namespace is not empty,
-// of a namespace of it. It is there while there are any.
-type group struct {
-	resource, namespace string
-	entries             int
-}
-
-// byKey orders entries as Key.Compare does. It is most of what finding one takes:
-// keys are not copied, and what they mostly share is looked at once.
-func byKey(a, b *Entry) bool {
-	switch {
-	case a.Key.Resource != b.Key.Resource:
-		return a.Key.Resource < b.Key.Resource
-	case a.Key.Namespace != b.Key.Namespace:
-		return a.Key.Namespace < b.Key.Namespace
-	}
-	return a.Key.Name < b.Key.Name
-}
 
 // byExpiry orders entries as they expire.
 func byExpiry(a, b *Entry) bool {
 	return cmp.Or(cmp.Compare(a.Expires, b.Expires), a.Key.Compare(b.Key)) < 0
 }
 
-func byName(a, b *group) bool {
+func byGroup(a, b *group) bool {
 	return cmp.Or(strings.Compare(a.resource, b.resource), strings.Compare(a.namespace, b.namespace)) < 0
 }
 
@@ -51,9 +33,9 @@ func byName(a, b *group) bool {
 type snapshot struct {
 	revision uint64
 	index    uint64
-	entries  *entryTree
+	count    int // of entries
 	groups   *groupTree
-	due      *entryTree // the entries that expire, by when they do
+	due      *dueTree // the entries that expire, by when they do
 
 	// cloning is held while a tree is cloned, which writes to it. Versions share
 	// the trees that did not change, and so the lock.
@@ -61,10 +43,13 @@ type snapshot struct {
 }
 
 func empty() *snapshot {
-	return &snapshot{
-		entries: btree.New(degree, byKey), groups: btree.New(degree, byName), due: btree.New(degree, byExpiry),
-		cloning: new(sync.Mutex),
-	}
+	return &snapshot{groups: btree.New(degree, byGroup), due: btree.New(degree, byExpiry), cloning: new(sync.Mutex)}
+}
+
+// group returns the entries of a namespace, nil if there are none.
+func (s *snapshot) group(resource, namespace string) *group {
+	g, _ := s.groups.Get(&group{resource: resource, namespace: namespace})
+	return g
 }
 
 // clone returns a tree of the version that may be modified, in no time: it

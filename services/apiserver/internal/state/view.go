@@ -13,7 +13,13 @@ func (v View) Revision() uint64 { return v.at.revision }
 func (v View) Index() uint64 { return v.at.index }
 
 // Get returns an entry.
-func (v View) Get(key Key) (*Entry, bool) { return v.at.entries.Get(&Entry{Key: key}) }
+func (v View) Get(key Key) (*Entry, bool) {
+	g := v.at.group(key.Resource, key.Namespace)
+	if g == nil {
+		return nil, false
+	}
+	return g.get(&Entry{Key: key})
+}
 
 // List yields the entries of a resource, or of one namespace of it, ordered by
 // namespace and name.
@@ -28,24 +34,42 @@ func (v View) ListAfter(resource, namespace string, after Key) iter.Seq[*Entry] 
 		from = after
 	}
 	return func(yield func(*Entry) bool) {
-		v.at.entries.AscendGreaterOrEqual(&Entry{Key: from}, func(e *Entry) bool {
-			if e.Key.Resource != resource || namespace != "" && e.Key.Namespace != namespace {
+		v.at.groups.AscendGreaterOrEqual(&group{resource: from.Resource, namespace: from.Namespace}, func(g *group) bool {
+			if g.resource != resource || namespace != "" && g.namespace != namespace {
 				return false
 			}
-			return e.Key == after || yield(e)
+			name := ""
+			if g.namespace == from.Namespace {
+				name = from.Name
+			}
+			for e := range g.from(name) {
+				if e.Key != after && !yield(e) {
+					return false
+				}
+			}
+			return true
 		})
 	}
 }
 
 // All yields every entry, ordered by resource, namespace and name.
 func (v View) All() iter.Seq[*Entry] {
-	return func(yield func(*Entry) bool) { v.at.entries.Ascend(yield) }
+	return func(yield func(*Entry) bool) {
+		v.at.groups.Ascend(func(g *group) bool {
+			for e := range g.from("") {
+				if !yield(e) {
+					return false
+				}
+			}
+			return true
+		})
+	}
 }
 
 // Count tells how many entries List yields, without going through them.
 func (v View) Count(resource, namespace string) int {
-	if g, ok := v.at.groups.Get(&group{resource: resource, namespace: namespace}); ok {
-		return g.entries
+	if g := v.at.group(resource, namespace); g != nil {
+		return g.count
 	}
 	return 0
 }
