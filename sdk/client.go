@@ -28,6 +28,10 @@ const (
 	keepaliveTime = 10 * time.Second
 	// unackedTimeout ends a connection whose bytes nobody acknowledges.
 	unackedTimeout = 2 * time.Second
+	// streamWindow and connWindow are the bytes that may be under way from a server.
+	// Windows that gRPC sizes by itself cost a ping and its answer for nearly every
+	// message of a stream.
+	streamWindow, connWindow = 4 << 20, 16 << 20
 	// maxMessage is the largest message either way.
 	maxMessage = 64 << 20
 )
@@ -125,6 +129,8 @@ func options(cfg Config, res resolver.Builder, l *links) []grpc.DialOption {
 		// pick_first races the addresses 250 ms apart, so a dead first one costs that.
 		grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"pick_first":{}}]}`),
 		grpc.WithIdleTimeout(0),
+		grpc.WithStaticStreamWindowSize(streamWindow),
+		grpc.WithStaticConnWindowSize(connWindow),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: unackedTimeout}),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			MinConnectTimeout: 2 * time.Second,

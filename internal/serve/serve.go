@@ -21,6 +21,10 @@ import (
 const (
 	// MaxMessageSize bounds a gRPC message, either way.
 	MaxMessageSize = 64 << 20
+	// streamWindow and connWindow are the bytes that may be under way to a server.
+	// Windows that gRPC sizes by itself cost a ping and its answer for nearly every
+	// message of a stream.
+	streamWindow, connWindow = 1 << 20, 4 << 20
 	// drainTime is how long calls may go on once the server is asked to stop.
 	drainTime = time.Second
 )
@@ -37,6 +41,8 @@ func NewGRPCServer(creds credentials.TransportCredentials, guard *access.Guard, 
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.MaxRecvMsgSize(MaxMessageSize),
 		grpc.MaxSendMsgSize(MaxMessageSize),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
 	}, opts...)...)
 }
 
