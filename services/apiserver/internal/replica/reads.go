@@ -17,7 +17,7 @@ func (r *Replica) Read(ctx context.Context) (state.View, error) {
 	err := r.enfranchised(ctx)
 	var index uint64
 	if err == nil {
-		index, err = r.reads.index(ctx)
+		index, err = r.indexToRead(ctx)
 	}
 	if err == nil {
 		err = r.machine.wait(ctx, index)
@@ -29,6 +29,17 @@ func (r *Replica) Read(ctx context.Context) (state.View, error) {
 		return state.View{}, fmt.Errorf("read: %w: %w", ErrNoLeader, err)
 	}
 	return r.config.Store.View(), nil
+}
+
+// indexToRead finds what must be applied here before a read. A leader asks itself
+// together with the others; nobody else is there to share a question with.
+func (r *Replica) indexToRead(ctx context.Context) (uint64, error) {
+	if r.IsLeader() {
+		if index, err := r.confirmed(ctx); err == nil {
+			return index, nil
+		}
+	}
+	return r.reads.index(ctx)
 }
 
 // WaitReady returns once the member knows a leader and has applied all that was
@@ -146,19 +157,8 @@ func (r *Replica) confirm(ctx context.Context) (uint64, error) {
 		return 0, errNotLeader
 	}
 	committed := r.raft.CommitIndex()
-	asked := r.transport.acks.next()
-	verification := r.raft.VerifyLeader()
-	endWithRaft(verification, r.halted)
-	switch err := verification.Error(); {
-	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost):
-		return 0, fmt.Errorf("%w: %w", errNotLeader, err)
-	case err != nil:
-		return 0, fmt.Errorf("verify leader: %w", err)
-	}
-	// What convinced Raft may be an answer to an older question. The heartbeats
-	// that it sent for this one are answered soon.
-	if err := r.acknowledged(ctx, asked); err != nil {
-		return 0, fmt.Errorf("%w: %w", errNotLeader, err)
+	if err := r.verify(ctx); err != nil {
+		return 0, err
 	}
 	if !r.leaders.ready() || r.raft.CurrentTerm() != term {
 		return 0, errNotLeader
@@ -166,13 +166,36 @@ func (r *Replica) confirm(ctx context.Context) (uint64, error) {
 	return committed, nil
 }
 
-// acknowledged waits until a majority of those that vote has accepted what this
-// member has sent them, leading, after a moment.
-func (r *Replica) acknowledged(ctx context.Context, since uint64) error {
+// verify returns once it is sure that nobody else had begun to lead when it was
+// called, in a later term.
+func (r *Replica) verify(ctx context.Context) error {
+	voters := r.voters()
+	if len(voters) == 1 && voters[0].ID == r.config.ID {
+		return nil // Nobody is elected without this member's vote, which its term tells.
+	}
+	asked := r.transport.acks.next()
+	verification := r.raft.VerifyLeader()
+	endWithRaft(verification, r.halted)
+	switch err := verification.Error(); {
+	case errors.Is(err, raft.ErrNotLeader), errors.Is(err, raft.ErrLeadershipLost):
+		return fmt.Errorf("%w: %w", errNotLeader, err)
+	case err != nil:
+		return fmt.Errorf("verify leader: %w", err)
+	}
+	// What convinced Raft may be an answer to an older question. The heartbeats
+	// that it sent for this one are answered soon.
+	if err := r.acknowledged(ctx, voters, asked); err != nil {
+		return fmt.Errorf("%w: %w", errNotLeader, err)
+	}
+	return nil
+}
+
+// acknowledged waits until a majority of the voters has accepted what this member
+// has sent them, leading, after a moment.
+func (r *Replica) acknowledged(ctx context.Context, voters []Member, since uint64) error {
 	ctx, cancel := context.WithTimeout(ctx, r.config.Timing.Heartbeat)
 	defer cancel()
 	var others []raft.ServerID
-	voters := r.voters()
 	for _, m := range voters {
 		if m.ID != r.config.ID {
 			others = append(others, raft.ServerID(m.ID))
