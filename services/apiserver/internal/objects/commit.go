@@ -42,16 +42,16 @@ func (s *Service) commitOn(ctx context.Context, view state.View, fresh, dryRun b
 		return err
 	}
 	for attempt := 0; attempt < raceLimit; attempt++ {
-		p := newPlan(ctx, view, s.now())
+		p := &plan{view: view, now: s.now()}
 		outcomes, err := p.run(steps)
-		stale := !fresh && (err != nil || dryRun || len(p.written) == 0)
+		stale := !fresh && (err != nil || dryRun || p.written.empty())
 		if stale {
 			if err := refresh(); err != nil {
 				return nil, unavailable(err)
 			}
 			continue
 		}
-		if err != nil || dryRun || len(p.written) == 0 {
+		if err != nil || dryRun || p.written.empty() {
 			return outcomes, err
 		}
 		done, err := s.apply(ctx, p, outcomes)
@@ -78,7 +78,7 @@ func (p *plan) run(steps []step) ([]Outcome, error) {
 
 // apply proposes the transaction; it is done unless a precondition failed.
 func (s *Service) apply(ctx context.Context, p *plan, outcomes []Outcome) (bool, error) {
-	result, err := s.replica.Apply(ctx, p.transaction())
+	result, err := s.replica.Apply(ctx, transactions(p)[0])
 	if err != nil {
 		return false, unsettled(err)
 	}
@@ -91,11 +91,19 @@ func (s *Service) apply(ctx context.Context, p *plan, outcomes []Outcome) (bool,
 	return true, nil
 }
 
-// transaction returns the plan's transaction with an id of its own.
-func (p *plan) transaction() *storev1.Transaction {
-	p.tx.Id = make([]byte, 16)
-	_, _ = rand.Read(p.tx.Id) // never fails
-	return p.tx
+// idSize is how many random bytes tell a transaction from all others.
+const idSize = 16
+
+// transactions returns those of plans, each with an id of its own.
+func transactions(plans ...*plan) []*storev1.Transaction {
+	ids := make([]byte, idSize*len(plans))
+	_, _ = rand.Read(ids) // never fails
+	txs := make([]*storev1.Transaction, len(plans))
+	for i, p := range plans {
+		txs[i] = &p.tx
+		txs[i].Id, ids = ids[:idSize:idSize], ids[idSize:]
+	}
+	return txs
 }
 
 // revise gives the object the revision that it was stored at.

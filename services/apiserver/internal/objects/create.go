@@ -30,7 +30,7 @@ const (
 // Create stores a new object, or acts on a subresource that is created
 // ("binding"); then t names the object acted on. obj is not modified.
 func (s *Service) Create(ctx context.Context, t Target, obj registry.Object, dryRun bool) (Stored, error) {
-	st, err := s.createStep(ctx, t, obj)
+	st, err := s.createStep(ctx, t, obj, nil)
 	if err != nil {
 		return Stored{}, err
 	}
@@ -44,7 +44,7 @@ func first(outcomes []Outcome, err error) (Stored, error) {
 	return outcomes[0].Object, nil
 }
 
-func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object) (step, error) {
+func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object, raw []byte) (step, error) {
 	if t.Subresource != "" {
 		return s.actStep(ctx, t, obj)
 	}
@@ -58,10 +58,14 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object)
 		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	}
 	uid, now := uuid.NewUUID(), s.now()
+	from := newSent(t, obj, raw)
 	return func(p *plan) (Outcome, error) {
-		fresh := obj.DeepCopyObject().(registry.Object)
+		fresh, err := from.take()
+		if err != nil {
+			return Outcome{}, err
+		}
+		t := from.target
 		prepareNew(t.Kind, fresh, uid, now)
-		t := t
 		if err := p.chooseName(&t, fresh); err != nil {
 			return Outcome{}, err
 		}
@@ -168,7 +172,7 @@ func (p *plan) requireNamespace(t Target) error {
 		return nil
 	}
 	key := state.Key{Resource: namespaces, Name: t.Namespace}
-	if _, created := p.written[key]; created {
+	if p.written.has(key) {
 		return nil // by an operation before this one
 	}
 	e, ok := p.view.Get(key)
@@ -216,7 +220,7 @@ func (s *Service) actStep(ctx context.Context, t Target, action registry.Object)
 		return nil, err
 	}
 	return func(p *plan) (Outcome, error) {
-		e, obj, err := p.load(t)
+		was, obj, err := p.load(t)
 		if err != nil {
 			return Outcome{}, err
 		}
@@ -226,7 +230,7 @@ func (s *Service) actStep(ctx context.Context, t Target, action registry.Object)
 		if err := sub.Apply(obj, action); err != nil {
 			return Outcome{}, actionRefused(t, err)
 		}
-		return p.store(t, e, obj)
+		return p.store(t, was, obj)
 	}, nil
 }
 

@@ -42,7 +42,7 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 	}
 	now := s.now()
 	return func(p *plan) (Outcome, error) {
-		e, obj, err := p.load(t)
+		was, obj, err := p.load(t)
 		if err != nil {
 			return Outcome{}, err
 		}
@@ -58,9 +58,9 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 			if err != nil {
 				return Outcome{}, err
 			}
-			return p.planRemove(t, e, obj, value)
+			return p.planRemove(t, was, obj, value)
 		}
-		return p.store(t, e, obj)
+		return p.store(t, was, obj)
 	}, nil
 }
 

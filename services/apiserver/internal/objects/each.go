@@ -4,17 +4,12 @@ import (
 	"context"
 	"sync"
 
-	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
-
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 )
 
-// Answered is called with what became of the call at an index. It may be called
-// from any goroutine, for several calls at the same time.
-type Answered func(i int, object Stored, gone bool, err error)
-
-// GetEach reads several objects linearizably, at the price of one read.
-func (s *Service) GetEach(ctx context.Context, targets []Target, answered Answered) {
+// GetEach reads several objects linearizably, at the price of one read, and calls
+// got with what became of each.
+func (s *Service) GetEach(ctx context.Context, targets []Target, got func(i int, o Stored, err error)) {
 	view, err := s.read(ctx)
 	if err != nil {
 		err = unavailable(err)
@@ -28,9 +23,22 @@ func (s *Service) GetEach(ctx context.Context, targets []Target, answered Answer
 		case refused == nil:
 			refused = err
 		}
-		answered(i, stored, false, refused)
+		got(i, stored, refused)
 	}
 }
+
+// Answer is what became of one of several changes.
+type Answer struct {
+	// Change is its index.
+	Change int
+	// Outcome of the change, unless Err is set.
+	Outcome
+	Err error
+}
+
+// Answered is called with what became of some changes, one at least. It may be
+// called from any goroutine, several times at once, and must not keep the slice.
+type Answered func(answers ...Answer)
 
 // Each carries out changes that arrived together, each for itself: what becomes
 // of one has no part in what becomes of another. It returns when all are
@@ -39,66 +47,62 @@ func (s *Service) GetEach(ctx context.Context, targets []Target, answered Answer
 // behind, go on alone.
 func (s *Service) Each(ctx context.Context, changes []Change, answered Answered) {
 	steps := make([]step, len(changes))
-	plans := make([]*plan, 0, len(changes))
-	outcomes := make([]Outcome, len(changes))
-	at := make([]int, 0, len(changes)) // of the plans
-	var late []int
-	view := s.replica.Store().View()
-	for i, c := range changes {
-		var err error
-		if steps[i], err = s.changeStep(ctx, c); err != nil {
-			answered(i, Stored{}, false, err)
-			continue
-		}
-		p := newPlan(ctx, view, s.now())
-		if outcomes[i], err = steps[i](p); err != nil || c.DryRun || len(p.written) == 0 {
-			late = append(late, i)
-			continue
-		}
-		plans, at = append(plans, p), append(at, i)
-	}
 	var alone sync.WaitGroup
 	again := func(i int) {
 		alone.Go(func() {
-			again, err := s.commitFresh(ctx, changes[i].DryRun, steps[i])
+			outcomes, err := s.commitFresh(ctx, changes[i].DryRun, steps[i])
+			a := Answer{Change: i, Err: err}
 			if err == nil {
-				outcomes[i] = again[0]
+				a.Outcome = outcomes[0]
 			}
-			s.answer(i, changes[i], outcomes[i], err, answered)
+			answered(a.through(changes[i]))
 		})
 	}
-	for _, i := range late {
-		again(i)
-	}
-	for j, settled := range s.propose(ctx, plans) {
-		i := at[j]
-		if settled.Err == nil && settled.Result.GetFailedOperation() >= 0 {
+	plans := make([]*plan, 0, len(changes))
+	answers := make([]Answer, 0, len(changes)) // of the plans
+	view, now := s.replica.Store().View(), s.now()
+	for i, c := range changes {
+		var err error
+		if steps[i], err = s.changeStep(ctx, c); err != nil {
+			answered(Answer{Change: i, Err: err})
+			continue
+		}
+		p := &plan{view: view, now: now}
+		outcome, err := steps[i](p)
+		if err != nil || c.DryRun || p.written.empty() {
 			again(i)
 			continue
 		}
-		outcomes[i].revise(settled.Result)
-		s.answer(i, changes[i], outcomes[i], settled.Err, answered)
+		plans, answers = append(plans, p), append(answers, Answer{Change: i, Outcome: outcome})
+	}
+	settled := answers[:0]
+	for j, result := range s.propose(ctx, plans) {
+		a := answers[j]
+		if result.Err == nil && result.Result.GetFailedOperation() >= 0 {
+			again(a.Change)
+			continue
+		}
+		a.revise(result.Result)
+		a.Err = result.Err
+		settled = append(settled, a.through(changes[a.Change]))
+	}
+	if len(settled) > 0 {
+		answered(settled...)
 	}
 	alone.Wait()
 }
 
-func (s *Service) answer(i int, c Change, o Outcome, err error, answered Answered) {
-	if err == nil && (c.Update != nil || c.Patch != nil) {
-		o.Object, err = through(c.Target, o.Object)
+// through makes the answer's object what the change was made through.
+func (a Answer) through(c Change) Answer {
+	if a.Err == nil && (c.Update != nil || c.Patch != nil) {
+		a.Object, a.Err = through(c.Target, a.Object)
 	}
-	if err != nil {
-		o = Outcome{}
-	}
-	answered(i, o.Object, o.Gone, err)
+	return a
 }
 
 // propose applies plans, each as a transaction; an error is the caller's answer.
 func (s *Service) propose(ctx context.Context, plans []*plan) []replica.Outcome {
-	transactions := make([]*storev1.Transaction, len(plans))
-	for i, p := range plans {
-		transactions[i] = p.transaction()
-	}
-	outcomes := s.replica.ApplyAll(ctx, transactions)
+	outcomes := s.replica.ApplyAll(ctx, transactions(plans...))
 	for i, o := range outcomes {
 		if o.Err != nil {
 			outcomes[i].Err = unsettled(o.Err)

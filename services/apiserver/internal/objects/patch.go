@@ -68,7 +68,8 @@ func (s *Service) patchStep(ctx context.Context, t Target, patch Patch) (step, e
 			if err != nil {
 				return nil, err
 			}
-			return obj, matchURL(&Target{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}, obj)
+			_, err = matchURL(Target{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}, obj)
+			return obj, err
 		})
 	}, nil
 }

@@ -1,7 +1,6 @@
 package objects
 
 import (
-	"context"
 	"fmt"
 	"time"
 
@@ -30,19 +29,34 @@ type Outcome struct {
 // plan gathers one transaction. Whatever it reads it also checks, so that the
 // transaction applies only to the state that it was planned on.
 type plan struct {
-	ctx     context.Context
 	view    state.View
 	now     time.Time
-	tx      *storev1.Transaction
-	written map[state.Key]int
-	checked map[state.Key]bool        // nil while it is empty, as of most plans
+	tx      storev1.Transaction
+	written keys
+	checked keys
 	claims  map[registry.Claim]string // owner, "" when this plan lets go of it; nil while it is empty
 }
 
-func newPlan(ctx context.Context, view state.View, now time.Time) *plan {
-	return &plan{
-		ctx: ctx, view: view, now: now, tx: &storev1.Transaction{}, written: map[state.Key]int{},
+// keys is a set of keys. The zero value is empty; most sets hold one key at most,
+// for which no map is made.
+type keys struct {
+	first state.Key
+	rest  map[state.Key]bool
+}
+
+func (s *keys) empty() bool { return s.first == state.Key{} }
+
+func (s *keys) has(k state.Key) bool { return s.first == k || s.rest[k] }
+
+func (s *keys) add(k state.Key) {
+	if s.empty() {
+		s.first = k
+		return
 	}
+	if s.rest == nil {
+		s.rest = map[state.Key]bool{}
+	}
+	s.rest[k] = true
 }
 
 func protoKey(k state.Key) *storev1.Key {
@@ -51,13 +65,13 @@ func protoKey(k state.Key) *storev1.Key {
 
 // add appends an operation; each key is acted on once in a transaction.
 func (p *plan) add(key state.Key, op *storev1.Operation) (int, error) {
-	if _, twice := p.written[key]; twice {
+	if p.written.has(key) {
 		return 0, apierrors.NewBadRequest(fmt.Sprintf("%s %q is changed twice in one transaction", key.Resource, key.Name))
 	}
 	op.Key = protoKey(key)
+	p.written.add(key)
 	p.tx.Operations = append(p.tx.Operations, op)
-	p.written[key] = len(p.tx.Operations) - 1
-	return p.written[key], nil
+	return len(p.tx.Operations) - 1, nil
 }
 
 // put stores obj, which value is the encoding of.
@@ -100,13 +114,10 @@ func (p *plan) remove(e *state.Entry) (int, error) {
 
 // check makes the transaction depend on e being unchanged.
 func (p *plan) check(e *state.Entry) {
-	if _, written := p.written[e.Key]; written || p.checked[e.Key] {
+	if p.written.has(e.Key) || p.checked.has(e.Key) {
 		return
 	}
-	if p.checked == nil {
-		p.checked = map[state.Key]bool{}
-	}
-	p.checked[e.Key] = true
+	p.checked.add(e.Key)
 	p.tx.Operations = append(p.tx.Operations, &storev1.Operation{
 		Key: protoKey(e.Key), Precondition: storev1.Precondition_PRECONDITION_REVISION, Revision: e.ModRevision,
 	})

@@ -19,9 +19,9 @@ type Change struct {
 	Target Target
 	Create registry.Object
 	Update registry.Object
-	// Again makes the object of Update anew. Where it is set, the object need not
-	// be copied, and is of no use to the caller any more.
-	Again  func() (registry.Object, error)
+	// Raw is what Create or Update was decoded from, where that is at hand: then the
+	// object need not be copied, and is of no use to the caller any more.
+	Raw    []byte
 	Patch  *Patch
 	Delete *metav1.DeleteOptions
 	// DryRun tells what would be stored, and stores nothing.
@@ -47,9 +47,9 @@ func (s *Service) Transact(ctx context.Context, changes []Change) ([]Outcome, er
 func (s *Service) changeStep(ctx context.Context, c Change) (step, error) {
 	switch {
 	case c.Create != nil:
-		return s.createStep(ctx, c.Target, c.Create)
+		return s.createStep(ctx, c.Target, c.Create, c.Raw)
 	case c.Update != nil:
-		return s.updateStep(ctx, c.Target, c.Update, c.Again)
+		return s.updateStep(ctx, c.Target, c.Update, c.Raw)
 	case c.Patch != nil:
 		return s.patchStep(ctx, c.Target, *c.Patch)
 	case c.Delete != nil:

@@ -60,8 +60,8 @@ func TestUnsettledWriteIsNotRefused(t *testing.T) {
 		if _, got := s.Create(admin, to, object, false); !apierrors.IsTimeout(got) && !errors.Is(got, context.Canceled) {
 			t.Errorf("%v is answered by %v", err, got)
 		}
-		s.Each(admin, []objects.Change{{Target: target(t, s, "ConfigMap", "b"), Create: other}}, func(_ int, _ objects.Stored, _ bool, got error) {
-			if !apierrors.IsTimeout(got) && !errors.Is(got, context.Canceled) {
+		s.Each(admin, []objects.Change{{Target: target(t, s, "ConfigMap", "b"), Create: other}}, func(answers ...objects.Answer) {
+			if got := answers[0].Err; !apierrors.IsTimeout(got) && !errors.Is(got, context.Canceled) {
 				t.Errorf("%v is answered to one of several by %v", err, got)
 			}
 		})

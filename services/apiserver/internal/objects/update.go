@@ -8,7 +8,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
-	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
 const uidMismatch = "Precondition failed: UID in precondition: %v, UID in object meta: %v"
@@ -41,35 +40,23 @@ func through(t Target, stored Stored) (Stored, error) {
 	return stored, nil
 }
 
-// updateStep plans an update. A plan changes its object: it takes obj the first
-// time if it can be made again, else a copy each time.
-func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object, again func() (registry.Object, error)) (step, error) {
-	if err := matchURL(&t, obj); err != nil {
+func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object, raw []byte) (step, error) {
+	t, err := matchURL(t, obj)
+	if err != nil {
 		return nil, err
 	}
 	if err := s.authorize(ctx, "update", t, nil); err != nil {
 		return nil, err
 	}
-	fresh := func() (registry.Object, error) { return obj.DeepCopyObject().(registry.Object), nil }
-	if again != nil {
-		first := obj
-		fresh = func() (made registry.Object, err error) {
-			if made, first = first, nil; made != nil {
-				return made, nil
-			}
-			if made, err = again(); err == nil {
-				err = matchURL(&Target{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}, made)
-			}
-			return made, err
-		}
-	}
+	from := newSent(t, obj, raw)
 	return func(p *plan) (Outcome, error) {
-		return s.planUpdate(ctx, p, t, "update", func(registry.Object) (registry.Object, error) { return fresh() })
+		return s.planUpdate(ctx, p, from.target, "update", func(registry.Object) (registry.Object, error) { return from.take() })
 	}, nil
 }
 
-// matchURL makes the names of the request and the object agree.
-func matchURL(t *Target, obj registry.Object) error {
+// matchURL makes the names of the request and the object agree. It returns the
+// target with them.
+func matchURL(t Target, obj registry.Object) (Target, error) {
 	if t.Name == "" {
 		t.Name = obj.GetName()
 	}
@@ -77,10 +64,10 @@ func matchURL(t *Target, obj registry.Object) error {
 		obj.SetName(t.Name)
 	}
 	if obj.GetName() != t.Name {
-		return apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), t.Name))
+		return t, apierrors.NewBadRequest(fmt.Sprintf("the name of the object (%s) does not match the name on the URL (%s)", obj.GetName(), t.Name))
 	}
 	if !t.Kind.Namespaced {
-		return nil
+		return t, nil
 	}
 	if obj.GetNamespace() == "" {
 		obj.SetNamespace(t.Namespace)
@@ -89,16 +76,16 @@ func matchURL(t *Target, obj registry.Object) error {
 		t.Namespace = obj.GetNamespace()
 	}
 	if obj.GetNamespace() != t.Namespace {
-		return apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", obj.GetNamespace(), t.Namespace))
+		return t, apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", obj.GetNamespace(), t.Namespace))
 	}
-	return nil
+	return t, nil
 }
 
 // planUpdate plans the change of one object from what it is to what change
 // makes of it, without modifying that. With a subresource other than status,
 // change gets and gives the subresource's object.
 func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string, change func(old registry.Object) (registry.Object, error)) (Outcome, error) {
-	e, old, err := p.load(t)
+	was, old, err := p.load(t)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -125,7 +112,7 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 	if err := p.claim(t, obj, old); err != nil {
 		return Outcome{}, err
 	}
-	return p.store(t, e, obj)
+	return p.store(t, was, obj)
 }
 
 // changed applies change to the object, through its subresource if there is one.
@@ -153,22 +140,21 @@ func (p *plan) changed(t Target, old registry.Object, change func(registry.Objec
 	return obj, nil
 }
 
-// load returns the entry that t names and what is in it.
-func (p *plan) load(t Target) (*state.Entry, registry.Object, error) {
+// load returns what t names, encoded and decoded.
+func (p *plan) load(t Target) (Stored, registry.Object, error) {
 	e, ok := p.view.Get(t.key())
 	if !ok {
-		return nil, nil, notFound(t)
+		return Stored{}, nil, notFound(t)
 	}
-	obj, err := storedEntry(t.Kind, e).Decode()
-	return e, obj, err
+	was := storedEntry(t.Kind, e)
+	obj, err := was.Decode()
+	return was, obj, err
 }
 
 // keepServerFields carries over what no client may change, so that leaving it
 // out is not a change.
 func keepServerFields(obj, old registry.Object) {
 	obj.SetUID(old.GetUID())
-	// A client that names no version replaces whatever is there.
-	obj.SetResourceVersion(old.GetResourceVersion())
 	obj.SetCreationTimestamp(old.GetCreationTimestamp())
 	obj.SetDeletionTimestamp(old.GetDeletionTimestamp())
 	obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
@@ -224,29 +210,29 @@ func prepareStatus(k *registry.Kind, obj, old registry.Object) error {
 	return nil
 }
 
-// store plans the replacement of e by obj. Nothing is planned when they are the
-// same, and an object whose deletion waited only for this is removed.
-func (p *plan) store(t Target, e *state.Entry, obj registry.Object) (Outcome, error) {
+// store plans the replacement of what was by obj. Nothing is planned when they are
+// the same, and an object whose deletion waited only for this is removed.
+func (p *plan) store(t Target, was Stored, obj registry.Object) (Outcome, error) {
 	value, err := encode(t.Kind, obj)
 	if err != nil {
 		return Outcome{}, err
 	}
 	if deletable(t.Kind, obj) {
-		return p.planRemove(t, e, obj, value)
+		return p.planRemove(t, was, obj, value)
 	}
-	if len(value) == e.Size() && bytes.Equal(value, e.Value()) {
-		p.check(e)
-		return Outcome{Object: storedEntry(t.Kind, e), operation: -1}, nil
+	if bytes.Equal(value, was.Value) {
+		p.check(was.entry)
+		return Outcome{Object: was, operation: -1}, nil
 	}
-	op, err := p.replace(e, p.put(t.Kind, obj, value))
-	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), operation: op}, err
+	op, err := p.replace(was.entry, p.put(t.Kind, obj, value))
+	return Outcome{Object: storedValue(t.Kind, value, was.Revision), operation: op}, err
 }
 
 // planRemove plans that the object goes; value is what it was last.
-func (p *plan) planRemove(t Target, e *state.Entry, obj registry.Object, value []byte) (Outcome, error) {
+func (p *plan) planRemove(t Target, was Stored, obj registry.Object, value []byte) (Outcome, error) {
 	if err := p.claim(t, nil, obj); err != nil {
 		return Outcome{}, err
 	}
-	op, err := p.remove(e)
-	return Outcome{Object: storedValue(t.Kind, value, e.ModRevision), Gone: true, operation: op}, err
+	op, err := p.remove(was.entry)
+	return Outcome{Object: storedValue(t.Kind, value, was.Revision), Gone: true, operation: op}, err
 }

@@ -83,7 +83,7 @@ func (s *Service) getEach(ctx context.Context, calls []*apiv1.Call, answer func(
 		plain, targets = append(plain, c), append(targets, t)
 	}
 	if len(targets) > 0 {
-		s.objects.GetEach(ctx, targets, func(i int, o objects.Stored, _ bool, err error) {
+		s.objects.GetEach(ctx, targets, func(i int, o objects.Stored, err error) {
 			answers = append(answers, answerOf(plain[i], o, false, err))
 		})
 	}
@@ -101,8 +101,12 @@ func (s *Service) changeEach(ctx context.Context, calls []*apiv1.Call, answer fu
 		}
 		valid, changes = append(valid, c), append(changes, change)
 	}
-	s.objects.Each(ctx, changes, func(i int, o objects.Stored, gone bool, err error) {
-		answer(answerOf(valid[i], o, gone, err))
+	s.objects.Each(ctx, changes, func(done ...objects.Answer) {
+		answers := make([]*apiv1.Answer, len(done))
+		for i, a := range done {
+			answers[i] = answerOf(valid[a.Change], a.Object, a.Gone, a.Err)
+		}
+		answer(answers...)
 	})
 }
 

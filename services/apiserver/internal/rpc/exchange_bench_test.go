@@ -20,9 +20,7 @@ import (
 // BenchmarkAnswer is what the server does for each call of a message, but for
 // the message itself and for what the replica does.
 func BenchmarkAnswer(b *testing.B) {
-	noise := make([]byte, 1024)
-	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
-	b.Run("update", func(b *testing.B) { benchmarkUpdates(b, make([]byte, 1024), false) })
+	b.Run("update", func(b *testing.B) { benchmarkUpdates(b, zeroes, false) })
 	// As an SDK calls, and with values that no packing makes smaller.
 	b.Run("put", func(b *testing.B) { benchmarkUpdates(b, noise, true) })
 	b.Run("get", benchmarkGets)
@@ -31,7 +29,16 @@ func BenchmarkAnswer(b *testing.B) {
 // callsTogether is how many calls there are in a message.
 const callsTogether = 20
 
-func benchmarkUpdates(b *testing.B, value []byte, spare bool) {
+func zeroes(int) []byte { return make([]byte, 1024) }
+
+// noise returns the i-th value of many that have nothing in common.
+func noise(i int) []byte {
+	value := make([]byte, 1024)
+	_, _ = rand.NewChaCha8([32]byte{byte(i)}).Read(value) // never fails
+	return value
+}
+
+func benchmarkUpdates(b *testing.B, value func(i int) []byte, spare bool) {
 	s, ctx := newBenchmark(b)
 	all := createEach(ctx, b, s, value)
 	benchmarkCalls(ctx, b, s, func(i, n int) *apiv1.Call {
@@ -45,7 +52,7 @@ func benchmarkUpdates(b *testing.B, value []byte, spare bool) {
 
 func benchmarkGets(b *testing.B) {
 	s, ctx := newBenchmark(b)
-	createEach(ctx, b, s, make([]byte, 1024))
+	createEach(ctx, b, s, zeroes)
 	benchmarkCalls(ctx, b, s, func(i, _ int) *apiv1.Call { return getting(fmt.Sprintf("object-%d", i), "") })
 }
 
@@ -54,12 +61,12 @@ func newBenchmark(b *testing.B) (*rpc.Service, context.Context) {
 	return rpc.New(service), objectstest.As(pki.AdminIdentity())
 }
 
-func createEach(ctx context.Context, b *testing.B, s *rpc.Service, value []byte) []*anypb.Any {
+func createEach(ctx context.Context, b *testing.B, s *rpc.Service, value func(i int) []byte) []*anypb.Any {
 	all := make([]*anypb.Any, callsTogether)
 	for i := range all {
 		raw, err := (&corev1.ConfigMap{
 			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: fmt.Sprintf("object-%d", i)},
-			BinaryData: map[string][]byte{"value": value},
+			BinaryData: map[string][]byte{"value": value(i)},
 		}).Marshal()
 		if err != nil {
 			b.Fatal(err)
@@ -81,8 +88,10 @@ func benchmarkCalls(ctx context.Context, b *testing.B, s *rpc.Service, call func
 			group[i] = call(i, n)
 		}
 		s.Answer(ctx, group, func(answers ...*apiv1.Answer) {
-			if f := answers[0].GetFailure(); f != nil {
-				b.Error(f)
+			for _, a := range answers {
+				if f := a.GetFailure(); f != nil {
+					b.Error(f)
+				}
 			}
 		})
 	}

@@ -181,6 +181,37 @@ func TestExchangedCallsSeeWhatThisMemberHadNotYet(t *testing.T) {
 	}
 }
 
+// What lost a race is planned again with the object that was sent, not with what
+// the first plan made of it.
+func TestExchangedCallsThatLostARaceAreMadeAgain(t *testing.T) {
+	replica := objectstest.NewReplica()
+	c := dialOver(t, replica)
+	e := exchange(t, c)
+	if a := e.ask(doing(creating(configMap("a"), false)))[0]; a.GetFailure() != nil {
+		t.Fatal(a)
+	}
+	namespace := pack(t, "k8s.io.api.core.v1.Namespace", &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default", Labels: map[string]string{"rival": ""}}})
+	replica.BeforeApply = func() {
+		for _, rival := range []*anypb.Any{namespace, configMapWith("a", "rival")} {
+			if _, err := c.Update(context.Background(), &apiv1.UpdateRequest{Object: rival}); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	bare := pack(t, cmType, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Data: map[string]string{"key": "mine"}})
+	update := updating(bare)
+	update.GetUpdate().Key = getting("a", "").GetGet().GetKey()
+	for i, a := range e.ask(doing(creating(configMapWith("b", "mine"), false)), doing(update)) {
+		var got corev1.ConfigMap
+		if err := got.Unmarshal(a.GetObject().GetValue()); err != nil || a.GetFailure() != nil {
+			t.Fatalf("call %d: %v, %v", i, a, err)
+		}
+		if got.Namespace != "default" || got.Data["key"] != "mine" || got.UID == "" {
+			t.Errorf("call %d: %+v", i, got)
+		}
+	}
+}
+
 // Who calls is settled when a stream begins, so none lasts.
 func TestStreamsOfCallsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

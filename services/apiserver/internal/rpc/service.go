@@ -72,16 +72,13 @@ func (s *Service) object(raw *anypb.Any, key *apiv1.ObjectKey, subresource strin
 	if err != nil {
 		return t, nil, err
 	}
-	obj, gvk := t.Kind.New(), t.Kind.GVK
-	if sub, ok := t.Kind.Subresource(subresource); ok && sub.NewObject != nil {
-		obj, gvk = sub.NewObject(), sub.GVK
-	} else if name != t.Kind.Type {
+	if sub, ok := t.Kind.Subresource(subresource); name != t.Kind.Type && (!ok || sub.NewObject == nil) {
 		return t, nil, apierrors.NewBadRequest(fmt.Sprintf("the object is a %s, not a %s", name, t.Kind.Type))
 	}
-	if err := obj.Unmarshal(raw.GetValue()); err != nil {
-		return t, nil, apierrors.NewBadRequest(fmt.Sprintf("%s cannot be decoded: %v", gvk.Kind, err))
+	obj, err := t.Decode(raw.GetValue())
+	if err != nil {
+		return t, nil, err
 	}
-	obj.GetObjectKind().SetGroupVersionKind(gvk)
 	if key == nil {
 		t.Namespace, t.Name = obj.GetNamespace(), obj.GetName()
 	}

@@ -9,7 +9,6 @@ import (
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
-	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
 // Transact carries out all operations or none.
@@ -44,19 +43,15 @@ func (s *Service) change(op *apiv1.Operation) (c objects.Change, err error) {
 	switch r := op.GetRequest().(type) {
 	case *apiv1.Operation_Create:
 		c.DryRun = r.Create.GetDryRun()
+		c.Raw = r.Create.GetObject().GetValue()
 		c.Target, c.Create, err = s.object(r.Create.GetObject(), r.Create.GetKey(), r.Create.GetSubresource())
 	case *apiv1.Operation_Update:
 		c.DryRun = r.Update.GetDryRun()
-		again := func() (t objects.Target, o registry.Object, err error) {
-			return s.object(r.Update.GetObject(), r.Update.GetKey(), r.Update.GetSubresource())
-		}
-		c.Target, c.Update, err = again()
-		c.Again = func() (registry.Object, error) {
-			_, o, err := again()
-			return o, err
-		}
+		c.Raw = r.Update.GetObject().GetValue()
+		c.Target, c.Update, err = s.object(r.Update.GetObject(), r.Update.GetKey(), r.Update.GetSubresource())
 	case *apiv1.Operation_UpdateStatus:
 		c.DryRun = r.UpdateStatus.GetDryRun()
+		c.Raw = r.UpdateStatus.GetObject().GetValue()
 		c.Target, c.Update, err = s.object(r.UpdateStatus.GetObject(), nil, statusSubresource)
 	case *apiv1.Operation_Patch:
 		var patch objects.Patch
