@@ -8,11 +8,11 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"google.golang.org/protobuf/types/known/anypb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+	"github.com/musterhq/muster/sdk/exchange"
 )
 
 // getAttempt is how long one server is waited for, while the call has more time:
@@ -59,10 +59,9 @@ type DeleteOptions struct {
 // no server answers.
 func Get[T Object](ctx context.Context, c *Client, namespace, name string) (T, error) {
 	obj, err := retried(ctx, c, func(ctx context.Context) (T, error) {
-		ctx, cancel := context.WithTimeout(ctx, getAttempt)
-		defer cancel()
-		a, err := c.single(ctx, &apiv1.Call{Request: &apiv1.Call_Get{Get: &apiv1.GetRequest{Key: key[T](namespace, name)}}})
-		return decoded[T](ctx, a, err)
+		call := &apiv1.Call{Request: &apiv1.Call_Get{Get: &apiv1.GetRequest{Key: key[T](namespace, name)}}}
+		o, err := c.single(ctx, call, min(c.patience(ctx), getAttempt))
+		return decoded[T](ctx, o, err)
 	})
 	return obj, wrap(err, "get", TypeNameOf[T](), namespace, name)
 }
@@ -75,6 +74,8 @@ func List[T Object](ctx context.Context, c *Client, opts ListOptions) (*Page[T],
 		FieldSelector: opts.FieldSelector, Limit: opts.Limit, ContinueToken: opts.Continue,
 	}
 	page, err := retried(ctx, c, func(ctx context.Context) (*Page[T], error) {
+		ctx, cancel := c.bounded(ctx)
+		defer cancel()
 		resp, err := c.objects.List(ctx, req)
 		if err != nil {
 			return nil, fromGRPC(ctx, err)
@@ -117,11 +118,9 @@ func Patch[T Object](ctx context.Context, c *Client, namespace, name, subresourc
 	if err != nil {
 		return none, err
 	}
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	a, err := c.single(ctx, calling(&apiv1.Operation{Request: &apiv1.Operation_Patch{Patch: &apiv1.PatchRequest{
-		Key: key[T](namespace, name), Subresource: subresource, Type: typ, Patch: patch}}}))
-	obj, err := decoded[T](ctx, a, err)
+	o, err := c.single(ctx, calling(&apiv1.Operation{Request: &apiv1.Operation_Patch{Patch: &apiv1.PatchRequest{
+		Key: key[T](namespace, name), Subresource: subresource, Type: typ, Patch: patch}}}), c.patience(ctx))
+	obj, err := decoded[T](ctx, o, err)
 	return obj, wrap(err, "patch", TypeNameOf[T](), namespace, name)
 }
 
@@ -138,9 +137,7 @@ func MergePatch[T Object](ctx context.Context, c *Client, namespace, name, subre
 // Delete removes an object, or marks it for deletion where it ends gracefully
 // or has finalizers.
 func Delete[T Object](ctx context.Context, c *Client, namespace, name string, opts DeleteOptions) error {
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	_, err := c.single(ctx, calling(DeleteOp[T](namespace, name, opts).op))
+	_, err := c.single(ctx, calling(DeleteOp[T](namespace, name, opts).op), c.patience(ctx))
 	return wrap(fromGRPC(ctx, err), "delete", TypeNameOf[T](), namespace, name)
 }
 
@@ -165,12 +162,12 @@ func patchType(pt types.PatchType) (apiv1.PatchType, error) {
 	return 0, fmt.Errorf("patch: unsupported type %q", pt)
 }
 
-func decoded[T Object](ctx context.Context, a *anypb.Any, err error) (T, error) {
+func decoded[T Object](ctx context.Context, o exchange.Object, err error) (T, error) {
 	if err != nil {
 		var none T
 		return none, fromGRPC(ctx, err)
 	}
-	return Decode[T](a)
+	return decode[T](o)
 }
 
 func write[T Object](ctx context.Context, c *Client, verb string, obj T, op Operation) (T, error) {
@@ -178,9 +175,7 @@ func write[T Object](ctx context.Context, c *Client, verb string, obj T, op Oper
 	if op.err != nil {
 		return none, op.err
 	}
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	got, err := c.single(ctx, calling(op.op))
+	got, err := c.single(ctx, calling(op.op), c.patience(ctx))
 	out, err := decoded[T](ctx, got, err)
 	return out, wrap(err, verb, TypeNameOf[T](), obj.GetNamespace(), obj.GetName())
 }
@@ -189,20 +184,32 @@ func calling(op *apiv1.Operation) *apiv1.Call {
 	return &apiv1.Call{Request: &apiv1.Call_Operation{Operation: op}}
 }
 
-// retried repeats a read until it is answered or its context ends.
+// retried repeats a read until it is answered or its context ends; without a
+// deadline of that, until the client's timeout is over. The read sees to it that
+// it takes no longer than that by itself.
 func retried[R any](ctx context.Context, c *Client, read func(context.Context) (R, error)) (R, error) {
-	ctx, cancel := c.bounded(ctx)
-	defer cancel()
-	for wait := 20 * time.Millisecond; ; wait = min(2*wait, time.Second) {
-		r, err := read(ctx)
-		stalled := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
-		if err == nil || answered(err) || !(stalled || IsRetryable(err)) {
-			return r, err
-		}
-		if !pause(ctx, wait) {
-			return r, err
+	end := time.Now().Add(c.timeout)
+	r, err := read(ctx)
+	if !again(ctx, err) {
+		return r, err
+	}
+	if _, ok := ctx.Deadline(); !ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, end)
+		defer cancel()
+	}
+	for wait := 20 * time.Millisecond; pause(ctx, wait); wait = min(2*wait, time.Second) {
+		if r, err = read(ctx); !again(ctx, err) {
+			break
 		}
 	}
+	return r, err
+}
+
+// again tells whether to repeat a read that failed.
+func again(ctx context.Context, err error) bool {
+	stalled := errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil
+	return err != nil && !answered(err) && (stalled || IsRetryable(err))
 }
 
 // pause waits for about d, half of it at random; false when ctx ended first.

@@ -13,6 +13,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/musterhq/muster/sdk/exchange"
 )
 
 // A refused transaction names the operation in the field of a cause, or before
@@ -52,6 +54,8 @@ func fromGRPC(ctx context.Context, err error) error {
 		return err
 	case cause != nil:
 		return &callError{err: err, cause: cause}
+	case errors.Is(err, exchange.ErrExpired):
+		return err
 	//nolint:staticcheck // A closed client and a stopping server both answer Canceled; only this tells them apart.
 	case errors.Is(err, grpc.ErrClientConnClosing):
 		return err

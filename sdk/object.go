@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/musterhq/muster/sdk/exchange"
 )
 
 // typeURLPrefix precedes the message name in an Any.
@@ -78,16 +80,22 @@ func Encode(obj Marshaler) (*anypb.Any, error) {
 // Decode unwraps an object from the wire. It is an error when the object is of
 // another type than T.
 func Decode[T Marshaler](a *anypb.Any) (T, error) {
+	return decode[T](exchange.Object{TypeURL: a.GetTypeUrl(), Parts: [2][]byte{a.GetValue()}})
+}
+
+func decode[T Marshaler](o exchange.Object) (T, error) {
 	var none T
-	if a == nil {
+	if o.TypeURL == "" {
 		return none, fmt.Errorf("decode %s: the answer holds no object", TypeNameOf[T]())
 	}
-	if got, want := strings.TrimPrefix(a.GetTypeUrl(), typeURLPrefix), TypeNameOf[T](); got != want {
+	if got, want := strings.TrimPrefix(o.TypeURL, typeURLPrefix), TypeNameOf[T](); got != want {
 		return none, fmt.Errorf("decode %s: the answer holds a %s", want, got)
 	}
 	obj := NewObject[T]()
-	if err := obj.Unmarshal(a.GetValue()); err != nil {
-		return none, fmt.Errorf("decode %s: %w", TypeNameOf[T](), err)
+	for _, part := range o.Parts {
+		if err := obj.Unmarshal(part); err != nil {
+			return none, fmt.Errorf("decode %s: %w", TypeNameOf[T](), err)
+		}
 	}
 	return obj, nil
 }

@@ -48,33 +48,21 @@ func (c *Caller) Close() {
 // the same name is to be made instead.
 var ErrNoStream = errors.New("no stream to make the call on")
 
-// Do makes a call and returns what it was answered, or the error that the RPC of
-// the same name would return, or ErrNoStream. The call must not be changed any
-// more: it may be sent after ctx has ended. Its id and timeout are set here.
-func (c *Caller) Do(ctx context.Context, call *apiv1.Call) (*apiv1.Answer, error) {
+// Do makes a call and returns the object that it was answered, or the error that
+// the RPC of the same name would return, or ErrExpired after the timeout, or
+// ErrNoStream. The call must not be changed any more: it may be sent after ctx has
+// ended. Its id, timeout and what it may be spared are set here.
+func (c *Caller) Do(ctx context.Context, call *apiv1.Call, timeout time.Duration) (Object, error) {
 	s := c.session()
 	if s == nil {
-		return nil, ErrNoStream
+		return Object{}, ErrNoStream
 	}
-	if deadline, ok := ctx.Deadline(); ok {
-		call.TimeoutNanos = int64(time.Until(deadline))
+	call.TimeoutNanos, call.Spare = int64(timeout), true
+	answer, err := s.do(ctx, call, timeout)
+	if err != nil {
+		return Object{}, err
 	}
-	call.Spare = true
-	w := &waiter{call: call, settled: make(chan struct{})}
-	if !s.add(w) {
-		return nil, ErrNoStream
-	}
-	select {
-	case <-w.settled:
-	case <-ctx.Done():
-		s.forget(w)
-		return nil, status.FromContextError(ctx.Err()).Err()
-	}
-	if w.err != nil {
-		return nil, w.err
-	}
-	complete(call, w.answer)
-	return w.answer, asError(w.answer.GetFailure())
+	return objectOf(call, answer), asError(answer.GetFailure())
 }
 
 // session returns the stream in use, or nil, and then sees to it that there will

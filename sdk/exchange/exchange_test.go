@@ -87,7 +87,7 @@ func dial(t *testing.T, s *server) (*exchange.Caller, *grpc.Server) {
 func opened(t *testing.T, c *exchange.Caller) {
 	t.Helper()
 	for {
-		_, err := c.Do(t.Context(), get("open"))
+		_, err := c.Do(t.Context(), get("open"), time.Minute)
 		if err == nil {
 			return
 		}
@@ -113,8 +113,8 @@ func TestEachCallGetsItsAnswer(t *testing.T) {
 			all.Go(func() {
 				for n := range each {
 					name := fmt.Sprintf("%d-%d", caller, n)
-					a, err := c.Do(t.Context(), get(name))
-					if err != nil || a.GetObject().GetTypeUrl() != name {
+					a, err := c.Do(t.Context(), get(name), time.Minute)
+					if err != nil || a.TypeURL != name {
 						t.Errorf("%s was answered %v, %v", name, a, err)
 					}
 				}
@@ -138,7 +138,7 @@ func TestRefusalIsTheRPCsError(t *testing.T) {
 			answer(exchange.Refused(calls[0], refusal.Err()))
 		}})
 		opened(t, c)
-		_, err := c.Do(t.Context(), get("a"))
+		_, err := c.Do(t.Context(), get("a"), time.Minute)
 		if got := status.Convert(err); got.Code() != codes.NotFound || got.Message() != "not here" || len(got.Details()) != 1 {
 			t.Errorf("got %v", err)
 		}
@@ -160,15 +160,51 @@ func TestCallerGivesUp(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		begun := time.Now()
-		if _, err := c.Do(ctx, get("slow")); status.Code(err) != codes.DeadlineExceeded || time.Since(begun) != 3*time.Second {
+		if _, err := c.Do(ctx, get("slow"), 5*time.Second); status.Code(err) != codes.DeadlineExceeded || time.Since(begun) != 3*time.Second {
 			t.Errorf("after %s: %v", time.Since(begun), err)
 		}
-		if asked.Load() != int64(3*time.Second) {
+		if asked.Load() != int64(5*time.Second) {
 			t.Errorf("the server was told of %s", time.Duration(asked.Load()))
 		}
 		close(free)
-		if a, err := c.Do(t.Context(), get("next")); err != nil || a.GetObject().GetTypeUrl() != "next" {
+		if a, err := c.Do(t.Context(), get("next"), time.Minute); err != nil || a.TypeURL != "next" {
 			t.Errorf("the next call: %v, %v", a, err)
+		}
+	})
+}
+
+// One timer serves all calls, whatever order they end in.
+func TestCallExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free := make(chan struct{})
+		c, _ := dial(t, &server{handle: func(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
+			if calls[0].GetGet().GetKey().GetName() == "slow" {
+				<-free
+			}
+			echo(ctx, calls, answer)
+		}})
+		opened(t, c)
+		begun := time.Now()
+		var all sync.WaitGroup
+		for _, timeout := range []time.Duration{5 * time.Second, time.Second, time.Second, 3 * time.Second, time.Hour} {
+			all.Go(func() {
+				_, err := c.Do(t.Context(), get("slow"), timeout)
+				if timeout == time.Hour {
+					if err != nil {
+						t.Errorf("the call that had time: %v", err)
+					}
+					return
+				}
+				if took := time.Since(begun); took != timeout || !errors.Is(err, context.DeadlineExceeded) || status.Code(err) != codes.DeadlineExceeded {
+					t.Errorf("a call with %s failed after %s: %v", timeout, took, err)
+				}
+			})
+		}
+		time.Sleep(10 * time.Second)
+		close(free)
+		all.Wait()
+		if o, err := c.Do(t.Context(), get("next"), time.Second); err != nil || o.TypeURL != "next" {
+			t.Errorf("the next call: %v, %v", o, err)
 		}
 	})
 }
@@ -191,10 +227,10 @@ func TestBrokenStreamFailsItsCallsAndIsOpenedAgain(t *testing.T) {
 			<-broken
 			g.Stop()
 		}()
-		if _, err := c.Do(t.Context(), get("hang")); status.Code(err) != codes.Unavailable {
+		if _, err := c.Do(t.Context(), get("hang"), time.Minute); status.Code(err) != codes.Unavailable {
 			t.Errorf("the call whose server went: %v", err)
 		}
-		if _, err := c.Do(t.Context(), get("a")); !errors.Is(err, exchange.ErrNoStream) {
+		if _, err := c.Do(t.Context(), get("a"), time.Minute); !errors.Is(err, exchange.ErrNoStream) {
 			t.Errorf("a call without a server: %v", err)
 		}
 	})
@@ -214,7 +250,7 @@ func TestServerThatStopsFailsNoCall(t *testing.T) {
 		for range 20 {
 			all.Go(func() {
 				for range 10 {
-					switch _, err := c.Do(t.Context(), get("a")); {
+					switch _, err := c.Do(t.Context(), get("a"), time.Minute); {
 					case err == nil:
 						answered.Add(1)
 					case errors.Is(err, exchange.ErrNoStream):
@@ -241,7 +277,7 @@ func TestServerWithoutTheMethodIsAskedOnce(t *testing.T) {
 		s := &server{}
 		c, _ := dial(t, s)
 		for range 5 {
-			if _, err := c.Do(t.Context(), get("a")); !errors.Is(err, exchange.ErrNoStream) {
+			if _, err := c.Do(t.Context(), get("a"), time.Minute); !errors.Is(err, exchange.ErrNoStream) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Second)

@@ -1,11 +1,14 @@
 package exchange
 
 import (
+	"context"
 	"errors"
 	"io"
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -18,20 +21,27 @@ import (
 const (
 	messageCalls = 512
 	messageBytes = 1 << 20
+	// worthwhile is how many calls are sent without waiting for more: to add to
+	// them would hardly make each cheaper.
+	worthwhile = 64
 )
 
 // waiter is a call that somebody waits for.
 type waiter struct {
 	call    *apiv1.Call
+	expires time.Time
 	answer  *apiv1.Answer
 	err     error
-	settled chan struct{} // closed when answer or err is set
+	settled chan struct{} // sent to when answer or err is set
 }
 
 // session is one stream, seen by the client.
 type session struct {
 	stream grpc.BidiStreamingClient[apiv1.ExchangeRequest, apiv1.ExchangeResponse]
 	wake   chan struct{}
+	spare  sync.Pool // of waiters, each with its channel
+	// settled counts callers whose call was settled and who have not run since.
+	settled atomic.Int64
 
 	mu      sync.Mutex
 	queue   []*waiter // not sent yet
@@ -39,25 +49,67 @@ type session struct {
 	last    uint64 // id given
 	leaving bool   // takes no more calls
 	ended   bool
+	clock   *time.Timer // calls expire
+	alarm   time.Time   // when the clock is set to; zero if it is not
 }
 
 func newSession(stream grpc.BidiStreamingClient[apiv1.ExchangeRequest, apiv1.ExchangeResponse]) *session {
-	return &session{stream: stream, wake: make(chan struct{}, 1), waiting: map[uint64]*waiter{}}
+	s := &session{stream: stream, wake: make(chan struct{}, 1), waiting: map[uint64]*waiter{}}
+	s.spare.New = func() any { return &waiter{settled: make(chan struct{}, 1)} }
+	return s
 }
 
-// add queues a call, if the session still takes any.
+// do queues a call and waits for what becomes of it.
+func (s *session) do(ctx context.Context, call *apiv1.Call, timeout time.Duration) (*apiv1.Answer, error) {
+	w, _ := s.spare.Get().(*waiter)
+	defer s.spare.Put(w)
+	w.call, w.expires = call, time.Now().Add(timeout)
+	if !s.add(w) {
+		return nil, ErrNoStream
+	}
+	select {
+	case <-w.settled:
+	case <-ctx.Done():
+		if s.forget(w) {
+			return nil, status.FromContextError(ctx.Err()).Err()
+		}
+		<-w.settled
+	}
+	s.ran()
+	answer, err := w.answer, w.err
+	w.call, w.answer, w.err = nil, nil, nil
+	return answer, err
+}
+
+// add queues a call, if the session still takes any. While some of those that
+// the last answers were for have not run yet, it is not sent: they may well call
+// again, and the last one of them has all of it sent.
 func (s *session) add(w *waiter) bool {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.leaving {
-		s.mu.Unlock()
 		return false
 	}
 	s.last++
 	w.call.Id = s.last
 	s.queue = append(s.queue, w)
-	s.mu.Unlock()
-	s.rouse()
+	s.watch(w.expires)
+	if s.settled.Load() == 0 || len(s.queue) >= worthwhile {
+		s.rouse()
+	}
 	return true
+}
+
+// ran is called by everybody whose call was settled, once they run.
+func (s *session) ran() {
+	if s.settled.Add(-1) > 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.queue) > 0 {
+		s.rouse()
+	}
 }
 
 func (s *session) rouse() {
@@ -67,12 +119,18 @@ func (s *session) rouse() {
 	}
 }
 
-// forget drops a call whose caller has gone. What was sent may yet be done.
-func (s *session) forget(w *waiter) {
+// forget drops a call whose caller goes, unless it is settled. What was sent may
+// yet be done.
+func (s *session) forget(w *waiter) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	delete(s.waiting, w.call.GetId())
+	if _, ok := s.waiting[w.call.GetId()]; ok {
+		delete(s.waiting, w.call.GetId())
+		return true
+	}
+	queued := len(s.queue)
 	s.queue = slices.DeleteFunc(s.queue, func(o *waiter) bool { return o == w })
+	return len(s.queue) < queued
 }
 
 // send sends what is queued until the session is left or has ended.
@@ -173,9 +231,15 @@ func (s *session) settle(answers []*apiv1.Answer) {
 			continue // the caller has gone
 		}
 		delete(s.waiting, a.GetId())
-		w.answer = a
-		close(w.settled)
+		s.release(w, a, nil)
 	}
+}
+
+// release lets a caller go on, who is no longer in the queue nor waiting.
+func (s *session) release(w *waiter, a *apiv1.Answer, err error) {
+	w.answer, w.err = a, err
+	s.settled.Add(1)
+	w.settled <- struct{}{} // has room for one
 }
 
 // end fails what waits. What a server has not answered is as uncertain as an RPC
@@ -188,13 +252,14 @@ func (s *session) end(err error) {
 	defer s.mu.Unlock()
 	s.leaving, s.ended = true, true
 	for _, w := range s.waiting {
-		w.err = err
-		close(w.settled)
+		s.release(w, nil, err)
 	}
 	for _, w := range s.queue {
-		w.err = err
-		close(w.settled)
+		s.release(w, nil, err)
 	}
 	s.waiting, s.queue = nil, nil
+	if s.clock != nil {
+		s.clock.Stop()
+	}
 	s.rouse()
 }

@@ -42,13 +42,20 @@ func Spare(call *apiv1.Call, typeName string, stored []byte) (metadata []byte, o
 	return metadata, ok && bytes.Equal(before, after)
 }
 
-// complete gives an answer's object what the server left out.
-func complete(call *apiv1.Call, a *apiv1.Answer) {
-	if !a.GetSpared() {
-		return
+// Object is an encoded object, in two parts that follow each other: what the
+// server sent and, if it did not send back what the call held, that. In the
+// protobuf encoding to decode one after the other is to decode both together.
+type Object struct {
+	TypeURL string
+	Parts   [2][]byte
+}
+
+func objectOf(call *apiv1.Call, a *apiv1.Answer) Object {
+	o := Object{TypeURL: a.GetObject().GetTypeUrl(), Parts: [2][]byte{a.GetObject().GetValue()}}
+	if a.GetSpared() {
+		_, o.Parts[1], _ = split(sentBy(call).GetValue()) // the server did so, too
 	}
-	_, rest, _ := split(sentBy(call).GetValue()) // the server did so, too
-	a.Object.Value = append(a.Object.Value, rest...)
+	return o
 }
 
 func sentBy(call *apiv1.Call) *anypb.Any {

@@ -259,7 +259,7 @@ func TestAnswersSpareWhatWasSent(t *testing.T) {
 	t.Cleanup(caller.Close)
 	sent := configMapWith("a", "changed")
 	for {
-		answer, err := caller.Do(t.Context(), doing(updating(sent)))
+		answer, err := caller.Do(t.Context(), doing(updating(sent)), time.Minute)
 		if errors.Is(err, sdkexchange.ErrNoStream) {
 			runtime.Gosched()
 			continue
@@ -269,10 +269,10 @@ func TestAnswersSpareWhatWasSent(t *testing.T) {
 		}
 		stored, err := client.Get(t.Context(), getting("a", "").GetGet())
 		var got, want corev1.ConfigMap
-		if err := errors.Join(err, got.Unmarshal(answer.GetObject().GetValue()), want.Unmarshal(stored.GetObject().GetValue())); err != nil {
+		if err := errors.Join(err, got.Unmarshal(answer.Parts[0]), got.Unmarshal(answer.Parts[1]), want.Unmarshal(stored.GetObject().GetValue())); err != nil {
 			t.Fatal(err)
 		}
-		if !answer.GetSpared() || !reflect.DeepEqual(got, want) || got.Data["key"] != "changed" || got.UID == "" || got.ResourceVersion == "" {
+		if len(answer.Parts[1]) == 0 || !reflect.DeepEqual(got, want) || got.Data["key"] != "changed" || got.UID == "" || got.ResourceVersion == "" {
 			t.Errorf("the answer holds %v, stored is %v", got, want)
 		}
 		return
