@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -27,6 +28,10 @@ const (
 	streamWindow, connWindow = 1 << 20, 4 << 20
 	// drainTime is how long calls may go on once the server is asked to stop.
 	drainTime = time.Second
+	// answerTime is how long requests may, which nobody can simply make again. A
+	// write that waits for a leader or a disk takes seconds; those who stop
+	// containers are patient for ten.
+	answerTime = 5 * time.Second
 )
 
 // NewGRPCServer returns a server that lets only those in whom the guard admits.
@@ -70,7 +75,8 @@ func GRPC(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *grpc.
 // HTTP serves on lis until ctx ends, with TLS when srv has a TLSConfig, and closes
 // it. Requests see their context end with ctx, so that watches do not hold the
 // shutdown up, unless srv has a BaseContext. Who has a connection when ctx ends
-// gets an answer to what he asks on it, within a second.
+// gets an answer to what he asks on it. Connections on which nothing is asked are
+// waited for for a second, answers for five.
 func HTTP(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *http.Server) error {
 	if srv.BaseContext == nil {
 		srv.BaseContext = func(net.Listener) context.Context { return ctx }
@@ -80,14 +86,12 @@ func HTTP(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *http.
 	if tcp, ok := lis.(*net.TCPListener); ok {
 		queue = &backlog{TCPListener: tcp}
 	}
+	var asked atomic.Int64
+	srv.Handler = counted(&asked, srv.Handler)
 	done := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(done)
-		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-		defer cancel()
-		if srv.Shutdown(drain) != nil {
-			_ = srv.Close() // what did not finish in time is cut off
-		}
+		end(srv, &asked)
 	})
 	logger.Info("serving HTTP", "address", lis.Addr().String())
 	var err error
@@ -103,4 +107,31 @@ func HTTP(ctx context.Context, logger *slog.Logger, lis net.Listener, srv *http.
 		return nil
 	}
 	return fmt.Errorf("serve HTTP on %s: %w", lis.Addr(), err)
+}
+
+// counted counts the requests that are being answered.
+func counted(asked *atomic.Int64, inner http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		defer asked.Add(-1)
+		inner.ServeHTTP(w, r)
+	})
+}
+
+// end closes a server when its connections have ended, or nothing was asked on
+// them for a while, or time is up.
+func end(srv *http.Server, asked *atomic.Int64) {
+	for waited := time.Duration(0); waited < answerTime; waited += drainTime {
+		idle := asked.Load() == 0
+		drain, cancel := context.WithTimeout(context.Background(), drainTime)
+		err := srv.Shutdown(drain)
+		cancel()
+		if err == nil {
+			return
+		}
+		if idle && asked.Load() == 0 {
+			break
+		}
+	}
+	_ = srv.Close() // what did not finish in time is cut off
 }

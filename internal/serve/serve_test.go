@@ -7,12 +7,16 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/test/bufconn"
 
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/pki"
@@ -151,7 +155,7 @@ func TestHTTPAnswersWhoWaitsInItsQueue(t *testing.T) {
 		},
 		BaseContext: func(net.Listener) context.Context { return context.Background() },
 	}
-	srv.RegisterOnShutdown(func() { close(closing) })
+	srv.RegisterOnShutdown(sync.OnceFunc(func() { close(closing) }))
 	served := make(chan error, 1)
 	go func() { served <- serve.HTTP(ctx, slog.New(slog.DiscardHandler), lis, srv) }()
 
@@ -184,5 +188,59 @@ func TestHTTPAnswersWhoWaitsInItsQueue(t *testing.T) {
 	}
 	if err := <-served; err != nil {
 		t.Errorf("serve: %v", err)
+	}
+}
+
+// An answer is waited for for longer than a connection on which nothing is asked.
+func TestHTTPEndsInTime(t *testing.T) {
+	for name, tt := range map[string]struct {
+		takes, ends time.Duration // 0 takes: nothing is asked
+		answered    bool
+	}{
+		"nothing is asked":     {ends: time.Second},
+		"a quick answer":       {takes: 50 * time.Millisecond, ends: 100 * time.Millisecond, answered: true},
+		"a slow answer":        {takes: 3500 * time.Millisecond, ends: 4 * time.Second, answered: true},
+		"an answer that hangs": {takes: time.Minute, ends: 5 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lis := bufconn.Listen(1 << 10)
+				ctx, cancel := context.WithCancel(t.Context())
+				srv := &http.Server{
+					Handler:     http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(tt.takes) }),
+					BaseContext: func(net.Listener) context.Context { return context.Background() },
+				}
+				served := make(chan error, 1)
+				go func() { served <- serve.HTTP(ctx, slog.New(slog.DiscardHandler), lis, srv) }()
+				conn, err := lis.DialContext(t.Context())
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer conn.Close()
+				answered := make(chan bool, 1)
+				if tt.takes > 0 {
+					go func() {
+						_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+						text, _ := io.ReadAll(conn)
+						answered <- strings.HasPrefix(string(text), "HTTP/1.1 200 OK")
+					}()
+				} else {
+					answered <- false
+				}
+				synctest.Wait()
+				cancel()
+				began := time.Now()
+				if err := <-served; err != nil {
+					t.Errorf("serve: %v", err)
+				}
+				if took := time.Since(began); took > tt.ends || took < tt.takes && tt.answered {
+					t.Errorf("it ended after %v", took)
+				}
+				if got := <-answered; got != tt.answered {
+					t.Errorf("answered: %v", got)
+				}
+				time.Sleep(tt.takes) // the handler that hangs
+			})
+		})
 	}
 }
