@@ -169,12 +169,15 @@ func (c *Cluster) join(ctx context.Context, member string) error {
 	if _, err := c.docker(ctx, "run", "--rm", "--network", "none", "--volume", volume+":/volume", "--entrypoint", "/bin/rm", "muster/node", "-rf", "/volume/server"); err != nil {
 		return err
 	}
-	token, err := harness.Output(ctx, harness.Muster(), "token", "create", "--role", "server", "--kubeconfig", c.compose.Kubeconfig())
-	if err != nil {
+	var token string
+	if err := harness.Eventually(ctx, joinTime, func() (err error) { // another leads since the old server was killed
+		token, err = harness.Output(ctx, harness.Muster(), "token", "create", "--role", "server", "--kubeconfig", c.compose.Kubeconfig())
+		return err
+	}); err != nil {
 		return err
 	}
 	const joiner = "muster-joiner"
-	_, err = c.docker(ctx, "run", "--detach", "--name", joiner, "--network", network, "--ip", c.address[member].String(), "--volume", volume+":/var/lib/muster",
+	_, err := c.docker(ctx, "run", "--detach", "--name", joiner, "--network", network, "--ip", c.address[member].String(), "--volume", volume+":/var/lib/muster",
 		"muster/control-plane", "apiserver", "--name", member, "--join", strings.TrimSpace(token))
 	if err == nil {
 		err = harness.Eventually(ctx, joinTime, func() error { return chaos.Belongs(ctx, c, member) })

@@ -190,14 +190,16 @@ func (c *Cluster) Replace(ctx context.Context, member string) error {
 // join lets a server with an empty directory join, waits until it serves, and
 // ends it: from then on it is started as before.
 func (c *Cluster) join(ctx context.Context, member, dir string) error {
-	command := exec.CommandContext(ctx, harness.Muster(), "token", "create", "--role", "server", "--kubeconfig", c.dev.Kubeconfig())
-	token, err := command.Output()
-	if err != nil {
-		return fmt.Errorf("create token: %w", err)
+	var token string
+	if err := harness.Eventually(ctx, joinTime, func() (err error) { // another leads since the old server was killed
+		token, err = harness.Output(ctx, harness.Muster(), "token", "create", "--role", "server", "--kubeconfig", c.dev.Kubeconfig())
+		return err
+	}); err != nil {
+		return err
 	}
 	var log bytes.Buffer
 	server := exec.Command(harness.Muster(), "dev", "exec", "--name", c.dev.Name, "--data-dir", c.dev.Dir, member, "--",
-		harness.Muster(), "server", "--name", member, "--data-dir", dir, "--advertise-address", c.address[member].String(), "--join", strings.TrimSpace(string(token)))
+		harness.Muster(), "server", "--name", member, "--data-dir", dir, "--advertise-address", c.address[member].String(), "--join", strings.TrimSpace(token))
 	server.Stdout, server.Stderr = &log, &log
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for us to pass on
 	if err := server.Start(); err != nil {
