@@ -26,7 +26,7 @@ const (
 	mostPercent = 400
 	// share of all processors' time that collections may take before the heap gets
 	// more room, up to its own size again or roomBusy.
-	share    = 0.02
+	share    = 0.005
 	roomBusy = 128 << 20
 
 	// interval is how often the heap is looked at.

@@ -23,8 +23,8 @@ func TestPercent(t *testing.T) {
 		{"room is the least", 96, 0, 0, 50},
 		{"a large one", 192, 0, 0, 25},
 		{"a very large one", 4096, 0, 0, 25},
-		{"little is allocated", 200, 40, 0.025, 25},
-		{"collections take their share", 200, 80, 0.05, 50},
+		{"little is allocated", 200, 10, 0.025, 25},
+		{"collections take their share", 200, 20, 0.05, 50},
 		{"never more than its own size", 200, 1000, 0.1, 100},
 		{"a small one that is busy", 64, 400, 0.015, 200},
 	} {

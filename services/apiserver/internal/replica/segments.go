@@ -39,7 +39,7 @@ func (s segments) Create(dir, name string, size uint64) (types.WritableFile, err
 		return nil, err
 	}
 	failpoint.Hit("replica/segment/made")
-	return &written{WritableFile: file}, nil
+	return write(file, false)
 }
 
 // OpenWriter opens a segment that is appended to. A process that made it may have
@@ -52,7 +52,7 @@ func (s segments) OpenWriter(dir, name string) (types.WritableFile, error) {
 	if err := durable.SyncDir(dir); err != nil {
 		return nil, errors.Join(err, file.Close())
 	}
-	return &written{WritableFile: file, torn: true}, nil
+	return write(file, true)
 }
 
 // Delete removes a segment.
@@ -63,13 +63,36 @@ func (s segments) Delete(dir, name string) error {
 	return err
 }
 
+// segmentFile is what raft-wal's file system makes segments of.
+type segmentFile interface {
+	types.WritableFile
+	Truncate(size int64) error
+	Stat() (os.FileInfo, error)
+	Fd() uintptr
+}
+
 // written is a segment that is appended to. raft-wal writes each batch by one
 // call, and syncs it by the next.
 type written struct {
-	types.WritableFile
+	segmentFile
 	// torn says that a batch may stand behind the last one, of which a crash took
 	// the end.
 	torn bool
+	// named says that the segment's name is on disk.
+	named bool
+	blank blank
+}
+
+func write(file types.WritableFile, torn bool) (*written, error) {
+	segment, ok := file.(segmentFile)
+	if !ok {
+		return nil, errors.Join(fmt.Errorf("segments are kept in a %T", file), file.Close())
+	}
+	info, err := segment.Stat()
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return &written{segmentFile: segment, torn: torn, blank: blank{room: info.Size()}}, nil
 }
 
 // WriteAt writes a batch.
@@ -80,12 +103,15 @@ func (w *written) WriteAt(p []byte, offset int64) (int, error) {
 		}
 		w.torn = false
 	}
+	if err := w.blank.reach(w.segmentFile, offset, offset+int64(len(p))); err != nil {
+		return 0, err // What it wrote changed nothing.
+	}
 	failpoint.Hit("replica/log/write")
 	if failpoint.Armed("replica/log/half-written") {
-		_, _ = w.WritableFile.WriteAt(p[:len(p)/2], offset)
+		_, _ = w.segmentFile.WriteAt(p[:len(p)/2], offset)
 	}
 	failpoint.Hit("replica/log/half-written")
-	n, err := w.WritableFile.WriteAt(p, offset)
+	n, err := w.segmentFile.WriteAt(p, offset)
 	failpoint.Hit("replica/log/written")
 	if err != nil && !errors.Is(err, io.EOF) {
 		if undone := w.clear(offset); undone != nil {
@@ -100,23 +126,18 @@ func (w *written) WriteAt(p []byte, offset int64) (int, error) {
 // end of. Entries are what users write, so that may look like anything, like
 // entries too.
 func (w *written) clear(offset int64) error {
-	file, ok := w.WritableFile.(interface {
-		Truncate(size int64) error
-		Stat() (os.FileInfo, error)
-		Fd() uintptr
-	})
-	if !ok {
-		return fmt.Errorf("segments are kept in a %T", w.WritableFile)
-	}
-	info, err := file.Stat()
+	info, err := w.Stat()
 	if err != nil || info.Size() <= offset {
 		return err
 	}
-	if err := file.Truncate(offset); err != nil {
+	if err := w.Truncate(offset); err != nil {
 		return err
 	}
 	// The room is taken again, if it is there.
-	_ = unix.Fallocate(int(file.Fd()), 0, 0, info.Size())
+	w.blank = blank{}
+	if unix.Fallocate(int(w.Fd()), 0, 0, info.Size()) == nil {
+		w.blank.room = info.Size()
+	}
 	return nil
 }
 
@@ -125,11 +146,25 @@ func (w *written) clear(offset int64) error {
 // says nothing either.
 var errUnsure = errors.New("not known to be on disk or not")
 
-// Sync has a batch on disk.
+// Sync has a batch on disk. Only the first time the file's name and all that is
+// known about it matter; later what is needed to read the batch does.
 func (w *written) Sync() error {
-	if err := w.WritableFile.Sync(); err != nil {
+	sync := w.segmentFile.Sync
+	if w.named {
+		sync = w.syncData
+	}
+	if err := sync(); err != nil {
 		return fmt.Errorf("%w: %w", errUnsure, err)
 	}
+	w.named = true
 	failpoint.Hit("replica/log/synced")
 	return nil
+}
+
+func (w *written) syncData() error {
+	for {
+		if err := unix.Fdatasync(int(w.Fd())); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
 }
