@@ -85,7 +85,7 @@ func matchURL(t Target, obj registry.Object) (Target, error) {
 // makes of it, without modifying that. With a subresource other than status,
 // change gets and gives the subresource's object.
 func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string, change func(old registry.Object) (registry.Object, error)) (Outcome, error) {
-	was, old, err := p.load(t)
+	was, old, err := s.loadOld(ctx, p, t, verb)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -142,13 +142,39 @@ func (p *plan) changed(t Target, old registry.Object, change func(registry.Objec
 
 // load returns what t names, encoded and decoded.
 func (p *plan) load(t Target) (Stored, registry.Object, error) {
-	e, ok := p.view.Get(t.key())
-	if !ok {
-		return Stored{}, nil, notFound(t)
+	was, err := p.find(t)
+	if err != nil {
+		return Stored{}, nil, err
 	}
-	was := storedEntry(t.Kind, e)
 	obj, err := was.Decode()
 	return was, obj, err
+}
+
+func (p *plan) find(t Target) (Stored, error) {
+	e, ok := p.view.Get(t.key())
+	if !ok {
+		return Stored{}, notFound(t)
+	}
+	return storedEntry(t.Kind, e), nil
+}
+
+// loadOld is load for an update. It decodes no more than the kind compares an update
+// with, unless there is more that looks at the object: a patch changes it, a
+// subresource is made of it, and what a node may do depends on it.
+func (s *Service) loadOld(ctx context.Context, p *plan, t Target, verb string) (Stored, registry.Object, error) {
+	if t.Kind.Old == nil || verb != "update" || t.Subresource != "" || s.restricted(ctx) {
+		return p.load(t)
+	}
+	was, err := p.find(t)
+	if err != nil {
+		return Stored{}, nil, err
+	}
+	old, err := t.Kind.Old(was.Value)
+	if err != nil {
+		return Stored{}, nil, fmt.Errorf("decode stored %s: %w", t.Kind.GVK.Kind, err)
+	}
+	old.SetResourceVersion(was.ResourceVersion())
+	return was, old, nil
 }
 
 // keepServerFields carries over what no client may change, so that leaving it

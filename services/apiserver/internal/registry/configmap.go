@@ -19,10 +19,11 @@ func configMapKind() *Kind {
 		New:     func() Object { return &corev1.ConfigMap{} },
 		NewList: func() runtime.Object { return &corev1.ConfigMapList{} },
 
+		Old:            oldConfigMap,
 		PrepareCreate:  create(func(obj *corev1.ConfigMap) { noGeneration(obj) }),
 		PrepareUpdate:  keepGeneration,
 		Validate:       check(validateConfigMap),
-		ValidateUpdate: checkUpdate(validateConfigMapUpdate),
+		ValidateUpdate: unlessMeta(checkUpdate(validateConfigMapUpdate)),
 
 		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns: []Column{
@@ -66,6 +67,18 @@ func validateData[V string | []byte](path string, data map[string]V) (errs field
 // byField orders what was found wrong with a map, which has no order: sorting the
 // keys first would cost those most with whom nothing is wrong.
 func byField(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) }
+
+// configMapImmutable is the field of that name in the encoding.
+const configMapImmutable = 4
+
+// oldConfigMap decodes the metadata alone, unless the data may not be changed.
+func oldConfigMap(value []byte) (Object, error) {
+	old := Object(&metav1.PartialObjectMetadata{})
+	if mayBeTrue(value, configMapImmutable) {
+		old = &corev1.ConfigMap{}
+	}
+	return old, old.Unmarshal(value)
+}
 
 const immutableSet = "field is immutable when `immutable` is set"
 

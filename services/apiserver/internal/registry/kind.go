@@ -38,6 +38,11 @@ type Kind struct {
 	// NewList returns an empty list object of the kind ("DeploymentList").
 	NewList func() runtime.Object
 
+	// Old decodes of a stored object what PrepareUpdate, ValidateUpdate, Allocate and
+	// Claims need as old for an update; nil decodes all of it. Where there is less, it
+	// is of another type, so that no hook takes what was left out for empty.
+	Old func(value []byte) (Object, error)
+
 	// Default fills in what the user left out, as Kubernetes does.
 	Default func(obj Object)
 	// PrepareCreate resets what a client may not set (status, generation).
