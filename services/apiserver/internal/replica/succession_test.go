@@ -139,3 +139,24 @@ func TestARefusingFirewallCostsOneElection(t *testing.T) {
 		c.stop()
 	})
 }
+
+// What a member has kept of connections to one that was started again since must
+// not cost it the other's vote.
+func TestAConnectionThatEndedCostsNoVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClusterWith(t, 3, patient)
+		first, voter, leader := c.members[0], c.members[1], c.members[2]
+		if _, err := first.TransferLeadership(t.Context(), leader.id); err != nil {
+			t.Fatal(err)
+		}
+		c.leader(c.members...)
+		c.network.setCut(voter.id, true)
+		c.network.setCut(voter.id, false)
+		leader.write(t, put("seen", "by all"))
+		time.Sleep(time.Second)
+		term := leader.Term()
+		c.crash(leader)
+		c.elects([]*member{first, voter}, first, term+1, time.Second)
+		c.stop()
+	})
+}

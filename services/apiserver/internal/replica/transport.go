@@ -61,7 +61,7 @@ func (r *Replica) newTransport() *transport {
 			self:      r.mux.self,
 			calling:   calling,
 		},
-		MaxPool:                 3,
+		MaxPool:                 poolSize,
 		Timeout:                 ioTimeout,
 		MsgpackUseNewTimeFormat: true,
 		Logger:                  newRaftLogger(r.config.Logger),
