@@ -42,22 +42,26 @@ func TypeNameOf[T any]() string {
 	return typeName(reflect.TypeFor[T]())
 }
 
-// typeNames holds the names once made, by reflect.Type.
-var typeNames sync.Map
+// typeURLs holds the names once made, with the prefix, by reflect.Type.
+var typeURLs sync.Map
 
 func typeName(t reflect.Type) string {
+	return strings.TrimPrefix(typeURL(t), typeURLPrefix)
+}
+
+func typeURL(t reflect.Type) string {
 	if t == nil {
 		return ""
 	}
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
-	if name, ok := typeNames.Load(t); ok {
-		return name.(string)
+	if url, ok := typeURLs.Load(t); ok {
+		return url.(string)
 	}
-	name := strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
-	typeNames.Store(t, name)
-	return name
+	url := typeURLPrefix + strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
+	typeURLs.Store(t, url)
+	return url
 }
 
 // NewObject returns an empty object of a pointer type.
@@ -74,7 +78,7 @@ func Encode(obj Marshaler) (*anypb.Any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", TypeName(obj), err)
 	}
-	return &anypb.Any{TypeUrl: typeURLPrefix + TypeName(obj), Value: raw}, nil
+	return &anypb.Any{TypeUrl: typeURL(reflect.TypeOf(obj)), Value: raw}, nil
 }
 
 // Decode unwraps an object from the wire. It is an error when the object is of
