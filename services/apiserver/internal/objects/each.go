@@ -49,14 +49,7 @@ func (s *Service) Each(ctx context.Context, changes []Change, answered Answered)
 	steps := make([]step, len(changes))
 	var alone sync.WaitGroup
 	again := func(i int) {
-		alone.Go(func() {
-			outcomes, err := s.commitFresh(ctx, changes[i].DryRun, steps[i])
-			a := Answer{Change: i, Err: err}
-			if err == nil {
-				a.Outcome = outcomes[0]
-			}
-			answered(a.through(changes[i]))
-		})
+		alone.Go(func() { answered(s.alone(ctx, i, changes[i], steps[i])) })
 	}
 	plans := make([]*plan, 0, len(changes))
 	answers := make([]Answer, 0, len(changes)) // of the plans
@@ -90,6 +83,17 @@ func (s *Service) Each(ctx context.Context, changes []Change, answered Answered)
 		answered(settled...)
 	}
 	alone.Wait()
+}
+
+// alone carries out one of the changes that no other one waits for.
+func (s *Service) alone(ctx context.Context, i int, c Change, st step) Answer {
+	a := Answer{Change: i}
+	outcomes, err := s.commitFresh(ctx, c.DryRun, st)
+	if err == nil {
+		a.Outcome = outcomes[0]
+	}
+	a.Err = err
+	return a.through(c)
 }
 
 // through makes the answer's object what the change was made through.
