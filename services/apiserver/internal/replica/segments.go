@@ -77,9 +77,7 @@ type written struct {
 	segmentFile
 	// torn says that a batch may stand behind the last one, of which a crash took
 	// the end.
-	torn bool
-	// named says that the segment's name is on disk.
-	named bool
+	torn  bool
 	blank blank
 }
 
@@ -146,25 +144,11 @@ func (w *written) clear(offset int64) error {
 // says nothing either.
 var errUnsure = errors.New("not known to be on disk or not")
 
-// Sync has a batch on disk. Only the first time the file's name and all that is
-// known about it matter; later what is needed to read the batch does.
+// Sync has a batch on disk.
 func (w *written) Sync() error {
-	sync := w.segmentFile.Sync
-	if w.named {
-		sync = w.syncData
-	}
-	if err := sync(); err != nil {
+	if err := w.segmentFile.Sync(); err != nil {
 		return fmt.Errorf("%w: %w", errUnsure, err)
 	}
-	w.named = true
 	failpoint.Hit("replica/log/synced")
 	return nil
-}
-
-func (w *written) syncData() error {
-	for {
-		if err := unix.Fdatasync(int(w.Fd())); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
 }
