@@ -25,26 +25,23 @@ var losses = flag.Int("losses", 5, "how often the power is lost on each file sys
 // emulated, and the emulator may have little of a processor.
 const bootTimeout = 4 * time.Minute
 
-// Features of ext4, with which the disk is made. (On ext2, which has none either, a
-// check of the disk may hurt what was synced: it mends a file that was removed by
-// writing to blocks that have another owner.)
-const (
-	withJournal    = "has_journal"
-	withoutJournal = "^has_journal"
-)
-
-var mountOptions = map[string]string{withJournal: "noatime,commit=600", withoutJournal: "noatime"}
+// fileSystems are the options with which ext4 is mounted. (Without a journal, Linux
+// 6.1 has the disk flush nothing for a sync that finds only data to write, and
+// raft-wal's database, like etcd's, is lost with a page or two. On ext2 a check of
+// the disk may hurt what was synced: it mends a file that was removed by writing to
+// blocks that have another owner.)
+var fileSystems = map[string]string{"ordered": "noatime,commit=600", "writeback": "noatime,commit=600,data=writeback"}
 
 // A machine that runs a whole cluster loses its power while it is written to, or
 // while it starts again. What its kernel had not put on the disk is gone then:
-// nothing is there but what was synced. Without a journal, syncing one file brings
-// no other one to the disk, and what was done first need not be there first. The
-// disk has a cache of its own, and loses of that what it was not told to flush, in
-// part and in any order.
+// nothing is there but what was synced. With data=writeback, syncing one file brings
+// names and sizes of the others to the disk, but not what they hold. The disk has a
+// cache of its own, and loses of that what it was not told to flush, in part and in
+// any order.
 func TestPowerLoss(t *testing.T) {
-	for _, kind := range []string{withJournal, withoutJournal} {
-		t.Run(kind, func(t *testing.T) {
-			m := newMachine(t, kind)
+	for name, options := range fileSystems {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, options)
 			acknowledged := map[int64]bool{} // by the last start that wrote
 			writer, total := 0, 0
 			for boot := 1; boot <= *losses+1; boot++ {
@@ -99,19 +96,19 @@ func (s *sighting) judge(acknowledged map[int64]bool, writer int) error {
 
 // machine is an emulated one with a disk.
 type machine struct {
-	t                *testing.T
-	kernel, initrd   string
-	disk, kind, said string
+	t              *testing.T
+	kernel, initrd string
+	disk, said     string
 }
 
-func newMachine(t *testing.T, kind string) *machine {
+func newMachine(t *testing.T, options string) *machine {
 	t.Helper()
 	out, err := exec.Command("../../../../scripts/vm-kernel").Output()
 	if err != nil {
 		t.Fatalf("prepare a kernel: %v", err)
 	}
 	vm, dir := strings.TrimSpace(string(out)), t.TempDir()
-	m := &machine{t: t, kind: kind, kernel: filepath.Join(vm, "vmlinuz"), disk: filepath.Join(dir, "disk"), said: filepath.Join(dir, "said")}
+	m := &machine{t: t, kernel: filepath.Join(vm, "vmlinuz"), disk: filepath.Join(dir, "disk"), said: filepath.Join(dir, "said")}
 	m.initrd = filepath.Join(dir, "initrd")
 	program, err := os.Executable()
 	if err != nil {
@@ -119,14 +116,14 @@ func newMachine(t *testing.T, kind string) *machine {
 	}
 	const pack = `set -e; mkdir -p "$1/root/work"; cp "$2" "$1/root/work/program"; printf '%s' "$3" >"$1/root/work/run"
 (cd "$1/root" && find . | cpio -o -H newc --quiet | gzip -1) >"$1/program.gz"; cat "$4/base.cpio.gz" "$1/program.gz" >"$1/initrd"
-rm -r "$1/root" "$1/program.gz"; truncate -s 2G "$1/disk"; mke2fs -q -F -t ext4 -O "$5" "$1/disk"`
+rm -r "$1/root" "$1/program.gz"; truncate -s 2G "$1/disk"; mke2fs -q -F -t ext4 "$1/disk"`
 	// Nothing is written back by itself.
 	run := `for module in virtio_pci virtio_blk crc32c_generic ext4; do modprobe $module; done
 echo 0 >/proc/sys/vm/dirty_writeback_centisecs; echo 100000 >/proc/sys/vm/dirty_expire_centisecs
-mkdir -p /data; mount -t ext4 -o ` + mountOptions[kind] + ` /dev/vda /data || echo "` + saidFault + ` no disk"
+mkdir -p /data; mount -t ext4 -o ` + options + ` /dev/vda /data || echo "` + saidFault + ` no disk"
 ` + powerVariable + `=$(sed 's/.*muster.boot=\([0-9]*\).*/\1/' /proc/cmdline) exec ./program
 `
-	if out, err := exec.Command("bash", "-c", pack, "pack", dir, program, run, vm, kind).CombinedOutput(); err != nil {
+	if out, err := exec.Command("bash", "-c", pack, "pack", dir, program, run, vm).CombinedOutput(); err != nil {
 		t.Fatalf("make a machine: %v: %s", err, out)
 	}
 	return m
@@ -139,13 +136,6 @@ func (m *machine) boot(number int, early, last bool) (*sighting, error) {
 	if number > 1 {
 		if err := m.lose(); err != nil {
 			return nil, err
-		}
-	}
-	if number > 1 && m.kind == withoutJournal {
-		// What was not synced may be in any state. The second time all is well.
-		first, _ := exec.Command("e2fsck", "-fy", m.disk).CombinedOutput()
-		if out, err := exec.Command("e2fsck", "-fy", m.disk).CombinedOutput(); err != nil {
-			return nil, fmt.Errorf("check the disk: %w: %s\n%s", err, first, out)
 		}
 	}
 	if out, err := exec.Command("cp", "--sparse=always", m.disk, m.base()).CombinedOutput(); err != nil {
@@ -173,11 +163,11 @@ func (m *machine) boot(number int, early, last bool) (*sighting, error) {
 	}()
 	cut := time.AfterFunc(bootTimeout, func() { _ = cmd.Process.Kill() })
 	defer cut.Stop()
-	return m.watch(bufio.NewScanner(out), func(after time.Duration) { cut.Reset(after) }, early, last)
+	return m.watch(bufio.NewReader(out), func(after time.Duration) { cut.Reset(after) }, early, last)
 }
 
 // watch reads what the machine says until its power is cut.
-func (m *machine) watch(lines *bufio.Scanner, cut func(after time.Duration), early, last bool) (*sighting, error) {
+func (m *machine) watch(said *bufio.Reader, cut func(after time.Duration), early, last bool) (*sighting, error) {
 	seen := &sighting{whole: map[int64]bool{}, acknowledged: map[int64]bool{}}
 	log, err := os.OpenFile(m.said, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -185,8 +175,12 @@ func (m *machine) watch(lines *bufio.Scanner, cut func(after time.Duration), ear
 	}
 	defer log.Close()
 	begun := false
-	for lines.Scan() {
-		line := strings.TrimSpace(lines.Text())
+	for {
+		text, err := said.ReadString('\n')
+		if err != nil {
+			break // with the power went what a line would have said
+		}
+		line := strings.TrimSpace(text)
 		if !strings.HasPrefix(line, saidWrote) && !strings.HasPrefix(line, saidWhole) {
 			_, _ = log.WriteString(line + "\n")
 		}
