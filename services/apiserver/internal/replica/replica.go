@@ -43,7 +43,7 @@ type Replica struct {
 	belonged  atomic.Bool // was in the cluster at some point of the log
 	voted     atomic.Bool // had a vote at some point
 	regrouped signal      // the members changed
-	changing  sync.Mutex  // held while the leader changes the members
+	changing  lock        // held while the leader changes the members
 	heirs     *heirs
 
 	leaving chan struct{} // closed when Run has begun to stop
@@ -63,7 +63,7 @@ func Open(config Config) (*Replica, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Replica{config: config, heirs: newHeirs(), leaving: make(chan struct{}), halted: make(chan struct{}), failed: make(chan struct{})}
+	r := &Replica{config: config, heirs: newHeirs(), changing: newLock(), leaving: make(chan struct{}), halted: make(chan struct{}), failed: make(chan struct{})}
 	r.machine = newMachine(config.Store, r.fail, r.moved)
 	r.storage = memoryStorage()
 	r.era = &era{epoch: config.Epoch, end: func() { r.fail(ErrSuperseded) }}
