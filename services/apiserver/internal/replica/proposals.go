@@ -26,10 +26,10 @@ const (
 	// worthwhile is how many transactions make a leader write another log entry
 	// before it knows what became of the one before: each costs an fsync and a
 	// round of messages on every member, and fewer would hardly wait longer.
-	worthwhile = 64
-	// A leader waits for one part in lingerShare of the time that its last entry
-	// took, at most lingerMost, until those whose answer it was have called again.
-	lingerShare, lingerMost = 2, 2 * time.Millisecond
+	worthwhile = 128
+	// A leader waits as long as its last entry took, at most lingerMost, until those
+	// whose answer it was have called again.
+	lingerMost = 4 * time.Millisecond
 	// retryPause lies between two tries, unless somebody else leads.
 	retryPause = 25 * time.Millisecond
 )
@@ -198,7 +198,7 @@ func (q *proposals) await(b *batch) {
 		q.expected += q.next.count
 	}
 	q.lingering = true
-	q.linger.Reset(min(time.Since(b.left)/lingerShare, lingerMost))
+	q.linger.Reset(min(time.Since(b.left), lingerMost))
 }
 
 // try has a batch ordered by this member if it leads, else by the one that does.
