@@ -6,6 +6,11 @@ import "io"
 // that follows longer, fewer make such syncs more frequent.
 const blankAhead = 1 << 20
 
+// blankFor bounds the batches that are written over zeros, in bytes. Larger ones
+// share what the journal takes among more callers, and would have the disk write
+// twice as much when it has most to write.
+const blankFor = 16 << 10
+
 var zeros [blankAhead]byte
 
 // blank is the part of a segment, ahead of what is written to it, that was written
@@ -22,10 +27,10 @@ type blank struct {
 	end  int64 // of what is blank, or holds batches
 }
 
-// reach has a batch and something behind it blank before it is written, as far as
-// the segment has room that is its own.
+// reach has a small batch and something behind it blank before it is written, as
+// far as the segment has room that is its own.
 func (b *blank) reach(file io.WriterAt, from, to int64) error {
-	if to <= b.end {
+	if to <= b.end || to-from > blankFor {
 		return nil
 	}
 	for b.end = max(b.end, from); b.end < min(to, b.room); {

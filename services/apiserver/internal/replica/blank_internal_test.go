@@ -21,15 +21,14 @@ func (n *noting) WriteAt(p []byte, at int64) (int, error) {
 	return n.File.WriteAt(p, at)
 }
 
-// Batches are written over zeros as far as the segment has room, and then as they
-// are.
-func TestBatchesAreWrittenOverZeros(t *testing.T) {
-	const room, batch = 3*blankAhead + 1000, 100_000
+// emptySegment returns one with room.
+func emptySegment(t *testing.T, room int64) (*written, *noting) {
+	t.Helper()
 	made, err := os.Create(filepath.Join(t.TempDir(), "segment"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer made.Close()
+	t.Cleanup(func() { _ = made.Close() })
 	if err := made.Truncate(room); err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +37,30 @@ func TestBatchesAreWrittenOverZeros(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return w, file
+}
+
+// A large batch is written as it is, and a small one behind it over zeros.
+func TestLargeBatchesAreNotWrittenOverZeros(t *testing.T) {
+	w, file := emptySegment(t, 3*blankAhead)
+	large := bytes.Repeat([]byte("."), blankFor+1)
+	if _, err := w.WriteAt(large, 0); err != nil || file.zeros != 0 {
+		t.Errorf("%d bytes of zeros for a large batch: %v", file.zeros, err)
+	}
+	if _, err := w.WriteAt([]byte("small"), int64(len(large))); err != nil || file.zeros != blankAhead {
+		t.Errorf("%d bytes of zeros for a small batch: %v", file.zeros, err)
+	}
+	got, err := os.ReadFile(file.Name())
+	if err != nil || !bytes.HasPrefix(got, append(large, "small"...)) {
+		t.Errorf("the segment does not hold what was written: %v", err)
+	}
+}
+
+// Batches are written over zeros as far as the segment has room, and then as they
+// are.
+func TestBatchesAreWrittenOverZeros(t *testing.T) {
+	const room, batch = 3*blankAhead + 1000, blankFor
+	w, file := emptySegment(t, room)
 	content := bytes.Repeat([]byte("entry "), batch)[:batch]
 	at := int64(0)
 	for ; at < room+batch; at += batch {
@@ -51,7 +74,7 @@ func TestBatchesAreWrittenOverZeros(t *testing.T) {
 	if file.zeros != room || file.end != at {
 		t.Errorf("%d bytes of zeros, want %d; written up to %d of %d", file.zeros, room, file.end, at)
 	}
-	got, err := os.ReadFile(made.Name())
+	got, err := os.ReadFile(file.Name())
 	if err != nil || !bytes.Equal(got, bytes.Repeat(content, int(at/batch))) {
 		t.Errorf("the segment does not hold what was written: %v", err)
 	}
