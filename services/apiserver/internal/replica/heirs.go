@@ -16,29 +16,29 @@ import (
 // makes room any more. The transfer then counts as under way for good, and the
 // member takes no writes whenever it leads again.
 type heirs struct {
-	// asking has room for who asks Raft: a mutex would keep virtual time from
-	// going on.
-	asking chan struct{}
+	asking lock // held while Raft is asked
 	// failed is by member the term of the leader that it did not take over from.
 	failed map[string]uint64
 }
 
-func newHeirs() *heirs { return &heirs{asking: make(chan struct{}, 1), failed: map[string]uint64{}} }
+func newHeirs() *heirs { return &heirs{asking: newLock(), failed: map[string]uint64{}} }
 
-// ask returns when the member leads, or will not.
+// ask returns when the member leads, or will not. Raft counts a transfer as under way
+// a little longer than it takes: who comes then comes again, as writes do.
 func (h *heirs) ask(r *raft.Raft, m Member) error {
-	h.asking <- struct{}{}
-	defer func() { <-h.asking }()
+	h.asking.Lock()
+	defer h.asking.Unlock()
 	if h.failed[m.ID] == r.CurrentTerm() {
 		return fmt.Errorf("%w: %s did not take over when this leader asked it before: ask for another, and then for %s again", errRefused, m.ID, m.ID)
 	}
 	err := r.LeadershipTransferToServer(raft.ServerID(m.ID), raft.ServerAddress(m.Address)).Error()
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
+	case errors.Is(err, raft.ErrLeadershipTransferInProgress), errors.Is(err, raft.ErrNotLeader):
+		return fmt.Errorf("%w: %w", errNotLeader, err)
 	}
-	if !errors.Is(err, raft.ErrLeadershipTransferInProgress) && !errors.Is(err, raft.ErrNotLeader) {
-		// By now the term may be one of another leader, and this matters no more.
-		h.failed[m.ID] = r.CurrentTerm()
-	}
+	// By now the term may be one of another leader, and this matters no more.
+	h.failed[m.ID] = r.CurrentTerm()
 	return fmt.Errorf("%w: %s did not take over: %w", errRefused, m.ID, err)
 }

@@ -117,7 +117,6 @@ func TestALeaderTakesWritesAfterTransfersThatFailed(t *testing.T) {
 			if _, err := leader.TransferLeadership(ctx, paused.id); err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("transfer to a member whose replication hangs: %v", err)
 			}
-			time.Sleep(10 * time.Millisecond) // Raft counts it as under way a little longer
 		}
 		c.network.setCut(other.id, true)
 		for leader.IsLeader() {
