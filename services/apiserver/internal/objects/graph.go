@@ -23,7 +23,7 @@ func (s *Service) NodeReads(node, resource, namespace, name string) bool {
 	view := s.replica.Store().View()
 	want := indexValue("spec.nodeName", node)
 	for e := range view.List("pods", namespace) {
-		if !slices.Contains(e.Index, want) {
+		if !slices.Contains(e.Index(), want) {
 			continue
 		}
 		var pod corev1.Pod

@@ -102,11 +102,11 @@ func (p *plan) create(key state.Key, op *storev1.Operation) (int, error) {
 
 func (p *plan) replace(e *state.Entry, op *storev1.Operation) (int, error) {
 	op.Precondition, op.Revision = storev1.Precondition_PRECONDITION_REVISION, e.ModRevision
-	return p.add(e.Key, op)
+	return p.add(e.Key.Plain(), op)
 }
 
 func (p *plan) remove(e *state.Entry) (int, error) {
-	return p.add(e.Key, &storev1.Operation{
+	return p.add(e.Key.Plain(), &storev1.Operation{
 		Precondition: storev1.Precondition_PRECONDITION_REVISION, Revision: e.ModRevision,
 		Action: storev1.Action_ACTION_DELETE,
 	})
@@ -114,11 +114,12 @@ func (p *plan) remove(e *state.Entry) (int, error) {
 
 // check makes the transaction depend on e being unchanged.
 func (p *plan) check(e *state.Entry) {
-	if p.written.has(e.Key) || p.checked.has(e.Key) {
+	key := e.Key.Plain()
+	if p.written.has(key) || p.checked.has(key) {
 		return
 	}
-	p.checked.add(e.Key)
+	p.checked.add(key)
 	p.tx.Operations = append(p.tx.Operations, &storev1.Operation{
-		Key: protoKey(e.Key), Precondition: storev1.Precondition_PRECONDITION_REVISION, Revision: e.ModRevision,
+		Key: protoKey(key), Precondition: storev1.Precondition_PRECONDITION_REVISION, Revision: e.ModRevision,
 	})
 }

@@ -68,10 +68,10 @@ func (s *selector) matches(e *state.Entry) (bool, error) {
 	if s.everything() {
 		return true, nil
 	}
-	if s.indexed != "" && !slices.Contains(e.Index, indexValue(s.indexed, s.value)) {
+	if s.indexed != "" && !slices.Contains(e.Index(), indexValue(s.indexed, s.value)) {
 		return false, nil
 	}
-	if !s.specific && !s.fields.Matches(s.cheapFields(e.Key)) {
+	if !s.specific && !s.fields.Matches(s.cheapFields(e.Key.Plain())) {
 		return false, nil
 	}
 	if !s.labels.Empty() {
@@ -90,7 +90,7 @@ func (s *selector) matches(e *state.Entry) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	set := keyFields(e.Key)
+	set := keyFields(e.Key.Plain())
 	maps.Copy(set, s.kind.Fields(obj))
 	return s.fields.Matches(set), nil
 }

@@ -1,9 +1,7 @@
 package state
 
 import (
-	"bytes"
 	"slices"
-	"strings"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
@@ -33,7 +31,7 @@ func newBatch(base *snapshot, packer *packer) *batch {
 
 // group returns the entries of a namespace, to be changed.
 func (b *batch) group(resource, namespace string) *group {
-	if g := b.last; g != nil && g.namespace == namespace && g.resource == resource {
+	if g := b.last; g != nil && g.space.Namespace == namespace && g.space.Resource == resource {
 		return g
 	}
 	key := groupKey{resource, namespace}
@@ -42,16 +40,16 @@ func (b *batch) group(resource, namespace string) *group {
 		if known := b.base.group(resource, namespace); known != nil {
 			g = known.copy(clone(b.base, known.items))
 		} else {
-			g = newGroup(strings.Clone(resource), strings.Clone(namespace))
+			g = newGroup(resource, namespace)
 		}
-		b.groups[groupKey{g.resource, g.namespace}] = g
+		b.groups[groupKey{g.space.Resource, g.space.Namespace}] = g
 	}
 	b.last = g
 	return g
 }
 
 func (b *batch) get(key Key) *Entry {
-	e, _ := b.group(key.Resource, key.Namespace).get(&Entry{Key: key})
+	e, _ := b.group(key.Resource, key.Namespace).get(key.Name)
 	return e
 }
 
@@ -68,18 +66,12 @@ func (b *batch) apply(tx *storev1.Transaction) *storev1.Result {
 		return b.putOne(ops[0])
 	}
 	found := make([]*Entry, len(ops))
-	var changed map[Key]bool
-	if len(ops) > 1 {
-		changed = make(map[Key]bool, len(ops))
-	}
+	changed := changes{ops: ops}
 	for i, op := range ops {
 		key := keyOf(op.GetKey())
 		found[i] = b.get(key)
-		if !key.valid() || !wellFormed(op) || changed[key] || !holds(op, found[i]) {
+		if !key.valid() || !wellFormed(op) || changed.before(i, key) || !holds(op, found[i]) {
 			return b.failure(i, found[i])
-		}
-		if changed != nil && op.GetAction() != storev1.Action_ACTION_UNSPECIFIED {
-			changed[key] = true
 		}
 	}
 	revisions := make([]uint64, len(ops))
@@ -118,11 +110,12 @@ func holds(op *storev1.Operation, entry *Entry) bool {
 // entry once, where apply does so to check and again to store: an entry that must
 // not be stored is taken out again, which is rare.
 func (b *batch) putOne(op *storev1.Operation) *storev1.Result {
-	entry := &Entry{Key: keyOf(op.GetKey())}
-	if !entry.Key.valid() || !wellFormed(op) {
-		return b.failure(0, b.get(entry.Key))
+	key := keyOf(op.GetKey())
+	if !key.valid() || !wellFormed(op) {
+		return b.failure(0, b.get(key))
 	}
-	group := b.group(entry.Key.Resource, entry.Key.Namespace)
+	group := b.group(key.Resource, key.Namespace)
+	entry := &Entry{Key: StoredKey{group.space, key.Name}}
 	prev := group.put(entry)
 	if !holds(op, prev) {
 		if prev != nil {
@@ -134,7 +127,7 @@ func (b *batch) putOne(op *storev1.Operation) *storev1.Result {
 	}
 	b.fill(entry, op, prev)
 	if prev == nil {
-		b.counted(entry.Key, 1)
+		b.counted(entry.Key.Space, 1)
 	}
 	b.expires(prev, entry)
 	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
@@ -158,30 +151,28 @@ func (b *batch) stored() *storev1.Result {
 
 // put stores an entry in place of another one, if there is one.
 func (b *batch) put(op *storev1.Operation, prev *Entry) uint64 {
-	entry := new(Entry)
+	key := op.GetKey()
+	entry := &Entry{Key: StoredKey{b.group(key.GetResource(), key.GetNamespace()).space, key.GetName()}}
 	b.fill(entry, op, prev)
 	b.replace(prev, entry)
 	b.events = append(b.events, Event{Revision: b.revision, Entry: entry, Prev: prev})
 	return b.revision
 }
 
-// fill makes an entry what is put in place of another one, at the next revision.
+// fill makes an entry, which has its key, what is put in place of another one, at
+// the next revision.
 func (b *batch) fill(entry *Entry, op *storev1.Operation, prev *Entry) {
 	b.revision++
 	entry.CreateRevision, entry.ModRevision, entry.Expires = b.revision, b.revision, op.GetExpiresUnix()
 	if prev != nil { // share what the version before has
-		entry.Key, entry.CreateRevision = prev.Key, prev.CreateRevision
+		entry.Key.Space, entry.CreateRevision = prev.Key.Space, prev.CreateRevision
+	}
+	if prev != nil && slices.Equal(op.GetIndex(), prev.Index()) {
+		entry.index = prev.index
 	} else {
-		entry.Key = b.packer.names.key(keyOf(op.GetKey()))
+		entry.index = b.packer.names.index(op.GetIndex())
 	}
-	if prev != nil && slices.Equal(op.GetIndex(), prev.Index) {
-		entry.Index = prev.Index
-	} else {
-		entry.Index = b.packer.names.index(op.GetIndex())
-	}
-	if value := op.GetValue(); !b.packer.pack(entry, value) {
-		entry.data = bytes.Clone(value)
-	}
+	b.packer.keep(entry, op.GetValue())
 }
 
 // delete removes an entry, if there is one.
@@ -201,9 +192,9 @@ func (b *batch) replace(prev, entry *Entry) {
 	switch {
 	case entry == nil:
 		b.group(prev.Key.Resource, prev.Key.Namespace).delete(prev)
-		b.counted(prev.Key, -1)
+		b.counted(prev.Key.Space, -1)
 	case prev == nil:
-		b.counted(entry.Key, 1)
+		b.counted(entry.Key.Space, 1)
 		fallthrough
 	default:
 		b.group(entry.Key.Resource, entry.Key.Namespace).put(entry)
@@ -212,11 +203,11 @@ func (b *batch) replace(prev, entry *Entry) {
 }
 
 // counted notes that there is another entry, or one less.
-func (b *batch) counted(key Key, by int) {
+func (b *batch) counted(of *Space, by int) {
 	b.count += by
-	b.group(key.Resource, "").count += by
-	if key.Namespace != "" {
-		b.group(key.Resource, key.Namespace).count += by
+	b.group(of.Resource, "").count += by
+	if of.Namespace != "" {
+		b.group(of.Resource, of.Namespace).count += by
 	}
 }
 

@@ -16,11 +16,11 @@ const prefixAfter, prefixGrowth = 64, 4
 // group is the entries of one namespace of a resource, or those without one. It
 // is there while it has any; the one of no namespace also counts all others.
 type group struct {
-	resource, namespace string
-	count               int // of entries; without a namespace all of the resource's
-	items               *itemTree
-	prefix              string // that hints skip
-	chosen              int    // how many entries there were when prefix was chosen
+	space  *Space
+	count  int // of entries; without a namespace all of the resource's
+	items  *itemTree
+	prefix string // that hints skip
+	chosen int    // how many entries there were when prefix was chosen
 }
 
 // item is an entry with some bytes of its name. Entries lie about in memory, so
@@ -38,7 +38,8 @@ func byHint(a, b item) bool {
 }
 
 func newGroup(resource, namespace string) *group {
-	return &group{resource: resource, namespace: namespace, items: btree.New(degree, byHint)}
+	space := &Space{Resource: strings.Clone(resource), Namespace: strings.Clone(namespace)}
+	return &group{space: space, items: btree.New(degree, byHint)}
 }
 
 // copy returns the group with a copy of its items, to be changed.
@@ -65,8 +66,11 @@ func hint(name, prefix string) uint64 {
 	return math.MaxUint64
 }
 
-func (g *group) get(e *Entry) (*Entry, bool) {
-	found, ok := g.items.Get(g.item(e))
+func (g *group) get(name string) (*Entry, bool) {
+	p := probes.Get().(*probe)
+	defer probes.Put(p)
+	p.entry.Key.Name = name
+	found, ok := g.items.Get(g.item(&p.entry))
 	return found.Entry, ok
 }
 
@@ -111,6 +115,6 @@ func common(a, b string) string {
 // from yields the entries whose name is not before another one.
 func (g *group) from(name string) iter.Seq[*Entry] {
 	return func(yield func(*Entry) bool) {
-		g.items.AscendGreaterOrEqual(g.item(&Entry{Key: Key{Name: name}}), func(i item) bool { return yield(i.Entry) })
+		g.items.AscendGreaterOrEqual(g.item(&Entry{Key: StoredKey{Name: name}}), func(i item) bool { return yield(i.Entry) })
 	}
 }

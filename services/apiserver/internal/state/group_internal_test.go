@@ -38,7 +38,7 @@ func TestGroupsAreOrdered(t *testing.T) {
 		g := newGroup("pods", "a")
 		kept := map[string]*Entry{}
 		for i := range 5000 {
-			e := &Entry{Key: Key{Name: name(i)}}
+			e := &Entry{Key: StoredKey{Name: name(i)}}
 			if r.IntN(4) == 0 {
 				g.delete(e)
 				delete(kept, e.Key.Name)
@@ -53,7 +53,7 @@ func TestGroupsAreOrdered(t *testing.T) {
 			t.Fatalf("%d entries, want %d in their order", len(got), len(kept))
 		}
 		for _, e := range got {
-			if found, _ := g.get(&Entry{Key: e.Key}); found != e || kept[e.Key.Name] != e {
+			if found, _ := g.get(e.Key.Name); found != e || kept[e.Key.Name] != e {
 				t.Fatalf("%q is %v, want %v", e.Key.Name, found, e)
 			}
 		}
@@ -95,8 +95,8 @@ func TestApplyKeepsNothing(t *testing.T) {
 		if _, err := fmt.Sscanf(value, "value %d of", &i); err != nil || value != string(put(name, i).Operations[0].Value) || name != fmt.Sprint("object-", i%objects) {
 			t.Fatalf("%s: %q, %v", e.Key, value, err)
 		}
-		if !slices.Equal(e.Index, []string{"spec.nodeName=" + name}) || e.Key != (Key{"pods", "default", name}) {
-			t.Fatalf("%s is indexed by %q", e.Key, e.Index)
+		if !slices.Equal(e.Index(), []string{"spec.nodeName=" + name}) || e.Key.Plain() != (Key{"pods", "default", name}) {
+			t.Fatalf("%s is indexed by %q", e.Key, e.Index())
 		}
 		n++
 	}

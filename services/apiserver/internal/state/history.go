@@ -32,7 +32,7 @@ func (e Event) last() *Entry {
 
 func (e Event) weight() int {
 	about := e.last()
-	return len(about.data) + eventOverhead + indexOverhead*len(about.Index)
+	return about.size + eventOverhead + indexOverhead*len(about.Index())
 }
 
 // topicKey is what a watcher can wait for: a resource, a namespace of it, or an
@@ -46,23 +46,23 @@ func (e Event) topics(keys []topicKey) []topicKey {
 	if about.Key.Namespace != "" {
 		keys = append(keys, topicKey{resource: about.Key.Resource, namespace: about.Key.Namespace})
 	}
-	for i, value := range about.Index {
-		if !slices.Contains(about.Index[:i], value) {
+	for i, value := range about.Index() {
+		if !slices.Contains(about.Index()[:i], value) {
 			keys = appendIndex(keys, about.Key, value)
 		}
 	}
 	if e.Entry == nil || e.Prev == nil {
 		return keys
 	}
-	for i, value := range e.Prev.Index { // It may have left some.
-		if !slices.Contains(e.Prev.Index[:i], value) && !slices.Contains(about.Index, value) {
+	for i, value := range e.Prev.Index() { // It may have left some.
+		if !slices.Contains(e.Prev.Index()[:i], value) && !slices.Contains(about.Index(), value) {
 			keys = appendIndex(keys, about.Key, value)
 		}
 	}
 	return keys
 }
 
-func appendIndex(keys []topicKey, about Key, value string) []topicKey {
+func appendIndex(keys []topicKey, about StoredKey, value string) []topicKey {
 	keys = append(keys, topicKey{resource: about.Resource, index: value})
 	if about.Namespace != "" {
 		keys = append(keys, topicKey{resource: about.Resource, namespace: about.Namespace, index: value})

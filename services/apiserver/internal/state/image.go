@@ -32,6 +32,12 @@ func (i *Image) Begin(ahead uint64) *Image {
 // Scan reads what Snapshot wrote, calls entry for each entry, and returns the
 // revision and the log index of the state.
 func Scan(r io.Reader, entry func(*Entry)) (revision, index uint64, err error) {
-	header, err := scan(r, func(*storev1.Outcome) {}, entry)
+	header, err := scan(r, func(*storev1.Outcome) {}, func(e *storev1.Entry) {
+		index := e.GetIndex()
+		read := decode(e, &Space{Resource: e.GetKey().GetResource(), Namespace: e.GetKey().GetNamespace()})
+		read.index = &index
+		read.hold(read.Key.Name, e.GetValue())
+		entry(read)
+	})
 	return header.GetRevision(), header.GetIndex(), err
 }

@@ -58,7 +58,7 @@ func Check(tx *storev1.Transaction) error {
 	if tx.GetExpire() != nil && len(tx.GetOperations()) > 0 {
 		return fmt.Errorf("transaction that expires entries has %d operations: it must have none", len(tx.GetOperations()))
 	}
-	changed := make(map[Key]bool, len(tx.GetOperations()))
+	changed := changes{ops: tx.GetOperations()}
 	for i, op := range tx.GetOperations() {
 		key := keyOf(op.GetKey())
 		if !key.valid() {
@@ -71,10 +71,9 @@ func Check(tx *storev1.Transaction) error {
 		if op.GetAction() == storev1.Action_ACTION_UNSPECIFIED {
 			continue
 		}
-		if changed[key] {
+		if changed.before(i, key) {
 			return fmt.Errorf("operation %d on %s: the transaction changes this key already", i, key)
 		}
-		changed[key] = true
 	}
 	return nil
 }

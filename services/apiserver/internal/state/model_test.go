@@ -123,7 +123,7 @@ func compare(t *rapid.T, v state.View, m *model) {
 	counts, seen := map[[2]string]int{}, 0
 	for e := range v.All() {
 		seen++
-		want, ok := m.entries[e.Key]
+		want, ok := m.entries[e.Key.Plain()]
 		if !ok || string(e.Value()) != want.value || e.CreateRevision != want.created || e.ModRevision != want.change {
 			t.Fatalf("entry %v, want %v", e, want)
 		}
@@ -131,7 +131,7 @@ func compare(t *rapid.T, v state.View, m *model) {
 		if e.Key.Namespace != "" {
 			counts[[2]string{e.Key.Resource, e.Key.Namespace}]++
 		}
-		if got, ok := v.Get(e.Key); !ok || got != e {
+		if got, ok := v.Get(e.Key.Plain()); !ok || got != e {
 			t.Fatalf("get %s returns another entry", e.Key)
 		}
 	}

@@ -3,6 +3,7 @@ package state
 import (
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"sync/atomic"
 
@@ -20,6 +21,8 @@ const (
 	// usualID is the length of the ids that proposers draw, usualChanges bounds the
 	// operations of what is usually done at once.
 	usualID, usualChanges = 16, 3
+	// unchanged stands for an operation that changed nothing.
+	unchanged = math.MaxUint8
 )
 
 // outcomes remembers the results of the last transactions that had an id. It is
@@ -31,8 +34,8 @@ type outcomes struct {
 	next  int
 	total atomic.Uint64
 
-	slots    map[[usualID]byte]uint32 // of the ring, by id
-	oddSlots map[string]uint32        // the same for ids of other lengths
+	slots    slots             // of the ring, by id
+	oddSlots map[string]uint32 // the same for ids of other lengths
 	oddIDs   map[uint32]string
 	large    map[uint32]*storev1.Result // results that do not fit, by slot
 }
@@ -42,15 +45,14 @@ type outcomes struct {
 type outcome struct {
 	id              [usualID]byte
 	revision, found uint64
-	changes         [usualChanges]uint64
-	changed         uint8 // how many changes there are
-	odd, large      bool
 	failed          int32
+	operations      uint8               // how many there are
+	behind          [usualChanges]uint8 // how far each one's revision is behind that of all, or unchanged
 }
 
 func newOutcomes() *outcomes {
 	return &outcomes{
-		slots: make(map[[usualID]byte]uint32), oddSlots: make(map[string]uint32),
+		slots: newSlots(), oddSlots: make(map[string]uint32),
 		oddIDs: make(map[uint32]string), large: make(map[uint32]*storev1.Result),
 	}
 }
@@ -70,7 +72,10 @@ func (o *outcomes) once(id []byte, apply func() *storev1.Result) *storev1.Result
 
 func (o *outcomes) slot(id []byte) (slot uint32, ok bool) {
 	if len(id) == usualID {
-		slot, ok = o.slots[[usualID]byte(id)]
+		var at int
+		if at, ok = o.slots.find(o.ring, (*[usualID]byte)(id)); ok {
+			slot = o.slots.table[at] - 1
+		}
 	} else {
 		slot, ok = o.oddSlots[string(id)]
 	}
@@ -82,48 +87,75 @@ func (o *outcomes) remember(id []byte, result *storev1.Result) {
 	slot := uint32(o.next)
 	if len(o.ring) < OutcomesKept {
 		slot = uint32(len(o.ring))
+		if len(o.ring) == cap(o.ring) {
+			o.ring = append(make([]outcome, 0, min(max(2*len(o.ring), slotsLeast), OutcomesKept)), o.ring...)
+		}
 		o.ring = append(o.ring, outcome{})
 	} else {
 		o.forget(slot)
 		o.next = (o.next + 1) % OutcomesKept
 	}
-	kept := outcome{
-		revision: result.GetRevision(), found: result.GetFound(), failed: result.GetFailedOperation(),
-		odd: len(id) != usualID, large: len(result.GetRevisions()) > usualChanges,
-	}
-	kept.changed = uint8(copy(kept.changes[:], result.GetRevisions()))
-	if kept.large {
+	kept, fits := outcomeOf(result)
+	if !fits {
 		o.large[slot] = result
 	}
-	if kept.odd {
-		o.oddIDs[slot] = string(id)
-		o.oddSlots[o.oddIDs[slot]] = slot
-	} else {
+	if len(id) == usualID {
 		kept.id = [usualID]byte(id)
-		o.slots[kept.id] = slot
+		o.ring[slot] = kept
+		o.slots.add(o.ring, slot)
+		return
 	}
 	o.ring[slot] = kept
+	o.oddIDs[slot] = string(id)
+	o.oddSlots[o.oddIDs[slot]] = slot
+}
+
+// outcomeOf returns a result as it is kept, or false for one that is too large.
+func outcomeOf(result *storev1.Result) (kept outcome, fits bool) {
+	if len(result.GetRevisions()) > usualChanges {
+		return outcome{}, false
+	}
+	kept = outcome{
+		revision: result.GetRevision(), found: result.GetFound(), failed: result.GetFailedOperation(),
+		operations: uint8(len(result.GetRevisions())),
+	}
+	for i, revision := range result.GetRevisions() {
+		switch behind := kept.revision - revision; {
+		case behind < unchanged:
+			kept.behind[i] = uint8(behind)
+		case revision == 0:
+			kept.behind[i] = unchanged
+		default:
+			return outcome{}, false
+		}
+	}
+	return kept, true
 }
 
 func (o *outcomes) forget(slot uint32) {
-	if o.ring[slot].odd {
-		delete(o.oddSlots, o.oddIDs[slot])
+	if id, odd := o.oddIDs[slot]; odd {
+		delete(o.oddSlots, id)
 		delete(o.oddIDs, slot)
 	} else {
-		delete(o.slots, o.ring[slot].id)
+		o.slots.remove(o.ring, slot)
 	}
 	delete(o.large, slot)
 }
 
 func (o *outcomes) result(slot uint32) *storev1.Result {
+	if large, ok := o.large[slot]; ok {
+		return large
+	}
 	kept := &o.ring[slot]
-	if kept.large {
-		return o.large[slot]
+	r := &storev1.Result{Revision: kept.revision, Found: kept.found, FailedOperation: kept.failed}
+	for _, behind := range kept.behind[:kept.operations] {
+		revision := kept.revision - uint64(behind)
+		if behind == unchanged {
+			revision = 0
+		}
+		r.Revisions = append(r.Revisions, revision)
 	}
-	return &storev1.Result{
-		Revision: kept.revision, Found: kept.found, FailedOperation: kept.failed,
-		Revisions: slices.Clone(kept.changes[:kept.changed]),
-	}
+	return r
 }
 
 // copy returns what all needs, as it is now.
@@ -147,8 +179,8 @@ func (o *outcomes) all() iter.Seq[*storev1.Outcome] {
 		for i := range o.ring {
 			slot := uint32((o.next + i) % len(o.ring))
 			id := o.ring[slot].id[:]
-			if o.ring[slot].odd {
-				id = []byte(o.oddIDs[slot])
+			if odd, ok := o.oddIDs[slot]; ok {
+				id = []byte(odd)
 			}
 			if !yield(&storev1.Outcome{Id: id, Result: o.result(slot)}) {
 				return

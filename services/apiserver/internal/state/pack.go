@@ -1,7 +1,6 @@
 package state
 
 import (
-	"bytes"
 	"fmt"
 
 	"github.com/klauspost/compress/s2"
@@ -28,7 +27,7 @@ const (
 // does not become smaller by an eighth is kept as it is. It has one user at a
 // time.
 type packer struct {
-	names     names
+	names     *names
 	resources map[string]*vocabulary
 	buffer    []byte
 }
@@ -44,26 +43,34 @@ type vocabulary struct {
 	pass    int      // how many are to be passed over now
 }
 
-func newPacker() *packer { return &packer{names: names{}, resources: make(map[string]*vocabulary)} }
+func newPacker() *packer { return &packer{names: newNames(), resources: make(map[string]*vocabulary)} }
 
-// pack sets the value of an entry that is not stored yet to a packed copy of it,
-// or tells that it is better kept as it is.
-func (p *packer) pack(e *Entry, value []byte) bool {
+// keep gives an entry that is not stored yet, but has its key, a copy of a value,
+// and one of its name.
+func (p *packer) keep(e *Entry, value []byte) {
+	data, words := p.pack(e.Key.Space, value)
+	e.Key.Space = p.names.space(e.Key.Space, words)
+	e.hold(e.Key.Name, data)
+}
+
+// pack returns a value packed with words, until the next is packed; or the value
+// and no words when it is better kept as it is.
+func (p *packer) pack(s *Space, value []byte) ([]byte, *s2.Dict) {
 	if len(value) < packSmallest || len(value) > packLargest {
-		return false
+		return value, nil
 	}
-	v, known := p.resources[e.Key.Resource]
+	v, known := p.resources[s.Resource]
 	if !known {
 		v = &vocabulary{next: vocabularyAfter}
-		p.resources[e.Key.Resource] = v
+		p.resources[s.Resource] = v
 	}
 	v.learn(value)
 	if v.pass > 0 {
 		v.pass--
-		return false
+		return value, nil
 	}
 	if v.words == nil {
-		return false
+		return value, nil
 	}
 	if most := s2.MaxEncodedLen(len(value)); len(p.buffer) < most {
 		p.buffer = make([]byte, most)
@@ -72,11 +79,10 @@ func (p *packer) pack(e *Entry, value []byte) bool {
 	if len(packed) > len(value)*7/8 {
 		v.failed = min(2*v.failed+1, passMost)
 		v.pass = v.failed
-		return false
+		return value, nil
 	}
-	e.data, e.words = bytes.Clone(packed), v.words
 	v.failed = 0
-	return true
+	return packed, v.words
 }
 
 func (v *vocabulary) learn(value []byte) {
@@ -94,20 +100,20 @@ func (v *vocabulary) learn(value []byte) {
 // Value returns the value. It must not be modified: it may be the one that is
 // kept. It takes about 0.5 µs for a KiB, so do not ask twice.
 func (e *Entry) Value() []byte {
-	if e.words == nil {
-		return e.data
+	if e.Key.words == nil {
+		return e.data()
 	}
 	return e.AppendValue(nil)
 }
 
 // AppendValue appends the value to bytes of the caller.
 func (e *Entry) AppendValue(to []byte) []byte {
-	if e.words == nil {
-		return append(to, e.data...)
+	if e.Key.words == nil {
+		return append(to, e.data()...)
 	}
 	at, size := len(to), e.Size()
 	to = append(to, make([]byte, size)...)
-	if _, err := e.words.Decode(to[at:], e.data); err != nil {
+	if _, err := e.Key.words.Decode(to[at:], e.data()); err != nil {
 		panic(fmt.Sprintf("unpack %s: %v", e.Key, err)) // memory is damaged
 	}
 	return to
@@ -115,10 +121,10 @@ func (e *Entry) AppendValue(to []byte) []byte {
 
 // Size is the length of the value in bytes.
 func (e *Entry) Size() int {
-	if e.words == nil {
-		return len(e.data)
+	if e.Key.words == nil {
+		return e.size
 	}
-	size, err := s2.DecodedLen(e.data)
+	size, err := s2.DecodedLen(e.data())
 	if err != nil {
 		panic(fmt.Sprintf("unpack %s: %v", e.Key, err)) // memory is damaged
 	}

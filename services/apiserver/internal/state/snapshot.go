@@ -96,7 +96,7 @@ func (s *Store) Restore(r io.Reader) error {
 	return nil
 }
 
-func scan(r io.Reader, outcome func(*storev1.Outcome), entry func(*Entry)) (*storev1.SnapshotHeader, error) {
+func scan(r io.Reader, outcome func(*storev1.Outcome), entry func(*storev1.Entry)) (*storev1.SnapshotHeader, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	limited := protodelim.UnmarshalOptions{MaxSize: entryMax}
 	header := &storev1.SnapshotHeader{}
@@ -118,7 +118,11 @@ func scan(r io.Reader, outcome func(*storev1.Outcome), entry func(*Entry)) (*sto
 		if err := limited.UnmarshalFrom(in, e); err != nil {
 			return nil, fmt.Errorf("read snapshot entry %d of %d: %w", n+1, header.GetEntries(), noEOF(err))
 		}
-		entry(decode(e))
+		if !keyOf(e.GetKey()).valid() {
+			return nil, fmt.Errorf("read snapshot entry %d of %d: key %q has no resource or name, or holds a zero byte",
+				n+1, header.GetEntries(), keyOf(e.GetKey()))
+		}
+		entry(e)
 	}
 	switch _, err := in.ReadByte(); {
 	case err == nil:
@@ -139,10 +143,13 @@ func (s *Store) replace(b *batch, header *storev1.SnapshotHeader, remembered *ou
 }
 
 // restore puts an entry with the revisions that it had.
-func (b *batch) restore(entry *Entry) {
-	entry.Key, entry.Index = b.packer.names.key(entry.Key), b.packer.names.index(entry.Index)
-	_ = b.packer.pack(entry, entry.data)
-	b.replace(b.get(entry.Key), entry)
+func (b *batch) restore(e *storev1.Entry) {
+	group := b.group(e.GetKey().GetResource(), e.GetKey().GetNamespace())
+	entry := decode(e, group.space)
+	entry.index = b.packer.names.index(e.GetIndex())
+	b.packer.keep(entry, e.GetValue())
+	prev, _ := group.get(entry.Key.Name)
+	b.replace(prev, entry)
 }
 
 func encode(e *Entry, value []byte) *storev1.Entry {
@@ -151,18 +158,18 @@ func encode(e *Entry, value []byte) *storev1.Entry {
 		Value:          value,
 		CreateRevision: e.CreateRevision,
 		ModRevision:    e.ModRevision,
-		Index:          e.Index,
+		Index:          e.Index(),
 		ExpiresUnix:    e.Expires,
 	}
 }
 
-func decode(e *storev1.Entry) *Entry {
+// decode returns an entry without its index and its value, whose name is still
+// that of the message.
+func decode(e *storev1.Entry, space *Space) *Entry {
 	return &Entry{
-		Key:            keyOf(e.GetKey()),
-		data:           e.GetValue(),
+		Key:            StoredKey{space, e.GetKey().GetName()},
 		CreateRevision: e.GetCreateRevision(),
 		ModRevision:    e.GetModRevision(),
-		Index:          e.GetIndex(),
 		Expires:        e.GetExpiresUnix(),
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"sync/atomic"
 
-	"github.com/klauspost/compress/s2"
-
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
 
@@ -30,22 +28,6 @@ type Store struct {
 	history  *history
 	past     past
 	packer   *packer
-}
-
-// Entry is one stored value. It and all it refers to are never modified once
-// stored, and must not be by readers.
-type Entry struct {
-	Key            Key
-	CreateRevision uint64
-	ModRevision    uint64
-	// Index holds the values a watch may select by, e.g. "spec.nodeName=n1".
-	Index []string
-	// Expires is when the entry is past its time, in seconds since 1970; 0 is
-	// never. It is there until an Expire is applied that finds it.
-	Expires int64
-
-	data  []byte   // the value, packed if there are words
-	words *s2.Dict // that it was packed with
 }
 
 // New returns an empty store at revision 0.

@@ -18,7 +18,7 @@ func (v View) Get(key Key) (*Entry, bool) {
 	if g == nil {
 		return nil, false
 	}
-	return g.get(&Entry{Key: key})
+	return g.get(key.Name)
 }
 
 // List yields the entries of a resource, or of one namespace of it, ordered by
@@ -34,16 +34,19 @@ func (v View) ListAfter(resource, namespace string, after Key) iter.Seq[*Entry] 
 		from = after
 	}
 	return func(yield func(*Entry) bool) {
-		v.at.groups.AscendGreaterOrEqual(&group{resource: from.Resource, namespace: from.Namespace}, func(g *group) bool {
-			if g.resource != resource || namespace != "" && g.namespace != namespace {
+		v.at.groups.AscendGreaterOrEqual(&group{space: &Space{Resource: from.Resource, Namespace: from.Namespace}}, func(g *group) bool {
+			if g.space.Resource != resource || namespace != "" && g.space.Namespace != namespace {
 				return false
 			}
-			name := ""
-			if g.namespace == from.Namespace {
+			name, past := "", ""
+			if g.space.Namespace == from.Namespace {
 				name = from.Name
 			}
+			if from == after {
+				past = name
+			}
 			for e := range g.from(name) {
-				if e.Key != after && !yield(e) {
+				if (past == "" || e.Key.Name != past) && !yield(e) {
 					return false
 				}
 			}

@@ -257,7 +257,7 @@ func selects(c [3]string, e state.Event) bool {
 	for _, entry := range []*state.Entry{e.Entry, e.Prev} {
 		if entry != nil && entry.Key.Resource == c[0] &&
 			(c[1] == "" || entry.Key.Namespace == c[1]) &&
-			(c[2] == "" || slices.Contains(entry.Index, c[2])) {
+			(c[2] == "" || slices.Contains(entry.Index(), c[2])) {
 			return true
 		}
 	}
