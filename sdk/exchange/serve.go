@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime"
 	"sync"
+	"sync/atomic"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
@@ -29,37 +29,40 @@ type Handler func(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv
 // or the stream breaks. When stopping is closed it asks the client to go.
 func Serve(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse], stopping <-chan struct{}, handle Handler) error {
 	s := &server{
-		stream: stream, handle: handle, stopping: stopping,
+		stream: stream, handle: handle, out: outbox{send: stream.Send},
 		underWay: semaphore.NewWeighted(callsUnderWay), work: make(chan []*apiv1.Call),
-		wake: make(chan struct{}, 1), finished: make(chan struct{}),
 	}
 	// The client makes no calls before it has seen that the method is there.
 	if err := stream.SendHeader(nil); err != nil {
 		return err
 	}
-	written := make(chan error, 1)
-	go func() { written <- s.write() }()
+	finished := make(chan struct{})
+	var asking sync.WaitGroup
+	asking.Go(func() {
+		select {
+		case <-stopping:
+			s.out.close()
+		case <-finished:
+		}
+	})
 	err := s.read()
 	close(s.work)
 	s.workers.Wait()
-	close(s.finished)
-	return errors.Join(err, <-written)
+	close(finished)
+	asking.Wait()
+	return errors.Join(err, s.out.failed())
 }
 
 // server is one stream, seen by the server.
 type server struct {
 	stream   grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse]
 	handle   Handler
-	stopping <-chan struct{}
 	underWay *semaphore.Weighted
+	pending  atomic.Int64 // calls that are not answered yet
 
 	work    chan []*apiv1.Call
 	workers sync.WaitGroup
-
-	wake     chan struct{}
-	finished chan struct{} // closed when all is answered
-	mu       sync.Mutex
-	answers  []*apiv1.Answer
+	out     outbox
 }
 
 // read hands calls to workers. A worker stays for the next calls, with the stack
@@ -81,6 +84,7 @@ func (s *server) read() error {
 		if err := s.underWay.Acquire(ctx, weightOf(len(calls))); err != nil {
 			return status.FromContextError(err).Err()
 		}
+		s.pending.Add(int64(len(calls)))
 		select {
 		case s.work <- calls:
 		default:
@@ -99,44 +103,7 @@ func (s *server) worker(ctx context.Context, calls []*apiv1.Call) {
 }
 
 func (s *server) answer(answers ...*apiv1.Answer) {
-	s.mu.Lock()
-	s.answers = append(s.answers, answers...)
-	s.mu.Unlock()
-	select {
-	case s.wake <- struct{}{}:
-	default:
-	}
-}
-
-// write sends what is answered, and the request to go.
-func (s *server) write() error {
-	stopping := s.stopping
-	for last := false; ; {
-		closing := false
-		select {
-		case <-s.wake:
-			// What is answered at the same moment goes with it.
-			runtime.Gosched()
-		case <-stopping:
-			stopping, closing = nil, true
-		case <-s.finished:
-			last = true
-		}
-		s.mu.Lock()
-		answers := s.answers
-		s.answers = nil
-		s.mu.Unlock()
-		for first := true; len(answers) > 0 || first && closing; first = false {
-			n := fitting(answers)
-			if err := s.stream.Send(&apiv1.ExchangeResponse{Answers: answers[:n], Closing: closing}); err != nil {
-				return err
-			}
-			answers = answers[n:]
-		}
-		if last {
-			return nil
-		}
-	}
+	s.out.put(answers, s.pending.Add(-int64(len(answers))) > 0)
 }
 
 // fitting is how many answers go into the next message.

@@ -42,15 +42,17 @@ type session struct {
 	spare  sync.Pool // of waiters, each with its channel
 	// settled counts callers whose call was settled and who have not run since.
 	settled atomic.Int64
+	out     sync.Mutex // held to send
 
-	mu      sync.Mutex
-	queue   []*waiter // not sent yet
-	waiting map[uint64]*waiter
-	last    uint64 // id given
-	leaving bool   // takes no more calls
-	ended   bool
-	clock   *time.Timer // calls expire
-	alarm   time.Time   // when the clock is set to; zero if it is not
+	mu       sync.Mutex
+	queue    []*waiter // not sent yet
+	waiting  map[uint64]*waiter
+	underWay int    // calls that were sent and not answered yet, also for callers who went
+	last     uint64 // id given
+	leaving  bool   // takes no more calls
+	ended    bool
+	clock    *time.Timer // calls expire
+	alarm    time.Time   // when the clock is set to; zero if it is not
 }
 
 func newSession(stream grpc.BidiStreamingClient[apiv1.ExchangeRequest, apiv1.ExchangeResponse]) *session {
@@ -64,7 +66,7 @@ func (s *session) do(ctx context.Context, call *apiv1.Call, timeout time.Duratio
 	w, _ := s.spare.Get().(*waiter)
 	defer s.spare.Put(w)
 	w.call, w.expires = call, time.Now().Add(timeout)
-	if !s.add(w) {
+	if !s.sendAlone(w) && !s.add(w) {
 		return nil, ErrNoStream
 	}
 	select {
@@ -81,6 +83,35 @@ func (s *session) do(ctx context.Context, call *apiv1.Call, timeout time.Duratio
 	return answer, err
 }
 
+// sendAlone sends a call from its caller's goroutine, if there is no other one.
+// What was sent before is answered then, so that this waits for nobody: gRPC has
+// room for at least a message.
+func (s *session) sendAlone(w *waiter) bool {
+	if s.settled.Load() > 0 || !s.out.TryLock() {
+		return false
+	}
+	defer s.out.Unlock()
+	s.mu.Lock()
+	alone := s.underWay == 0 && len(s.queue) == 0 && !s.leaving
+	if alone {
+		s.number(w)
+		s.waiting[s.last] = w
+		s.underWay++
+	}
+	s.mu.Unlock()
+	if alone {
+		_ = s.stream.Send(&apiv1.ExchangeRequest{Calls: []*apiv1.Call{w.call}}) // receive learns why it fails
+	}
+	return alone
+}
+
+// number gives a call its id, and sees to it that it expires.
+func (s *session) number(w *waiter) {
+	s.last++
+	w.call.Id = s.last
+	s.watch(w.expires)
+}
+
 // add queues a call, if the session still takes any. While some of those that
 // the last answers were for have not run yet, it is not sent: they may well call
 // again, and the last one of them has all of it sent.
@@ -90,10 +121,8 @@ func (s *session) add(w *waiter) bool {
 	if s.leaving {
 		return false
 	}
-	s.last++
-	w.call.Id = s.last
+	s.number(w)
 	s.queue = append(s.queue, w)
-	s.watch(w.expires)
 	if s.settled.Load() == 0 || len(s.queue) >= worthwhile {
 		s.rouse()
 	}
@@ -139,19 +168,30 @@ func (s *session) send() {
 		// Whoever else was woken by the same answers calls again first.
 		runtime.Gosched()
 		for {
-			batch, more := s.take()
-			if len(batch) > 0 && s.stream.Send(&apiv1.ExchangeRequest{Calls: batch}) != nil {
+			left, err := s.sendNext()
+			if err != nil {
 				return // receive learns why
 			}
-			if more == nothing {
+			if left == nothing {
 				break
 			}
-			if more == nothingEver {
+			if left == nothingEver {
 				_ = s.stream.CloseSend() // receive sees what becomes of it
 				return
 			}
 		}
 	}
+}
+
+// sendNext sends the next message, if there is any.
+func (s *session) sendNext() (left remains, err error) {
+	s.out.Lock()
+	defer s.out.Unlock()
+	batch, left := s.take()
+	if len(batch) > 0 {
+		err = s.stream.Send(&apiv1.ExchangeRequest{Calls: batch})
+	}
+	return left, err
 }
 
 type remains int
@@ -182,6 +222,7 @@ func (s *session) take() (batch []*apiv1.Call, left remains) {
 		batch[i] = w.call
 		s.waiting[w.call.GetId()] = w
 	}
+	s.underWay += n
 	rest := copy(s.queue, s.queue[n:])
 	clear(s.queue[rest:])
 	s.queue = s.queue[:rest]
@@ -225,6 +266,7 @@ func (s *session) receive(leave func()) error {
 func (s *session) settle(answers []*apiv1.Answer) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.underWay -= len(answers)
 	for _, a := range answers {
 		w, ok := s.waiting[a.GetId()]
 		if !ok {

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/grpc"
+
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 )
 
@@ -70,5 +72,56 @@ func TestManyCallsWaitForNobody(t *testing.T) {
 		if _, sent := queued(t, s); sent != (i == worthwhile-1) {
 			t.Fatalf("the call after %d others: sent is %v", i, sent)
 		}
+	}
+}
+
+// sentCalls is a stream of which only what is sent counts.
+type sentCalls struct {
+	grpc.BidiStreamingClient[apiv1.ExchangeRequest, apiv1.ExchangeResponse]
+	ids []uint64
+}
+
+func (s *sentCalls) Send(r *apiv1.ExchangeRequest) error {
+	for _, c := range r.GetCalls() {
+		s.ids = append(s.ids, c.GetId())
+	}
+	return nil
+}
+
+// Only who is alone sends by himself: what was sent before could hold him up.
+func TestCallerSendsAlone(t *testing.T) {
+	stream := &sentCalls{}
+	s := newSession(stream)
+	defer s.end(nil)
+	call := func() *waiter {
+		w, _ := s.spare.Get().(*waiter)
+		w.call, w.expires = &apiv1.Call{}, time.Now().Add(time.Hour)
+		return w
+	}
+	first := call()
+	if !s.sendAlone(first) || len(stream.ids) != 1 {
+		t.Fatal("the first call was not sent by its caller")
+	}
+	if s.sendAlone(call()) {
+		t.Error("a call was sent while another one waits")
+	}
+	if !s.forget(first) {
+		t.Error("the call is not known")
+	}
+	if s.sendAlone(call()) {
+		t.Error("a call was sent although the server has not answered what it was sent")
+	}
+	s.settle([]*apiv1.Answer{{Id: first.call.GetId()}})
+	if !s.sendAlone(call()) || len(stream.ids) != 2 {
+		t.Error("after that was answered a call is not sent by its caller")
+	}
+	s.settle([]*apiv1.Answer{{Id: stream.ids[1]}})
+	if s.sendAlone(call()) {
+		t.Error("a call was sent before the one who was just answered ran")
+	}
+	s.ran()
+	s.leaving = true
+	if s.sendAlone(call()) {
+		t.Error("a call was sent on a stream that the server leaves")
 	}
 }

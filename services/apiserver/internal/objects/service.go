@@ -124,8 +124,11 @@ func (s *Service) Ready(ctx context.Context) error {
 }
 
 func (s *Service) read(ctx context.Context) (state.View, error) {
-	ctx, cancel := context.WithTimeout(ctx, readTimeout)
-	defer cancel()
+	if deadline, ok := ctx.Deadline(); !ok || time.Until(deadline) > readTimeout {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, readTimeout)
+		defer cancel()
+	}
 	return s.replica.Read(ctx)
 }
 

@@ -3,6 +3,7 @@ package rpc
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -37,14 +38,7 @@ func (s *Service) Stop() { s.stop() }
 func (s *Service) Answer(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(calls))
 	defer cancel()
-	var gets, changes []*apiv1.Call
-	for _, c := range calls {
-		if c.GetGet() != nil {
-			gets = append(gets, c)
-		} else {
-			changes = append(changes, c)
-		}
-	}
+	gets, changes := parted(calls)
 	var rest sync.WaitGroup
 	switch {
 	case len(changes) == 0:
@@ -55,6 +49,26 @@ func (s *Service) Answer(ctx context.Context, calls []*apiv1.Call, answer func(.
 	}
 	s.changeEach(ctx, changes, answer)
 	rest.Wait()
+}
+
+// parted returns the reads and the writes. Mostly all calls are one of the two.
+func parted(calls []*apiv1.Call) (gets, changes []*apiv1.Call) {
+	isGet := func(c *apiv1.Call) bool { return c.GetGet() != nil }
+	first := slices.IndexFunc(calls, isGet)
+	if first < 0 {
+		return nil, calls
+	}
+	if first == 0 && !slices.ContainsFunc(calls, func(c *apiv1.Call) bool { return !isGet(c) }) {
+		return calls, nil
+	}
+	for _, c := range calls {
+		if isGet(c) {
+			gets = append(gets, c)
+		} else {
+			changes = append(changes, c)
+		}
+	}
+	return gets, changes
 }
 
 // timeoutOf is the longest that a client waits for one of its calls.
@@ -71,8 +85,8 @@ func timeoutOf(calls []*apiv1.Call) time.Duration {
 }
 
 func (s *Service) getEach(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
-	var plain []*apiv1.Call
-	var targets []objects.Target
+	plain := make([]*apiv1.Call, 0, len(calls))
+	targets := make([]objects.Target, 0, len(calls))
 	answers := make([]*apiv1.Answer, 0, len(calls))
 	for _, c := range calls {
 		t, err := s.target(c.GetGet().GetKey(), c.GetGet().GetSubresource())
