@@ -61,11 +61,12 @@ func (o *outbox) flush(company bool) {
 	o.mu.Unlock()
 }
 
-// message sends answers in as many messages as they need, one at least.
+// message sends answers in as many messages as they need, one at least, the last
+// of which asks the client to go.
 func (o *outbox) message(answers []*apiv1.Answer, closing bool) error {
 	for {
 		n := fitting(answers)
-		if err := o.send(&apiv1.ExchangeResponse{Answers: answers[:n], Closing: closing}); err != nil {
+		if err := o.send(&apiv1.ExchangeResponse{Answers: answers[:n], Closing: closing && n == len(answers)}); err != nil {
 			return err
 		}
 		if answers = answers[n:]; len(answers) == 0 {
