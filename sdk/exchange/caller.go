@@ -97,7 +97,7 @@ func (c *Caller) run() {
 }
 
 func (c *Caller) serve() error {
-	stream, err := c.client.Exchange(c.ctx, grpc.WaitForReady(true))
+	stream, err := c.client.Exchange(c.ctx, grpc.WaitForReady(true), grpc.ForceCodecV2(Codec()))
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func get(name string) *apiv1.Call {
 func dial(t *testing.T, s *server) (*exchange.Caller, *grpc.Server) {
 	t.Helper()
 	lis := bufconn.Listen(1 << 20)
-	g := grpc.NewServer(grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, h grpc.StreamHandler) error {
+	g := grpc.NewServer(grpc.ForceServerCodecV2(exchange.Codec()), grpc.StreamInterceptor(func(srv any, ss grpc.ServerStream, _ *grpc.StreamServerInfo, h grpc.StreamHandler) error {
 		s.streams.Add(1)
 		return h(srv, ss)
 	}))

@@ -1,15 +1,18 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 
 	spb "google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"golang.org/x/sync/semaphore"
 
@@ -125,6 +128,12 @@ func Refused(call *apiv1.Call, err error) *apiv1.Answer {
 	return &apiv1.Answer{Id: call.GetId(), Failure: &apiv1.Failure{Code: p.GetCode(), Message: p.GetMessage(), Details: p.GetDetails()}}
 }
 
+// statusProto keeps nothing of the message that the failure came in: errors are
+// kept for long.
 func statusProto(f *apiv1.Failure) *spb.Status {
-	return &spb.Status{Code: f.GetCode(), Message: f.GetMessage(), Details: f.GetDetails()}
+	s := &spb.Status{Code: f.GetCode(), Message: strings.Clone(f.GetMessage())}
+	for _, d := range f.GetDetails() {
+		s.Details = append(s.Details, &anypb.Any{TypeUrl: strings.Clone(d.GetTypeUrl()), Value: bytes.Clone(d.GetValue())})
+	}
+	return s
 }

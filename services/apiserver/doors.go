@@ -19,6 +19,7 @@ import (
 
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/serve"
+	"github.com/musterhq/muster/sdk/exchange"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/cluster"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
@@ -40,7 +41,8 @@ func (s *Server) wireGRPC(authn *auth.Authenticator) error {
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ANONYMOUS}, healthMethods...)
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ADMIN}, reflectionMethods...)
 	tlsConfig := s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2")
-	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard, grpc.ChainUnaryInterceptor(bounded))
+	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard,
+		grpc.ChainUnaryInterceptor(bounded), grpc.ForceServerCodecV2(exchange.Codec()))
 	s.rpc = rpc.New(s.objects)
 	apiv1.RegisterObjectServiceServer(s.grpc, s.rpc)
 	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
@@ -32,7 +33,7 @@ type exchanger struct {
 
 func exchange(t *testing.T, c apiv1.ObjectServiceClient) exchanger {
 	t.Helper()
-	stream, err := c.Exchange(t.Context())
+	stream, err := c.Exchange(t.Context(), grpc.ForceCodecV2(sdkexchange.Codec()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +132,16 @@ func TestExchangedCallsStandForThemselves(t *testing.T) {
 	a := e.ask(doing(deleting("a")))[0]
 	if a.GetFailure() != nil || !a.GetGone() {
 		t.Errorf("delete: %v", a)
+	}
+}
+
+// The stream's codec does not check strings: a key that no object has is refused.
+func TestExchangeRefusesKeysThatAreNotUTF8(t *testing.T) {
+	e := exchange(t, dial(t))
+	for i, a := range e.ask(getting("\xff", ""), doing(deleting("a\xc3("))) {
+		if got := codeName(a.GetFailure()); got != "InvalidArgument" {
+			t.Errorf("call %d: %s: %v", i, got, a)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"google.golang.org/protobuf/types/known/anypb"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -45,8 +46,11 @@ func (s *Service) target(key *apiv1.ObjectKey, subresource string) (objects.Targ
 	if err != nil {
 		return objects.Target{}, err
 	}
-	if key.GetName() == "" {
+	switch {
+	case key.GetName() == "":
 		return objects.Target{}, apierrors.NewBadRequest("key.name is empty")
+	case !utf8.ValidString(key.GetName()) || !utf8.ValidString(key.GetNamespace()):
+		return objects.Target{}, apierrors.NewBadRequest("key is not in UTF-8") // a stream's messages are not checked
 	}
 	if _, ok := k.Subresource(subresource); subresource != "" && !ok {
 		return objects.Target{}, apierrors.NewBadRequest(fmt.Sprintf("%s have no subresource %q", k.Resource, subresource))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/pki"
+	sdkexchange "github.com/musterhq/muster/sdk/exchange"
 	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 )
@@ -40,7 +41,8 @@ func dialOver(t *testing.T, replica *objectstest.Replica) apiv1.ObjectServiceCli
 	id := pki.AdminIdentity()
 	user := access.User{Name: id.User, Groups: id.Groups}
 	guard := access.NewGuard(func(context.Context) (access.User, error) { return user, nil })
-	server := grpc.NewServer(grpc.ChainUnaryInterceptor(guard.Unary()), grpc.ChainStreamInterceptor(guard.Stream()))
+	server := grpc.NewServer(grpc.ChainUnaryInterceptor(guard.Unary()), grpc.ChainStreamInterceptor(guard.Stream()),
+		grpc.ForceServerCodecV2(sdkexchange.Codec()))
 	apiv1.RegisterObjectServiceServer(server, rpc.New(service))
 	lis := bufconn.Listen(1 << 20)
 	done := make(chan error, 1)
