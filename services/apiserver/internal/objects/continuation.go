@@ -20,6 +20,8 @@ type continuation struct {
 	Revision  int64  `json:"rv"`
 	Namespace string `json:"ns,omitempty"`
 	Name      string `json:"name"`
+	// Passed counts the objects up to there; 0 if that is not known.
+	Passed int64 `json:"n,omitempty"`
 }
 
 func (c continuation) encode() (string, error) {
@@ -40,8 +42,8 @@ func parseContinuation(token string) (continuation, error) {
 	if err == nil {
 		err = json.Unmarshal(raw, &c)
 	}
-	if err == nil && (c.Revision == 0 || c.Revision < latest || c.Name == "") {
-		err = fmt.Errorf("revision or name is missing")
+	if err == nil && (c.Revision == 0 || c.Revision < latest || c.Name == "" || c.Passed < 0) {
+		err = fmt.Errorf("revision or name is missing, or a count is negative")
 	}
 	if err != nil {
 		return c, apierrors.NewBadRequest(fmt.Sprintf("continue key is not valid: %v", err))

@@ -3,7 +3,6 @@ package objects
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -112,45 +111,14 @@ func (s *Service) List(ctx context.Context, t Target, o ListOptions) (Page, erro
 	if err := o.validate(); err != nil {
 		return Page{}, err
 	}
-	view, entries, err := s.listView(ctx, t, o)
+	l, err := s.listView(ctx, t, o)
 	if err != nil {
 		return Page{}, err
 	}
-	return collect(t, sel, o.Limit, view, entries)
+	return l.collect(t, sel, o.Limit)
 }
 
 func (s *Service) authorizeSelected(ctx context.Context, verb string, t Target, sel *selector) error {
 	t.Name = sel.name()
 	return s.authorize(ctx, verb, t, sel.fields)
-}
-
-func collect(t Target, sel *selector, limit int64, view state.View, entries iter.Seq[*state.Entry]) (Page, error) {
-	page := Page{Revision: view.Revision()}
-	var last *state.Entry
-	var remaining int64
-	for e := range entries {
-		if limit > 0 && int64(len(page.Items)) >= limit {
-			remaining++
-			if !sel.everything() {
-				break // Counting would mean to look at every object.
-			}
-			continue
-		}
-		ok, err := sel.matches(e)
-		if err != nil {
-			return Page{}, err
-		}
-		if last = e; ok {
-			page.Items = append(page.Items, storedEntry(t.Kind, e))
-		}
-	}
-	if remaining == 0 {
-		return page, nil
-	}
-	if sel.everything() {
-		page.Remaining = &remaining
-	}
-	token, err := continuation{Revision: int64(view.Revision()), Namespace: last.Key.Namespace, Name: last.Key.Name}.encode()
-	page.Continue = token
-	return page, err
 }

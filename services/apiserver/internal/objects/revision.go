@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"strconv"
 	"time"
 
@@ -53,25 +52,29 @@ func refused(o *internalversion.ListOptions) error {
 	return apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("ListOptions").GroupKind(), "", errs)
 }
 
-// listView returns the state to list, and the entries of it that the list may hold.
-func (s *Service) listView(ctx context.Context, t Target, o ListOptions) (state.View, iter.Seq[*state.Entry], error) {
+// listView returns what a list may hold.
+func (s *Service) listView(ctx context.Context, t Target, o ListOptions) (listed, error) {
 	resource := t.Kind.StoreResource()
 	if o.Continue == "" {
 		view, err := s.listRevision(ctx, o)
 		if err != nil {
-			return state.View{}, nil, err
+			return listed{}, err
 		}
-		return view, view.List(resource, t.Namespace), nil
+		return listed{view: view, entries: view.List(resource, t.Namespace)}, nil
 	}
 	from, err := parseContinuation(o.Continue)
 	if err != nil {
-		return state.View{}, nil, err
+		return listed{}, err
 	}
 	view, err := s.continued(ctx, from)
 	if err != nil {
-		return state.View{}, nil, err
+		return listed{}, err
 	}
-	return view, view.ListAfter(resource, t.Namespace, from.after(resource)), nil
+	l := listed{view: view, entries: view.ListAfter(resource, t.Namespace, from.after(resource)), passed: from.Passed}
+	if from.Passed == 0 || from.Revision == latest { // others came and went since
+		l.passed = unknown
+	}
+	return l, nil
 }
 
 // continued returns the state that a list began with. When that is forgotten,

@@ -2,6 +2,7 @@ package objects_test
 
 import (
 	"context"
+	"encoding/base64"
 	"fmt"
 	"strings"
 	"testing"
@@ -132,6 +133,13 @@ func TestWatchBookmarks(t *testing.T) {
 	})
 }
 
+func remaining(page objects.Page) int64 {
+	if page.Remaining == nil {
+		return 0
+	}
+	return *page.Remaining
+}
+
 func TestListPages(t *testing.T) {
 	s, _ := objectstest.New(t)
 	for _, name := range []string{"a", "b", "c", "d", "e"} {
@@ -152,10 +160,10 @@ func TestListPages(t *testing.T) {
 			}
 			names += meta.Name
 		}
+		if got, want := remaining(page), map[string]int64{"ab": 3, "abcd": 1}[names]; got != want {
+			t.Errorf("%d remain behind %q, want %d", got, names, want)
+		}
 		if names == "ab" {
-			if page.Remaining == nil || *page.Remaining != 3 {
-				t.Errorf("remaining: %v", page.Remaining)
-			}
 			create(t, s, "ConfigMap", configMap("bb", nil)) // Not at the list's revision.
 		}
 		if o.Continue = page.Continue; o.Continue == "" {
@@ -164,6 +172,15 @@ func TestListPages(t *testing.T) {
 	}
 	if names != "abcde" {
 		t.Errorf("pages hold %q", names)
+	}
+	// Without the revision of the page before, or its count, those behind are counted.
+	token := base64.RawURLEncoding.EncodeToString([]byte(`{"rv":-1,"ns":"default","name":"b","n":1}`))
+	for _, want := range []int64{2, 0} { // of bb, c, d, e
+		page, err := s.List(admin, to, objects.ListOptions{Limit: 2, Continue: token})
+		if err != nil || remaining(page) != want {
+			t.Errorf("%d remain, want %d: %v", remaining(page), want, err)
+		}
+		token = page.Continue
 	}
 	if _, err := s.List(admin, to, objects.ListOptions{Continue: "nonsense"}); !apierrors.IsBadRequest(err) {
 		t.Errorf("bad token: %v", err)
