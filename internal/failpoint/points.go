@@ -30,6 +30,7 @@ var points = []Point{
 	{"replica/apply/published", "a command is applied and readers see it, and nobody was told"},
 
 	// The log.
+	{"replica/log/ahead", "the leader sends entries to the others and is about to write them"},
 	{"replica/log/append", "entries are about to be appended to the log"},
 	{"replica/log/write", "entries are about to be written to a segment"},
 	{"replica/log/half-written", "half of the bytes of the entries are written"},

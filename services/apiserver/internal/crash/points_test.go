@@ -21,7 +21,7 @@ var ways = []struct {
 }{
 	{"leader at work", leaderDies, []string{
 		"replica/write/queued", "replica/write/order", "replica/write/ordered:3", "replica/apply/begin:3", "replica/apply/published",
-		"replica/log/append", "replica/log/write", "replica/log/half-written", "replica/log/written", "replica/log/synced",
+		"replica/log/ahead:3", "replica/log/append", "replica/log/write", "replica/log/half-written", "replica/log/written", "replica/log/synced",
 		"replica/log/appended", "replica/log/marked",
 		"replica/snapshot/taken", "replica/snapshot/renamed", "replica/cut/begin", "replica/cut/done",
 	}},

@@ -21,7 +21,9 @@ type machine struct {
 	store *state.Store
 	fail  func(error)              // called once, with what cannot be applied
 	moved func(raft.Configuration) // called when the members change
-	err   error                    // set once the machine stands still
+	// written waits until the log is on disk here up to an index; see ahead.
+	written func(index uint64) error
+	err     error // set once the machine stands still
 
 	mu         sync.Mutex
 	applied    uint64
@@ -29,8 +31,8 @@ type machine struct {
 	unrestored error // why a snapshot could not be restored
 }
 
-func newMachine(store *state.Store, fail func(error), moved func(raft.Configuration)) *machine {
-	return &machine{store: store, fail: fail, moved: moved, changed: make(chan struct{})}
+func newMachine(store *state.Store, fail func(error), moved func(raft.Configuration), written func(uint64) error) *machine {
+	return &machine{store: store, fail: fail, moved: moved, written: written, changed: make(chan struct{})}
 }
 
 // Apply applies one entry.
@@ -41,6 +43,9 @@ func (m *machine) Apply(log *raft.Log) any { return m.ApplyBatch([]*raft.Log{log
 // member that went on would hold another state than the others.
 func (m *machine) ApplyBatch(logs []*raft.Log) []any {
 	responses := make([]any, len(logs))
+	if m.err == nil {
+		m.err = m.written(logs[len(logs)-1].Index) // who could not write them has said so
+	}
 	for i, log := range logs {
 		if m.err == nil && log.Type == raft.LogCommand {
 			responses[i] = m.command(log)

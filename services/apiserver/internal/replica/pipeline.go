@@ -19,17 +19,20 @@ type transport struct {
 	*raft.NetworkTransport
 	acks   acks
 	hangUp func() // ends all calls of others: Raft is to end
+	// reached bounds what followers are told is committed: by what is on disk here.
+	reached func(index uint64) uint64
 
 	mu        sync.Mutex
 	pipelines map[*pipeline]struct{}
 }
 
-func newTransport(inner *raft.NetworkTransport) *transport {
-	return &transport{NetworkTransport: inner, pipelines: make(map[*pipeline]struct{})}
+func newTransport(inner *raft.NetworkTransport, reached func(uint64) uint64) *transport {
+	return &transport{NetworkTransport: inner, reached: reached, pipelines: make(map[*pipeline]struct{})}
 }
 
 // AppendEntries sends a heartbeat, or what a follower that is behind lacks.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+	request.LeaderCommitIndex = t.reached(request.LeaderCommitIndex)
 	number := t.acks.next()
 	err := t.NetworkTransport.AppendEntries(id, target, request, response)
 	if err == nil && response.Success {
@@ -44,7 +47,7 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{AppendPipeline: inner, answers: make(chan raft.AppendFuture), closed: make(chan struct{}), sending: make(chan struct{}, 1)}
+	p := &pipeline{AppendPipeline: inner, reached: t.reached, answers: make(chan raft.AppendFuture), closed: make(chan struct{}), sending: make(chan struct{}, 1)}
 	p.late = time.AfterFunc(time.Hour, p.announce)
 	p.closing = sync.OnceValue(func() error {
 		t.mu.Lock()
@@ -61,6 +64,13 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	return p, nil
 }
 
+// sends tells whether entries are sent to anybody as they come.
+func (t *transport) sends() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.pipelines) > 0
+}
+
 // committed has the followers told of an index that was committed in a term at the
 // latest, unless the next entry does so soon. Whoever leads in that term or later
 // has all up to it.
@@ -75,6 +85,7 @@ func (t *transport) committed(index, term uint64) {
 // pipeline looks at the requests and the answers on their way.
 type pipeline struct {
 	raft.AppendPipeline
+	reached func(index uint64) uint64
 	answers chan raft.AppendFuture
 	closing func() error
 	closed  chan struct{}
@@ -86,14 +97,29 @@ type pipeline struct {
 	mu    sync.Mutex
 	late  *time.Timer                // runs announce
 	last  *raft.AppendEntriesRequest // sent, without its entries
+	sent  time.Time                  // when entries were sent last
+	pace  time.Duration              // between the last two times
 	owed  uint64                     // index that the follower is to be told of
 	extra []*raft.AppendEntriesRequest
 }
 
-// announceAfter is how long a follower may be left without the news that an entry
-// is committed. A caller that writes without a pause comes again before that, with
-// an entry that tells it.
-const announceAfter = time.Millisecond
+// announceAfter is how long a follower is left without the news that an entry is
+// committed. A caller that writes without a pause comes again before that, with an
+// entry that tells it. Where entries come at such a pace that the next one is due
+// within announceMost, it is waited for: two messages for each entry are a good part
+// of what it costs.
+const (
+	announceAfter = time.Millisecond
+	announceMost  = 5 * time.Millisecond
+)
+
+// patience is how long the next entry is waited for. The lock is held.
+func (p *pipeline) patience() time.Duration {
+	if late := 2 * p.pace; late > announceAfter && late <= announceMost {
+		return late
+	}
+	return announceAfter
+}
 
 // Consumer returns the answers, in order.
 func (p *pipeline) Consumer() <-chan raft.AppendFuture { return p.answers }
@@ -109,6 +135,7 @@ func (p *pipeline) AppendEntries(request *raft.AppendEntriesRequest, response *r
 	case <-p.closed:
 		return nil, raft.ErrPipelineShutdown
 	}
+	request.LeaderCommitIndex = p.reached(request.LeaderCommitIndex)
 	p.note(request)
 	return p.AppendPipeline.AppendEntries(request, response)
 }
@@ -122,7 +149,10 @@ func (p *pipeline) note(request *raft.AppendEntriesRequest) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.last = &last
+	if p.last = &last; len(request.Entries) > 0 {
+		now := time.Now()
+		p.pace, p.sent = now.Sub(p.sent), now
+	}
 	if p.owed > 0 && last.LeaderCommitIndex >= p.owed {
 		p.owed = 0
 		p.late.Stop()
@@ -136,7 +166,7 @@ func (p *pipeline) committed(index, term uint64) {
 		return
 	}
 	if p.owed == 0 {
-		p.late.Reset(announceAfter)
+		p.late.Reset(p.patience())
 	}
 	p.owed = max(p.owed, index)
 }

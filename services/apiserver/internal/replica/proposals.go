@@ -23,11 +23,11 @@ const (
 	// batchesInFlight is how many batches of this member may be under way. While
 	// they are, what arrives gathers.
 	batchesInFlight = 2
-	// worthwhile is how many transactions make a leader write another log entry
-	// before it knows what became of the one before: each costs an fsync and a
-	// round of messages on every member, and fewer would hardly wait longer.
+	// worthwhile is how many transactions make a batch leave before it is known what
+	// became of the one before: each costs an fsync and a round of messages on every
+	// member, and fewer would hardly wait longer.
 	worthwhile = 128
-	// A leader waits as long as its last entry took, at most lingerMost, until those
+	// A member waits as long as its last batch took, at most lingerMost, until those
 	// whose answer it was have called again.
 	lingerMost = 4 * time.Millisecond
 	// retryPause lies between two tries, unless somebody else leads.
@@ -162,7 +162,7 @@ func (q *proposals) due() bool {
 		return true
 	case q.flying == 0:
 		return !q.lingering || q.next.count >= q.expected
-	case q.replica.IsLeader() && q.next.count < worthwhile:
+	case q.next.count < worthwhile:
 		return false
 	}
 	return q.next.count >= q.underway
@@ -185,13 +185,13 @@ func (q *proposals) depart() *batch {
 func (q *proposals) land(b *batch) {
 	q.flying--
 	q.underway -= b.size
-	if q.flying == 0 && b.err == nil && q.replica.IsLeader() {
+	if q.flying == 0 && b.err == nil {
 		q.await(b)
 	}
 }
 
-// await has the next entry wait a little for those whose answer the last one was:
-// they may well write again, and would else share every second entry only.
+// await has the next batch wait a little for those whose answer the last one was:
+// they may well write again, and would else share every second one only.
 func (q *proposals) await(b *batch) {
 	q.expected = b.size
 	if q.next != nil {

@@ -24,7 +24,7 @@ type recent struct {
 	oldest  uint64 // index that may still be kept
 }
 
-// store is a log without gaps.
+// store is a log that tells whether it allows gaps.
 type store interface {
 	raft.LogStore
 	raft.MonotonicLogStore

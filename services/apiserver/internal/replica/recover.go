@@ -83,7 +83,7 @@ func recoverAlone(config Config, s *storage, remains *Remains, backup string) er
 		return err
 	}
 	failpoint.Hit("replica/recover/epoch")
-	machine := &recovering{machine: newMachine(state.New(), func(error) {}, func(raft.Configuration) {})}
+	machine := &recovering{machine: newMachine(state.New(), func(error) {}, func(raft.Configuration) {}, s.logs.written)}
 	_, transport := raft.NewInmemTransport(self.Address)
 	defer transport.Close()
 	err := raft.RecoverCluster(raftConfig(config), machine, s.logs, s.stable, s.snapshots, transport,

@@ -64,7 +64,6 @@ func Open(config Config) (*Replica, error) {
 		return nil, err
 	}
 	r := &Replica{config: config, heirs: newHeirs(), changing: newLock(), leaving: make(chan struct{}), halted: make(chan struct{}), failed: make(chan struct{})}
-	r.machine = newMachine(config.Store, r.fail, r.moved)
 	r.storage = memoryStorage()
 	r.era = &era{epoch: config.Epoch, end: func() { r.fail(ErrSuperseded) }}
 	if !config.InMemory {
@@ -76,6 +75,7 @@ func Open(config Config) (*Replica, error) {
 			return nil, fmt.Errorf("open replica: %w", err)
 		}
 	}
+	r.machine = newMachine(config.Store, r.fail, r.moved, r.storage.logs.written)
 	r.dialer = dialer{raw: config.Dial, era: r.era, tls: config.ClientTLS}
 	r.succession = newSuccession(r)
 	r.mux = newMux(config.Listener, r.era, config.ServerTLS, config.Logger)
@@ -117,6 +117,7 @@ func (r *Replica) start() error {
 		return fmt.Errorf("start raft: %w", err)
 	}
 	failpoint.Hit("replica/start/running")
+	r.storage.logs.begin(func() bool { return r.IsLeader() && r.transport.sends() && !r.room.full.Load() })
 	r.orders = newOrders(r.raft, r.halted, r.transport.committed)
 	r.leaders = newLeaders(r.raft)
 	r.contacts = newContacts(r.raft)
@@ -173,6 +174,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	close(r.leaving)
 	stopServer(server)
 	r.transport.hangUp()
+	_ = r.storage.logs.close()
 	err := r.raft.Shutdown().Error()
 	close(r.halted)
 	stop(ErrStopped)
@@ -193,6 +195,7 @@ func (r *Replica) Run(ctx context.Context) error {
 func (r *Replica) Close() {
 	r.closing.Do(func() {
 		r.transport.hangUp()
+		_ = r.storage.logs.close()
 		_ = r.raft.Shutdown().Error()
 		r.leaders.close()
 		r.contacts.close()

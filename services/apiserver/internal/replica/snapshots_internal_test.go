@@ -77,7 +77,7 @@ func restoredFrom(t testing.TB, s *snapshots) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := newMachine(state.New(), nil, nil)
+	m := newMachine(state.New(), nil, nil, func(uint64) error { return nil })
 	if err := m.Restore(body); err != nil {
 		t.Fatal(err)
 	}

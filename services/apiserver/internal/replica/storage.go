@@ -29,7 +29,7 @@ const (
 
 // storage is where a member keeps its log and snapshots.
 type storage struct {
-	logs      raft.LogStore
+	logs      *ahead
 	stable    raft.StableStore
 	snapshots raft.SnapshotStore
 	closers   []io.Closer
@@ -37,8 +37,14 @@ type storage struct {
 
 func memoryStorage() *storage {
 	memory := raft.NewInmemStore()
-	return &storage{logs: memory, stable: memory, snapshots: raft.NewInmemSnapshotStore()}
+	return &storage{logs: newAhead(loose{memory}), stable: memory, snapshots: raft.NewInmemSnapshotStore()}
 }
+
+// loose is a log in memory, which may have gaps.
+type loose struct{ *raft.InmemStore }
+
+// IsMonotonic tells that no gap is allowed.
+func (loose) IsMonotonic() bool { return false }
 
 // openStorage opens the data directory of a member, or makes it, and reads all
 // that is there, so that damage is found now and not in the middle of work.
@@ -151,7 +157,8 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	s.closers = append(s.closers, database, log)
 	keepRoom(filepath.Join(path, metadb.FileName))
 	j := &journal{WAL: log, mark: mark, path: path, fail: fail}
-	s.logs, s.stable = &recent{store: j}, stable{log}
+	s.logs, s.stable = newAhead(&recent{store: j}), stable{log}
+	s.closers = append(s.closers, closer(s.logs.close))
 	failpoint.Hit("replica/start/log-opened")
 	if err := verify(j, s.stable, snapshot, reached); err != nil {
 		return damaged(path, err)
