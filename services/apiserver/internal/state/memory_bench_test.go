@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -204,6 +205,28 @@ func BenchmarkRead(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n), "ns/object")
+		})
+	}
+}
+
+// BenchmarkRestore reads many objects from a snapshot.
+func BenchmarkRestore(b *testing.B) {
+	for _, count := range counts() {
+		source := rand.NewChaCha8([32]byte{1})
+		s, _ := grown(b, count, func(i int) *storev1.Transaction { return noisy(i, source) })
+		var snapshot bytes.Buffer
+		if err := s.Snapshot(&snapshot); err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("objects=%d", count), func(b *testing.B) {
+			b.ReportAllocs()
+			n := 0
+			for ; b.Loop(); n++ {
+				if err := state.New().Restore(bytes.NewReader(snapshot.Bytes())); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(n*count), "ns/object")
 		})
 	}
 }
