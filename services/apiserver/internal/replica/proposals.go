@@ -23,9 +23,9 @@ const (
 	// batchesInFlight is how many batches of this member may be under way. While
 	// they are, what arrives gathers.
 	batchesInFlight = 2
-	// worthwhile is how many transactions make a batch leave before it is known what
-	// became of the one before: each costs an fsync and a round of messages on every
-	// member, and fewer would hardly wait longer.
+	// worthwhile is how many transactions make a leader write another log entry
+	// before it knows what became of the one before: each costs an fsync and a
+	// round of messages on every member, and fewer would hardly wait longer.
 	worthwhile = 128
 	// A member waits as long as its last batch took, at most lingerMost, until those
 	// whose answer it was have called again.
@@ -162,7 +162,7 @@ func (q *proposals) due() bool {
 		return true
 	case q.flying == 0:
 		return !q.lingering || q.next.count >= q.expected
-	case q.next.count < worthwhile:
+	case q.replica.IsLeader() && q.next.count < worthwhile:
 		return false
 	}
 	return q.next.count >= q.underway
