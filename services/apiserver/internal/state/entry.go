@@ -32,6 +32,11 @@ type Space struct {
 	words *s2.Dict // that the values are packed with; nil if they are not
 }
 
+// newSpace returns a space with copies of both.
+func newSpace(resource, namespace string) *Space {
+	return &Space{Resource: strings.Clone(resource), Namespace: strings.Clone(namespace)}
+}
+
 // StoredKey is the Key of an entry. Who keeps the name for long makes a copy: it
 // keeps the value.
 type StoredKey struct {

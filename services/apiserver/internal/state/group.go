@@ -38,8 +38,7 @@ func byHint(a, b item) bool {
 }
 
 func newGroup(resource, namespace string) *group {
-	space := &Space{Resource: strings.Clone(resource), Namespace: strings.Clone(namespace)}
-	return &group{space: space, items: btree.New(degree, byHint)}
+	return &group{space: newSpace(resource, namespace), items: btree.New(degree, byHint)}
 }
 
 // copy returns the group with a copy of its items, to be changed.

@@ -32,10 +32,10 @@ func (i *Image) Begin(ahead uint64) *Image {
 // Scan reads what Snapshot wrote, calls entry for each entry, and returns the
 // revision and the log index of the state.
 func Scan(r io.Reader, entry func(*Entry)) (revision, index uint64, err error) {
+	known := newNames()
 	header, err := scan(r, func(*storev1.Outcome) {}, func(e *storev1.Entry) {
-		index := e.GetIndex()
-		read := decode(e, &Space{Resource: e.GetKey().GetResource(), Namespace: e.GetKey().GetNamespace()})
-		read.index = &index
+		read := decode(e, newSpace(e.GetKey().GetResource(), e.GetKey().GetNamespace()))
+		read.index = known.index(e.GetIndex())
 		read.hold(read.Key.Name, e.GetValue())
 		entry(read)
 	})

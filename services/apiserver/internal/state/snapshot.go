@@ -2,10 +2,12 @@ package state
 
 import (
 	"bufio"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protodelim"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -96,6 +98,24 @@ func (s *Store) Restore(r io.Reader) error {
 	return nil
 }
 
+// readDelimited reads what delimited wrote, to bytes that are used again.
+func readDelimited(from *bufio.Reader, to []byte) ([]byte, error) {
+	size, err := binary.ReadUvarint(from)
+	if err != nil {
+		return to, err
+	}
+	if size > entryMax {
+		return to, fmt.Errorf("an entry of %d bytes is larger than %d", size, entryMax)
+	}
+	to = slices.Grow(to, int(size))[:size]
+	if _, err := io.ReadFull(from, to); err != nil {
+		return to, noEOF(err)
+	}
+	return to, nil
+}
+
+// scan reads what Image.Write wrote. Nothing of an entry may be kept: its memory
+// is that of the next one too.
 func scan(r io.Reader, outcome func(*storev1.Outcome), entry func(*storev1.Entry)) (*storev1.SnapshotHeader, error) {
 	in := bufio.NewReaderSize(r, 64<<10)
 	limited := protodelim.UnmarshalOptions{MaxSize: entryMax}
@@ -113,9 +133,14 @@ func scan(r io.Reader, outcome func(*storev1.Outcome), entry func(*storev1.Entry
 		}
 		outcome(o)
 	}
+	var text []byte
 	for n := range header.GetEntries() {
 		e := &storev1.Entry{}
-		if err := limited.UnmarshalFrom(in, e); err != nil {
+		var err error
+		if text, err = readDelimited(in, text[:0]); err == nil {
+			err = e.UnmarshalVTUnsafe(text)
+		}
+		if err != nil {
 			return nil, fmt.Errorf("read snapshot entry %d of %d: %w", n+1, header.GetEntries(), noEOF(err))
 		}
 		if !keyOf(e.GetKey()).valid() {
