@@ -29,13 +29,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type server struct {
 	apiv1.UnimplementedObjectServiceServer
 	stopping chan struct{}
+	prompt   exchange.Prompt
 	handle   exchange.Handler
 	messages atomic.Int64
 	streams  atomic.Int64
 }
 
 func (s *server) Exchange(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse]) error {
-	return exchange.Serve(stream, s.stopping, func(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
+	return exchange.Serve(stream, s.stopping, s.prompt, func(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
 		s.messages.Add(1)
 		s.handle(ctx, calls, answer)
 	})
@@ -123,6 +124,33 @@ func TestEachCallGetsItsAnswer(t *testing.T) {
 		all.Wait()
 		if n := s.messages.Load(); n > callers*each/2 {
 			t.Errorf("%d calls took %d messages", callers*each, n)
+		}
+	})
+}
+
+// What is answered promptly is not handled, and all else is.
+func TestPromptAnswersAreNotHandled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &server{
+			prompt: func(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) bool {
+				if calls[0].GetGet().GetKey().GetName() != "prompt" {
+					return false
+				}
+				echo(ctx, calls, answer)
+				return true
+			},
+			handle: echo,
+		}
+		c, _ := dial(t, s)
+		opened(t, c)
+		handled := s.messages.Load()
+		for _, name := range []string{"prompt", "other", "prompt", "prompt", "other"} {
+			if a, err := c.Do(t.Context(), get(name), time.Minute); err != nil || a.TypeURL != name {
+				t.Errorf("%s was answered %v, %v", name, a, err)
+			}
+		}
+		if n := s.messages.Load() - handled; n != 2 {
+			t.Errorf("%d calls were handled, not 2", n)
 		}
 	})
 }

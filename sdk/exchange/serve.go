@@ -28,11 +28,16 @@ const callsUnderWay = 8192
 // done so when it returns.
 type Handler func(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer))
 
+// Prompt answers calls that wait for nobody, and returns false where there are
+// others among them: the Handler is called then, and nothing was answered. No more
+// calls are read meanwhile.
+type Prompt func(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) bool
+
 // Serve serves one stream until the client closes its side and has its answers,
 // or the stream breaks. When stopping is closed it asks the client to go.
-func Serve(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse], stopping <-chan struct{}, handle Handler) error {
+func Serve(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse], stopping <-chan struct{}, prompt Prompt, handle Handler) error {
 	s := &server{
-		stream: stream, handle: handle, out: outbox{send: stream.Send},
+		stream: stream, prompt: prompt, handle: handle, out: outbox{send: stream.Send},
 		underWay: semaphore.NewWeighted(callsUnderWay), work: make(chan []*apiv1.Call),
 	}
 	// The client makes no calls before it has seen that the method is there.
@@ -59,6 +64,7 @@ func Serve(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.Exchange
 // server is one stream, seen by the server.
 type server struct {
 	stream   grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse]
+	prompt   Prompt
 	handle   Handler
 	underWay *semaphore.Weighted
 	pending  atomic.Int64 // calls that are not answered yet
@@ -82,6 +88,9 @@ func (s *server) read() error {
 		}
 		calls := request.GetCalls()
 		if len(calls) == 0 {
+			continue
+		}
+		if s.prompt != nil && s.prompt(ctx, calls, s.promptly) {
 			continue
 		}
 		if err := s.underWay.Acquire(ctx, weightOf(len(calls))); err != nil {
@@ -108,6 +117,9 @@ func (s *server) worker(ctx context.Context, calls []*apiv1.Call) {
 func (s *server) answer(answers ...*apiv1.Answer) {
 	s.out.put(answers, s.pending.Add(-int64(len(answers))) > 0)
 }
+
+// promptly sends answers to calls of which nobody else knows.
+func (s *server) promptly(answers ...*apiv1.Answer) { s.out.put(answers, false) }
 
 // fitting is how many answers go into the next message.
 func fitting(answers []*apiv1.Answer) int {

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
 // GetEach reads several objects linearizably, at the price of one read, and calls
@@ -14,6 +15,28 @@ func (s *Service) GetEach(ctx context.Context, targets []Target, got func(i int,
 	if err != nil {
 		err = unavailable(err)
 	}
+	s.getEach(ctx, view, err, targets, got)
+}
+
+// Now is what a member has that need not ask others for the latest state.
+type Now struct {
+	service *Service
+	view    state.View
+}
+
+// Now returns the latest state, or false where other members must be asked for it.
+func (s *Service) Now() (Now, bool) {
+	view, ok := s.replica.ReadNow()
+	return Now{service: s, view: view}, ok
+}
+
+// GetEach calls got with what becomes of each read, at once.
+func (n Now) GetEach(ctx context.Context, targets []Target, got func(i int, o Stored, err error)) {
+	n.service.getEach(ctx, n.view, nil, targets, got)
+}
+
+// getEach reads from the view, unless there is none because of err.
+func (s *Service) getEach(ctx context.Context, view state.View, err error, targets []Target, got func(i int, o Stored, err error)) {
 	for i, t := range targets {
 		var stored Stored
 		refused := s.authorize(ctx, "get", t, nil)

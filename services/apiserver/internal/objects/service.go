@@ -31,6 +31,8 @@ type Replica interface {
 	ApplyAll(ctx context.Context, txs []*storev1.Transaction) []replica.Outcome
 	// Read returns a view that holds every write acknowledged before the call.
 	Read(ctx context.Context) (state.View, error)
+	// ReadNow returns the same where that waits for nobody, and false elsewhere.
+	ReadNow() (state.View, bool)
 	// Store returns the local member's state.
 	Store() *state.Store
 }

@@ -27,7 +27,7 @@ const streamLife = 5 * time.Minute
 func (s *Service) Exchange(stream grpc.BidiStreamingServer[apiv1.ExchangeRequest, apiv1.ExchangeResponse]) error {
 	life, cancel := context.WithTimeout(s.life, streamLife/2+rand.N(streamLife))
 	defer cancel()
-	return exchange.Serve(stream, life.Done(), s.Answer)
+	return exchange.Serve(stream, life.Done(), s.answerNow, s.Answer)
 }
 
 // Stop asks the clients that exchange calls to go to another server.
@@ -53,22 +53,37 @@ func (s *Service) Answer(ctx context.Context, calls []*apiv1.Call, answer func(.
 
 // parted returns the reads and the writes. Mostly all calls are one of the two.
 func parted(calls []*apiv1.Call) (gets, changes []*apiv1.Call) {
-	isGet := func(c *apiv1.Call) bool { return c.GetGet() != nil }
-	first := slices.IndexFunc(calls, isGet)
+	first := slices.IndexFunc(calls, isChange)
 	if first < 0 {
-		return nil, calls
-	}
-	if first == 0 && !slices.ContainsFunc(calls, func(c *apiv1.Call) bool { return !isGet(c) }) {
 		return calls, nil
 	}
+	if first == 0 && !slices.ContainsFunc(calls, func(c *apiv1.Call) bool { return !isChange(c) }) {
+		return nil, calls
+	}
 	for _, c := range calls {
-		if isGet(c) {
-			gets = append(gets, c)
-		} else {
+		if isChange(c) {
 			changes = append(changes, c)
+		} else {
+			gets = append(gets, c)
 		}
 	}
 	return gets, changes
+}
+
+func isChange(c *apiv1.Call) bool { return c.GetGet() == nil }
+
+// answerNow answers calls that read, where this member can without asking others.
+func (s *Service) answerNow(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) bool {
+	if slices.ContainsFunc(calls, isChange) {
+		return false
+	}
+	now, ok := s.objects.Now()
+	if ok {
+		r := s.reads(calls)
+		now.GetEach(ctx, r.targets, r.got)
+		answer(r.answers...)
+	}
+	return ok
 }
 
 // timeoutOf is the longest that a client waits for one of its calls.
@@ -85,23 +100,40 @@ func timeoutOf(calls []*apiv1.Call) time.Duration {
 }
 
 func (s *Service) getEach(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
-	plain := make([]*apiv1.Call, 0, len(calls))
-	targets := make([]objects.Target, 0, len(calls))
-	answers := make([]*apiv1.Answer, 0, len(calls))
+	reads := s.reads(calls)
+	if len(reads.targets) > 0 {
+		s.objects.GetEach(ctx, reads.targets, reads.got)
+	}
+	answer(reads.answers...)
+}
+
+// reads are calls that read, and what becomes of them.
+type reads struct {
+	calls   []*apiv1.Call
+	targets []objects.Target
+	answers []*apiv1.Answer
+}
+
+// reads returns those of the calls that name something to read, and the answers to
+// the others.
+func (s *Service) reads(calls []*apiv1.Call) *reads {
+	r := &reads{
+		calls: make([]*apiv1.Call, 0, len(calls)), targets: make([]objects.Target, 0, len(calls)),
+		answers: make([]*apiv1.Answer, 0, len(calls)),
+	}
 	for _, c := range calls {
 		t, err := s.target(c.GetGet().GetKey(), c.GetGet().GetSubresource())
 		if err != nil {
-			answers = append(answers, exchange.Refused(c, asStatus(err)))
+			r.answers = append(r.answers, exchange.Refused(c, asStatus(err)))
 			continue
 		}
-		plain, targets = append(plain, c), append(targets, t)
+		r.calls, r.targets = append(r.calls, c), append(r.targets, t)
 	}
-	if len(targets) > 0 {
-		s.objects.GetEach(ctx, targets, func(i int, o objects.Stored, err error) {
-			answers = append(answers, answerOf(plain[i], o, false, err))
-		})
-	}
-	answer(answers...)
+	return r
+}
+
+func (r *reads) got(i int, o objects.Stored, err error) {
+	r.answers = append(r.answers, answerOf(r.calls[i], o, false, err))
 }
 
 func (s *Service) changeEach(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {

@@ -69,6 +69,11 @@ func (r *Replica) ApplyAll(ctx context.Context, txs []*storev1.Transaction) []re
 	return outcomes
 }
 
+// ReadNow returns the latest state unless a test has something happen before.
+func (r *Replica) ReadNow() (state.View, bool) {
+	return r.store.View(), !r.Leaderless && r.BeforeRead == nil
+}
+
 // Read returns the latest state.
 func (r *Replica) Read(ctx context.Context) (state.View, error) {
 	if r.Leaderless {
