@@ -54,11 +54,17 @@ func parse() (settings, error) {
 	flag.IntVar(&s.options.Rounds, "rounds", 3, "rounds of each case, whose median counts")
 	flag.IntVar(&s.options.Kills, "kills", 20, "leaders to kill")
 	flag.DurationVar(&s.options.Duration, "duration", 3*time.Second, "time to measure each case in each round")
-	flag.DurationVar(&s.options.Warmup, "warmup", time.Second, "time to run before that")
+	flag.DurationVar(&s.options.Warmup, "warmup", 0, "time to run before that; 1s, and 12s with -growth, if not given")
 	flag.IntVar(&s.options.Connections, "connections", 2, "connections to each member")
 	flag.BoolVar(&s.options.Profile, "profile", false, "keep CPU profiles of Muster's members, and of the generator, below build/bench/store")
 	flag.Parse()
 	s.options.Progress = os.Stderr
+	if s.options.Warmup == 0 {
+		s.options.Warmup = time.Second
+		if s.growth { // what was given back to the kernel after the fill is taken again first
+			s.options.Warmup = 12 * time.Second
+		}
+	}
 	if flag.NArg() > 0 || s.options.Rounds < 1 || s.options.Kills < 1 || s.options.Connections < 1 || s.options.Duration <= 0 {
 		return s, fmt.Errorf("arguments %q, or a flag that is too small; see -help", flag.Args())
 	}

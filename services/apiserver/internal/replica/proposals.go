@@ -19,7 +19,7 @@ const (
 	// batchCount and batchBytes bound what shares a log entry, but for a
 	// transaction that is larger by itself.
 	batchCount = 512
-	batchBytes = 256 << 10
+	batchBytes = 512 << 10
 	// batchesInFlight is how many batches of this member may be under way. While
 	// they are, what arrives gathers.
 	batchesInFlight = 2

@@ -133,7 +133,7 @@ func raftConfig(config Config) *raft.Config {
 	rc.LeaderLeaseTimeout = t.Lease
 	rc.CommitTimeout = t.Commit
 	// An entry holds up to batchBytes: this many must pass within ioTimeout.
-	rc.MaxAppendEntries = 128
+	rc.MaxAppendEntries = 64
 	rc.SnapshotInterval = t.SnapshotInterval
 	rc.SnapshotThreshold = t.SnapshotThreshold
 	rc.TrailingLogs = t.TrailingLogs
