@@ -254,3 +254,40 @@ func TestShutdownHandsOverToOneThatAnswers(t *testing.T) {
 		c.network.setCut(rest[0].id, false)
 	})
 }
+
+// Two of three voters elect one of them, also if one has not heard yet that the
+// other votes.
+func TestVoteForAMemberThatVotesSinceLately(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		leader := c.leader(c.members...)
+		rest := c.without(leader)
+		away, replaced := rest[0], rest[1]
+		defer func() {
+			for _, m := range c.members {
+				if err := m.halt(); err != nil && m != replaced {
+					t.Errorf("member %s: %v", m.id, err)
+				}
+			}
+		}()
+		c.network.setCut(away.id, true)
+		c.start(3, false)
+		newcomer := c.members[3]
+		if err := leader.AddVoter(ctx, newcomer.id, newcomer.id); err != nil {
+			t.Fatal(err)
+		}
+		if err := leader.RemoveServer(ctx, replaced.id); err != nil {
+			t.Fatal(err)
+		}
+		newcomer.write(t, put("x", "1"))
+		c.network.setCut(replaced.id, true)
+		c.network.setCut(leader.id, true)
+		c.network.setCut(away.id, false)
+		if next := c.leader(away, newcomer); next != newcomer {
+			t.Errorf("%s leads, which lacks what was acknowledged", next.id)
+		}
+		away.write(t, put("x", "2"))
+	})
+}

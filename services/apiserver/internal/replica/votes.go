@@ -15,13 +15,28 @@ const poolSize = 3
 // RequestVote asks for a vote, on another connection if the one that was kept had
 // ended: with a member that was started again since, and whose vote would be missed
 // for as long as an election may take. A vote is given again to who has it.
+//
+// It does not say by which name it asks. hashicorp/raft (1.8.0) refuses its vote to a
+// member that it does not know for a voter, and asks nobody without a name about
+// that. But a member votes for whoever has all that it has, and who votes is a part
+// of that: one that was away while another got its vote would refuse it, and with the
+// leader of that time gone nobody could be elected, though a majority is there.
 func (t *transport) RequestVote(id raft.ServerID, target raft.ServerAddress, request *raft.RequestVoteRequest, response *raft.RequestVoteResponse) error {
-	return fresh(func() error { return t.NetworkTransport.RequestVote(id, target, request, response) })
+	nameless := *request
+	nameless.ID = nil
+	return fresh(func() error { return t.NetworkTransport.RequestVote(id, target, &nameless, response) })
 }
 
-// RequestPreVote asks whether a member would vote, in the same way.
+// RequestPreVote asks whether a member would vote, in the same way. This question has
+// to have the name of a voter, which is used for nothing else; each knows its own.
 func (t *transport) RequestPreVote(id raft.ServerID, target raft.ServerAddress, request *raft.RequestPreVoteRequest, response *raft.RequestPreVoteResponse) error {
-	return fresh(func() error { return t.NetworkTransport.RequestPreVote(id, target, request, response) })
+	err := fresh(func() error { return t.NetworkTransport.RequestPreVote(id, target, request, response) })
+	if err != nil || response.Granted {
+		return err
+	}
+	known := *request
+	known.ID = []byte(id)
+	return fresh(func() error { return t.NetworkTransport.RequestPreVote(id, target, &known, response) })
 }
 
 // fresh makes a call again while the connection that it was made on had ended, as
