@@ -3,6 +3,7 @@ package linear
 import (
 	"fmt"
 	"math"
+	"slices"
 )
 
 // evidence is what the whole history tells of single writes, whoever learned it:
@@ -12,12 +13,12 @@ import (
 type evidence struct {
 	written map[string]Item   // by value
 	removed map[string]uint64 // by the last value: revision of the deletion
-	watched bool              // what is not here did not happen
+	watched map[string]bool   // ranges in which what is not here did not happen
 	faults  []string
 }
 
 func (h *History) evidence() *evidence {
-	e := &evidence{written: map[string]Item{}, removed: map[string]uint64{}, watched: h.Exclusive && len(h.Watches) > 0}
+	e := &evidence{written: map[string]Item{}, removed: map[string]uint64{}, watched: h.watched()}
 	for _, op := range h.Operations {
 		for _, item := range op.Response.Items {
 			e.saw(item, op.Request.String())
@@ -40,6 +41,19 @@ func (h *History) evidence() *evidence {
 	}
 	e.fromWriters(h.Operations)
 	return e
+}
+
+// watched are the ranges of which some watcher saw all. One that was told to begin
+// anew saw the present state only: what was written and removed again meanwhile, and
+// when something was removed, it cannot tell.
+func (h *History) watched() map[string]bool {
+	watched := map[string]bool{}
+	for _, w := range h.Watches {
+		if h.Exclusive && !slices.ContainsFunc(w.Records, func(r Record) bool { return r.Kind == Expired }) {
+			watched[w.Range] = true
+		}
+	}
+	return watched
 }
 
 // saw notes that a value was seen at a revision.
@@ -99,16 +113,17 @@ func (e *evidence) settle(op Operation) (Operation, bool) {
 	case len(op.Request.Steps) == 0:
 		return op, op.Response.Outcome == Done
 	}
-	seen, writes := false, false
+	seen, unseen := false, false
 	revisions := make([]uint64, len(op.Request.Steps))
 	copy(revisions, op.Response.Revisions)
 	for i, s := range op.Request.Steps {
 		if s.Verb == Delete {
 			continue
 		}
-		writes = true
 		if item, ok := e.written[s.Value]; ok {
 			revisions[i], seen = item.Revision, true
+		} else if e.watched[rangeOf(s.Key)] {
+			unseen = true
 		}
 	}
 	op.Response.Revisions = revisions
@@ -117,7 +132,7 @@ func (e *evidence) settle(op Operation) (Operation, bool) {
 		if seen {
 			op.Response.Outcome = Done
 		}
-		return op, seen || !writes || !e.watched
+		return op, seen || !unseen
 	}
 	return op, true
 }

@@ -157,7 +157,7 @@ func (p *part) apply(w *world, steps []Step, revisions []uint64) bool {
 		next := cell{value: s.Value, revision: revision}
 		if s.Verb == Delete {
 			var seen bool
-			if revision, seen = p.evidence.removed[c.value]; !seen && p.evidence.watched {
+			if revision, seen = p.evidence.removed[c.value]; !seen && p.evidence.watched[rangeOf(s.Key)] {
 				return false
 			}
 			next = cell{}

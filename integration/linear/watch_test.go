@@ -80,6 +80,19 @@ func TestWatchersTellWhatWasNotDone(t *testing.T) {
 	judge(t, &h.History, "no order")
 }
 
+// Watchers that all began anew cannot tell whether a write without an answer was done
+// meanwhile.
+func TestWatchersThatBeganAnew(t *testing.T) {
+	step := linear.Step{Verb: linear.Delete, Key: "a/x"}
+	h := new(history).create("a/x", "x1", 11).update("a/x", "x2", 13).lost(step).get("a/x").create("a/y", "y1", 17)
+	h.Until, h.Exclusive = 17, true
+	anew := append(append(all()[:4], mark(linear.Expired, 0), mark(linear.Begin, 0), mark(linear.Synced, 15)), all()[5])
+	h.Watches = []linear.Watch{{Name: "w1", Range: "a", Records: anew}}
+	judge(t, &h.History, "")
+	h.Watches = append(h.Watches, linear.Watch{Name: "w2", Range: "a", Records: without(all(), 4)})
+	judge(t, &h.History, "no order")
+}
+
 func insert(list []linear.Record, at int, more ...linear.Record) []linear.Record {
 	return append(append(append([]linear.Record(nil), list[:at]...), more...), list[at:]...)
 }
