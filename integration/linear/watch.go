@@ -113,13 +113,13 @@ func (h *History) checkWatches() []string {
 	return faults
 }
 
-// openDeletions are the keys that a request may have removed, of which the answer was
-// lost, in ranges of which nobody saw all.
+// openDeletions are the keys that a request has removed, or may have, in ranges of which
+// nobody saw all: answers do not tell the revision of a deletion.
 func (h *History) openDeletions() map[string]bool {
 	watched, open := h.watched(), map[string]bool{}
 	for _, op := range h.Operations {
 		for _, s := range op.Request.Steps {
-			if op.Response.Outcome == Unknown && s.Verb == Delete && !watched[rangeOf(s.Key)] {
+			if op.Response.Outcome != Refused && s.Verb == Delete && !watched[rangeOf(s.Key)] {
 				open[s.Key] = true
 			}
 		}

@@ -21,8 +21,9 @@ const Variable = "MUSTER_FAILPOINT"
 
 // trap is an armed point.
 type trap struct {
-	name string
-	left atomic.Int64 // hits until the process ends
+	name  string
+	left  atomic.Int64            // hits until the process ends
+	write func(path string) error // asked at each hit, instead
 }
 
 // armed is one for the process, as the end of it is. It is nil but in tests.
@@ -36,7 +37,7 @@ func Hit(name string) {
 }
 
 func (t *trap) hit(name string) {
-	if t.name == name && t.left.Add(-1) == 0 {
+	if t.name == name && t.write == nil && t.left.Add(-1) == 0 {
 		die(name)
 	}
 }
@@ -76,6 +77,31 @@ func Arm(spec string) error {
 	t.left.Store(count)
 	armed.Store(t)
 	return nil
+}
+
+// Write is Hit for a point at which something is about to be written to a path. It
+// returns the error of the one who was given to Intercept: nothing is written then.
+func Write(name, path string) error {
+	t := armed.Load()
+	if t == nil {
+		return nil
+	}
+	if t.name == name && t.write != nil {
+		return t.write(path)
+	}
+	t.hit(name)
+	return nil
+}
+
+// Intercept has write asked before each write of a point, for tests in which a disk is
+// slow, or a process ends that cannot be killed. No point ends the process then. A
+// write that is nil undoes that.
+func Intercept(name string, write func(path string) error) {
+	if write == nil {
+		armed.Store(nil)
+		return
+	}
+	armed.Store(&trap{name: name, write: write})
 }
 
 // FromEnvironment arms the point that the environment names, if any.

@@ -1,6 +1,7 @@
 package failpoint_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -56,9 +57,34 @@ func TestHitEndsTheProcess(t *testing.T) {
 	}
 }
 
+func TestIntercept(t *testing.T) {
+	full := errors.New("full")
+	var asked []string
+	failpoint.Intercept("replica/log/append", func(path string) error {
+		asked = append(asked, path)
+		if path == "b" {
+			return full
+		}
+		return nil
+	})
+	for path, want := range map[string]error{"a": nil, "b": full} {
+		if err := failpoint.Write("replica/log/append", path); !errors.Is(err, want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	failpoint.Hit("replica/log/append")
+	if err := failpoint.Write("replica/log/marked", "b"); err != nil {
+		t.Errorf("another point: %v", err)
+	}
+	failpoint.Intercept("replica/log/append", nil)
+	if err := failpoint.Write("replica/log/append", "b"); err != nil || len(asked) != 2 {
+		t.Errorf("%v, asked for %q", err, asked)
+	}
+}
+
 // Each point of the table is somewhere in the source, once, and no other is.
 func TestTableIsTheSource(t *testing.T) {
-	call := regexp.MustCompile(`failpoint\.Hit\(([^)]*)\)`)
+	call := regexp.MustCompile(`failpoint\.(?:Hit|Write)\(("[^"]*")`)
 	places := map[string]int{}
 	err := filepath.WalkDir("../..", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -39,6 +39,7 @@ const certificateTTL = 365 * 24 * time.Hour
 type Cluster struct {
 	dir       string
 	links     *links
+	disks     *disks
 	authority *pki.CA
 	admin     *pki.KeyPair
 	log       *slog.Logger
@@ -59,7 +60,7 @@ func New(ctx context.Context, dir string, members int, log *slog.Logger) (*Clust
 		return nil, err
 	}
 	c := &Cluster{dir: dir, authority: authority, log: log, names: map[string]string{}, paused: map[string]bool{}}
-	c.links = newLinks(c.nameAt)
+	c.links, c.disks = newLinks(c.nameAt), newDisks()
 	if c.admin, err = c.keyPair(pki.AdminIdentity()); err != nil {
 		return c, err
 	}
@@ -78,6 +79,7 @@ func (c *Cluster) Close() error {
 		errs = append(errs, m.stop())
 	}
 	c.links.passing.Wait()
+	c.disks.close()
 	return errors.Join(errs...)
 }
 

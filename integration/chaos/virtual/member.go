@@ -37,6 +37,7 @@ func (m *member) start() error {
 	if m.done != nil {
 		m.await() // it was killed, and may still have its log open
 	}
+	m.cluster.disks.kill(m.dir, false)
 	c := m.cluster
 	c.links.net.Boot(m.host)
 	var listeners [3]net.Listener
@@ -96,9 +97,11 @@ func (m *member) stop() error {
 	return nil
 }
 
-// kill ends it as kill -9 does: nothing that it does from now on is heard of.
+// kill ends it as kill -9 does: nothing that it does from now on is heard of, or in its
+// log.
 func (m *member) kill() {
 	m.cluster.links.net.Crash(m.host)
+	m.cluster.disks.kill(m.dir, true)
 	m.cancel()
 	m.cancel = nil
 }

@@ -93,6 +93,9 @@ func virtualRun(t *testing.T, dir string, seed uint64, length time.Duration) *ch
 		t.Error(err)
 		return nil
 	}
+	if seed%2 == 0 {
+		c.SlowDisks(seed)
+	}
 	start := time.Now()
 	result, err := chaos.Run(t.Context(), c, chaos.Options{
 		Seed: seed, Name: "r", Length: length, Workers: 6, Pause: 60 * time.Millisecond,

@@ -69,7 +69,9 @@ func (j *journal) StoreLogs(logs []*raft.Log) error {
 	for i, log := range logs {
 		sealed[i] = seal(log)
 	}
-	failpoint.Hit("replica/log/append")
+	if err := failpoint.Write("replica/log/append", j.path); err != nil {
+		return err
+	}
 	if err := j.WAL.StoreLogs(sealed); err != nil {
 		return j.refused(err)
 	}
