@@ -16,9 +16,10 @@ type breaker struct {
 	log     func(string, ...any)
 	began   func(kind string)
 
-	links  map[int]map[Pair]Quality // by the number of the fault
-	busy   map[string]bool          // members that are down or held
-	number int
+	links    map[int]map[Pair]Quality // by the number of the fault
+	busy     map[string]bool          // members that are down or held
+	number   int
+	replaced time.Time // when a member was replaced last
 }
 
 func newBreaker(c Cluster, l leaders, log func(string, ...any), began func(kind string)) *breaker {

@@ -123,8 +123,17 @@ func (b *breaker) moveClock(ctx context.Context, f fault) (func(context.Context)
 	return func(context.Context) error { return clocks.MoveClock(m, 0) }, clocks.MoveClock(m, by)
 }
 
+// replaceApart lies between two replacements: clients ask every ten seconds who the
+// servers are, and one all of whose servers have gone meanwhile finds none.
+const replaceApart = 12 * time.Second
+
 func (b *breaker) replace(ctx context.Context, f fault) (func(context.Context) error, error) {
 	m := b.target(ctx, f)
+	if time.Since(b.replaced) < replaceApart {
+		b.log("replace %s: not so soon after the last one", m)
+		return nil, nil
+	}
+	defer func() { b.replaced = time.Now() }()
 	b.log("replace %s", m)
 	return func(context.Context) error { return nil }, b.cluster.Replace(ctx, m)
 }
