@@ -26,7 +26,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test-power test race bench bench-store chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test-power test-compose-vm test race bench bench-store chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -73,6 +73,11 @@ test-vm: build images ## IPVS and the main job on Debian's kernel, under QEMU
 
 test-power: ## Cut the power of a machine in QEMU that runs a cluster, and look what is left
 	scripts/test-vm power
+
+test-compose-vm: build images ## The cluster of containers on Debian's kernel, cgroup v2 and IPVS, under QEMU; takes long
+	@scripts/setup mmdebstrap
+	@deploy/compose/images base
+	scripts/vm-compose
 
 test: ## All tests; what this machine cannot run is named (with CI=true that is a failure)
 	@scripts/test

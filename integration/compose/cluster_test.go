@@ -4,6 +4,7 @@ package compose_test
 
 import (
 	"fmt"
+	"net"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -80,8 +81,8 @@ func TestExamples(t *testing.T) {
 	}
 	must(t)(cluster.Muster(t.Context(), append([]string{"image", "load"}, archives...)...))
 	kubectl(t, "apply", "-f", filepath.Join(harness.Root(), "deploy", "examples"))
-	kubectl(t, "rollout", "status", "deployment/whoami-deployment", "--timeout=60s")
-	kubectl(t, "wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+	kubectl(t, "rollout", "status", "deployment/whoami-deployment", limit(time.Minute))
+	kubectl(t, "wait", "--for=condition=Ready", "pod", "--all", limit(time.Minute))
 	if nodes := kubectl(t, "get", "pods", "-l", "app=whoami", "-o", "jsonpath={.items[*].spec.nodeName}"); len(strings.Fields(nodes)) != 3 {
 		t.Errorf("pods run on %s", nodes)
 	}
@@ -92,7 +93,7 @@ func TestExamples(t *testing.T) {
 			answers[curlFrom(t, node, "http://"+address+"/")] = true
 		}
 		ip := kubectl(t, "get", "node", node, "-o", "jsonpath={.status.addresses[0].address}")
-		must(t)(harness.Output(t.Context(), "curl", "-sS", "--max-time", "5", "http://"+ip+":30000/"))
+		must(t)(harness.Output(t.Context(), "env", curl("http://"+ip+":30000/")...))
 	}
 	if len(answers) != 3 {
 		t.Errorf("three nodes got answers %v, want one of each of three pods", answers)
@@ -109,9 +110,36 @@ func TestExamples(t *testing.T) {
 	kubectl(t, "delete", "pod", "asker")
 }
 
+// TestServicesByIPVS looks at what the kernel of each node has for the Service: a virtual
+// server with three real ones.
+func TestServicesByIPVS(t *testing.T) {
+	if !*ipvs {
+		t.Skip("only with -ipvs: nftables serve where the kernel has no IPVS")
+	}
+	var address string
+	if _, err := fmt.Sscan(kubectl(t, "get", "service", "whoami-clusterip", "-o", "jsonpath={.spec.clusterIP}"), &address); err != nil {
+		t.Fatal(err)
+	}
+	server := fmt.Sprintf("TCP  %X:1F90", []byte(net.ParseIP(address).To4())) // port 8080
+	for _, node := range []string{"node1", "node2", "node3"} {
+		table := docker(t, "exec", harness.Container(node), "cat", "/proc/net/ip_vs")
+		_, after, found := strings.Cut(table, server)
+		real := 0
+		for _, line := range strings.Split(after, "\n")[1:] {
+			if !strings.HasPrefix(line, "  ->") {
+				break
+			}
+			real++
+		}
+		if !found || real != 3 {
+			t.Errorf("%s has %d real servers of %s, want 3:\n%s", node, real, server, table)
+		}
+	}
+}
+
 func curlFrom(t *testing.T, node, url string) string {
 	t.Helper()
-	return docker(t, "exec", harness.Container(node), "curl", "-sS", "--max-time", "5", url)
+	return docker(t, append([]string{"exec", harness.Container(node)}, curl(url)...)...)
 }
 
 // TestLeaderIsKilled kills the leader's container: what was acknowledged stays, writes go
@@ -120,7 +148,7 @@ func TestLeaderIsKilled(t *testing.T) {
 	leader := whole(t)
 	acknowledged := 0
 	write := func() error {
-		_, err := cluster.Kubectl(t.Context(), "create", "configmap", fmt.Sprintf("kept-%d", acknowledged), "--request-timeout=5s")
+		_, err := cluster.Kubectl(t.Context(), "create", "configmap", fmt.Sprintf("kept-%d", acknowledged), "--request-timeout="+patience(5*time.Second).String())
 		if err == nil {
 			acknowledged++
 		}
@@ -181,7 +209,7 @@ func TestLeadersOfServices(t *testing.T) {
 		t.Logf("another %s leads %v after %s was killed", service, time.Since(killed).Round(time.Millisecond), first)
 		replicas := fmt.Sprint(4 + i)
 		kubectl(t, "scale", "deployment", "whoami-deployment", "--replicas", replicas)
-		kubectl(t, "rollout", "status", "deployment/whoami-deployment", "--timeout=30s")
+		kubectl(t, "rollout", "status", "deployment/whoami-deployment", limit(30*time.Second))
 		docker(t, "start", harness.Container(first))
 	}
 	// Both of each run again, and one of each leads.
@@ -220,10 +248,10 @@ func TestNodeLosesPower(t *testing.T) {
 	eventually(t, ready("Unknown"))
 	docker(t, "start", harness.Container(node))
 	eventually(t, ready("True"))
-	kubectl(t, "rollout", "status", "deployment/whoami-deployment", "--timeout=60s")
+	kubectl(t, "rollout", "status", "deployment/whoami-deployment", limit(time.Minute))
 	address := kubectl(t, "get", "service", "whoami-clusterip", "-o", "jsonpath={.spec.clusterIP}:{.spec.ports[0].port}")
 	eventually(t, func() error {
-		_, err := cluster.Docker(t.Context(), "exec", harness.Container(node), "curl", "-sS", "--max-time", "5", "http://"+address+"/")
+		_, err := cluster.Docker(t.Context(), append([]string{"exec", harness.Container(node)}, curl("http://"+address+"/")...)...)
 		return err
 	})
 }

@@ -7,6 +7,7 @@ package compose_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -15,12 +16,20 @@ import (
 	"github.com/musterhq/muster/integration/harness"
 )
 
+// slow stretches all limits of time, and ipvs asks for what a kernel without it cannot
+// show. In an emulated machine both are set.
+var (
+	slow = flag.Int("slow", 1, "how many times as long as usual everything may take")
+	ipvs = flag.Bool("ipvs", false, "want services by IPVS, as a kernel that has it gives them")
+)
+
 // cluster is shared by the tests of this package. Each leaves it whole.
 var cluster *harness.Compose
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) (code int) {
+	flag.Parse()
 	before, err := footprint()
 	if err == nil && len(before) > 0 {
 		err = fmt.Errorf("a cluster is there already, or something of one (`make compose-down` removes it): %v", before)
@@ -40,14 +49,12 @@ func run(m *testing.M) (code int) {
 			code = 1
 		}
 	}()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience(5*time.Minute))
 	defer cancel()
-	var said string
-	if cluster, said, err = harness.UpCompose(ctx); err != nil {
+	if cluster, err = harness.UpCompose(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	fmt.Print(said)
 	return m.Run()
 }
 
@@ -72,10 +79,21 @@ func must(t *testing.T) func(string, error) string {
 	}
 }
 
+// patience is how long what takes that long at most may take here.
+func patience(most time.Duration) time.Duration { return most * time.Duration(*slow) }
+
+// limit is patience as an argument of kubectl.
+func limit(most time.Duration) string { return "--timeout=" + patience(most).String() }
+
+// curl is a command that asks a URL.
+func curl(url string) []string {
+	return []string{"curl", "-sS", "--max-time", fmt.Sprint(patience(5 * time.Second).Seconds()), url}
+}
+
 // eventually waits for up to half a minute, and ends the test when that was not enough.
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
-	if err := harness.Eventually(t.Context(), 30*time.Second, f); err != nil {
+	if err := harness.Eventually(t.Context(), patience(30*time.Second), f); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -1,10 +1,15 @@
 package harness
 
 import (
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 )
 
 // Compose is the cluster of containers of deploy/compose. A machine has one.
@@ -23,17 +28,21 @@ func ComposeIsUp() bool {
 	return err == nil
 }
 
-// UpCompose starts the cluster and returns when it is ready, with what was said
-// meanwhile. Down must follow, also after an error.
-func UpCompose(ctx context.Context) (*Compose, string, error) {
+// UpCompose starts the cluster, says on progress how far it is, and returns when it is
+// ready. Down must follow, also after an error.
+func UpCompose(ctx context.Context, progress io.Writer) (*Compose, error) {
 	c := &Compose{}
-	said, err := Run(ctx, "", composeScript("up"))
-	if err != nil {
-		return c, said, err
+	var said bytes.Buffer
+	up := exec.CommandContext(ctx, composeScript("up"))
+	up.Stdout = io.MultiWriter(progress, &said)
+	up.Stderr = up.Stdout
+	up.WaitDelay = 5 * time.Second
+	if err := up.Run(); err != nil {
+		return c, fmt.Errorf("start the cluster of containers: %w\n%s", err, said.String())
 	}
 	address, err := Output(ctx, composeScript("engine"), "address")
 	c.engine = strings.TrimSpace(address)
-	return c, said, err
+	return c, err
 }
 
 // Down removes it, and what was started for it.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -55,7 +56,7 @@ func Up(ctx context.Context) (*Cluster, error) {
 	if c.logs, err = os.MkdirTemp("", "muster-chaos-logs-"); err != nil {
 		return c, err
 	}
-	if c.compose, _, err = harness.UpCompose(ctx); err != nil {
+	if c.compose, err = harness.UpCompose(ctx, io.Discard); err != nil {
 		return c, err
 	}
 	if c.admin, err = harness.Administrator(c.compose.Kubeconfig()); err != nil {
