@@ -26,6 +26,9 @@ const (
 	// Windows that gRPC sizes by itself cost a ping and its answer for nearly every
 	// message of a stream.
 	streamWindow, connWindow = 1 << 20, 4 << 20
+	// greetTime is how long a gRPC client may take to say who it is. A server that stops
+	// waits for those who have not: for two minutes if gRPC has its way.
+	greetTime = 5 * time.Second
 	// drainTime is how long calls may go on once the server is asked to stop.
 	drainTime = time.Second
 	// answerTime is how long requests may, which nobody can simply make again. A
@@ -39,6 +42,7 @@ const (
 func NewGRPCServer(creds credentials.TransportCredentials, guard *access.Guard, opts ...grpc.ServerOption) *grpc.Server {
 	return grpc.NewServer(append([]grpc.ServerOption{
 		grpc.Creds(creds),
+		grpc.ConnectionTimeout(greetTime),
 		grpc.ChainUnaryInterceptor(guard.Unary()),
 		grpc.ChainStreamInterceptor(guard.Stream()),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 10 * time.Second, Timeout: 5 * time.Second}),

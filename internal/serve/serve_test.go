@@ -68,6 +68,32 @@ func (h hanging) ListMembers(ctx context.Context, _ *clusterv1.ListMembersReques
 	return &clusterv1.ListMembersResponse{ClusterId: user.Name}, ctx.Err()
 }
 
+// A client whose cable was pulled after it had connected and before it said anything.
+func TestGRPCStopsWithASilentClient(t *testing.T) {
+	server, _ := pairs(t)
+	synctest.Test(t, func(t *testing.T) {
+		srv := serve.NewGRPCServer(credentials.NewTLS(server.ServerTLS(tls.VerifyClientCertIfGiven, "h2")), access.NewGuard(access.UserFromPeer))
+		lis := bufconn.Listen(1 << 10)
+		ctx, cancel := context.WithCancel(t.Context())
+		served := make(chan error, 1)
+		go func() { served <- serve.GRPC(ctx, slog.New(slog.DiscardHandler), lis, srv) }()
+		conn, err := lis.DialContext(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		synctest.Wait()
+		begun := time.Now()
+		cancel()
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if took := time.Since(begun); took > 6*time.Second {
+			t.Errorf("it took %v to stop", took)
+		}
+	})
+}
+
 func TestGRPCStopsWithAHangingCall(t *testing.T) {
 	server, client := pairs(t)
 	srv := serve.NewGRPCServer(credentials.NewTLS(server.ServerTLS(tls.VerifyClientCertIfGiven, "h2")), access.NewGuard(access.UserFromPeer))
