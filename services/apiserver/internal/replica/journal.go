@@ -1,14 +1,9 @@
 package replica
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash/crc32"
-	"io"
-	"os"
 	"runtime"
-	"sync"
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
@@ -16,9 +11,9 @@ import (
 	"github.com/musterhq/muster/internal/failpoint"
 )
 
-// journal is the log on disk with a checksum for each entry and a mark of how far it reached, so that entries
-// that vanish from its end are missed. raft-wal takes a damaged end for a write
-// that a crash interrupted, and forgets it without a word.
+// journal is the log on disk with a checksum for each entry and a mark of how far it
+// reached, so that entries that vanish from its end are missed. raft-wal takes a
+// damaged end for a write that a crash interrupted, and forgets it without a word.
 type journal struct {
 	*wal.WAL
 	mark *mark
@@ -180,113 +175,4 @@ func (j *journal) disown(min, max uint64) error {
 	err := j.removed(j.WAL.DeleteRange(min, max))
 	failpoint.Hit("replica/conflict/done")
 	return err
-}
-
-// mark is a file with the index of the last entry that was made safe. It is
-// written after the entry and not synced: it survives the process, which is
-// enough to tell a damaged end from an interrupted write in all cases but a loss
-// of power. It is empty until the log was made.
-type mark struct {
-	mu   sync.Mutex
-	file *os.File
-}
-
-func openMark(path string) (m *mark, index uint64, begun bool, err error) {
-	file, err := os.OpenFile(path, os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, 0, false, fmt.Errorf("open log mark: %w", err)
-	}
-	var b [12]byte
-	switch _, err := io.ReadFull(file, b[:]); {
-	case errors.Is(err, io.EOF):
-		return &mark{file: file}, 0, false, nil
-	case err == nil && binary.LittleEndian.Uint32(b[8:]) == crc32.Checksum(b[:8], castagnoli):
-		return &mark{file: file}, binary.LittleEndian.Uint64(b[:]), true, nil
-	default:
-		_ = file.Close()
-		return nil, 0, false, fmt.Errorf("%w: %s does not match its checksum", ErrDamaged, path)
-	}
-}
-
-func (m *mark) set(index uint64, safe bool) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var b [12]byte
-	binary.LittleEndian.PutUint64(b[:], index)
-	binary.LittleEndian.PutUint32(b[8:], crc32.Checksum(b[:8], castagnoli))
-	if _, err := m.file.WriteAt(b[:], 0); err != nil {
-		return fmt.Errorf("write log mark: %w", err)
-	}
-	if safe {
-		return m.file.Sync()
-	}
-	return nil
-}
-
-func (m *mark) close() error { return m.file.Close() }
-
-// stable adds a checksum to the few values that Raft keeps beside the log: its
-// term and its vote.
-type stable struct{ raft.StableStore }
-
-// Set stores a value.
-func (s stable) Set(key, value []byte) error {
-	sum := crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, value)
-	failpoint.Hit("replica/vote/store")
-	if err := s.StableStore.Set(key, binary.LittleEndian.AppendUint32(append([]byte(nil), value...), sum)); err != nil {
-		return fmt.Errorf("store %s: %w", key, err)
-	}
-	failpoint.Hit("replica/vote/stored")
-	return nil
-}
-
-// Get returns a value, or nothing if it was never set.
-func (s stable) Get(key []byte) ([]byte, error) {
-	b, err := s.StableStore.Get(key)
-	if err != nil || len(b) == 0 {
-		return nil, err
-	}
-	n := len(b) - crc32.Size
-	if n < 0 || binary.LittleEndian.Uint32(b[n:]) != crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, b[:n]) {
-		return nil, fmt.Errorf("%w: the log's %s does not match its checksum", ErrDamaged, key)
-	}
-	return b[:n], nil
-}
-
-// SetUint64 stores a number.
-func (s stable) SetUint64(key []byte, value uint64) error {
-	return s.Set(key, binary.LittleEndian.AppendUint64(nil, value))
-}
-
-// GetUint64 returns a number, or 0 if it was never set.
-func (s stable) GetUint64(key []byte) (uint64, error) {
-	b, err := s.Get(key)
-	if err != nil || len(b) == 0 {
-		return 0, err
-	}
-	if len(b) != 8 {
-		return 0, fmt.Errorf("%w: the log's %s is no number", ErrDamaged, key)
-	}
-	return binary.LittleEndian.Uint64(b), nil
-}
-
-// steadfast is what a running Raft stores its term and its vote in. Raft panics
-// when it cannot store its term; instead the member is told to stop, and the
-// goroutine that cannot go on ends.
-type steadfast struct {
-	raft.StableStore
-	fail func(error)
-}
-
-// SetUint64 stores a number, unless it is the one that is there, as when Raft
-// starts.
-func (s steadfast) SetUint64(key []byte, value uint64) error {
-	if was, err := s.GetUint64(key); err == nil && was == value && value > 0 {
-		return nil
-	}
-	if err := s.StableStore.SetUint64(key, value); err != nil {
-		s.fail(err)
-		runtime.Goexit()
-	}
-	return nil
 }
