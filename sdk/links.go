@@ -14,10 +14,12 @@ import (
 type links struct {
 	raw     func(ctx context.Context, address string) (net.Conn, error)
 	publish func(order []string)
+	moved   chan struct{} // sent to when another server is called than before
 
-	mu    sync.Mutex
-	order []string // the server to prefer first
-	open  []*link  // newest last
+	mu     sync.Mutex
+	order  []string // the server to prefer first
+	open   []*link  // newest last
+	called string   // the server that was called last
 }
 
 // link is one raw connection.
@@ -36,7 +38,7 @@ func newLinks(addresses []string, dialer func(context.Context, string) (net.Conn
 			return d.DialContext(ctx, "tcp", address)
 		}
 	}
-	return &links{raw: dialer, publish: publish, order: slices.Clone(addresses)}
+	return &links{raw: dialer, publish: publish, moved: make(chan struct{}, 1), order: slices.Clone(addresses)}
 }
 
 func (l *links) dial(ctx context.Context, address string) (net.Conn, error) {
@@ -47,7 +49,15 @@ func (l *links) dial(ctx context.Context, address string) (net.Conn, error) {
 	k := &link{Conn: conn, address: address, owner: l}
 	l.mu.Lock()
 	l.open = append(l.open, k)
+	moved := l.called != "" && l.called != address
+	l.called = address
 	l.mu.Unlock()
+	if moved {
+		select {
+		case l.moved <- struct{}{}:
+		default:
+		}
+	}
 	return k, nil
 }
 

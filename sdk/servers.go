@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// learnInterval is how often a client asks who the servers are: all that it
-	// knows may be replaced while it runs.
+	// learnInterval is how often a client asks who the servers are, beside when it has
+	// come to another one: all that it knows may be replaced while it runs.
 	learnInterval = 10 * time.Second
 	learnTimeout  = 3 * time.Second
 )
@@ -30,6 +30,7 @@ func (c *Client) learn(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-c.links.moved:
 		}
 		addresses, all, err := c.listServers(ctx)
 		switch status.Code(err) {

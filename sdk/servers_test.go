@@ -131,3 +131,31 @@ func TestServersAreLearned(t *testing.T) {
 		})
 	}
 }
+
+// All servers that a client knew may go within seconds, one after the other.
+func TestServersAreLearnedOnTheWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &listing{listeners: map[string]*bufconn.Listener{}}
+		stops := map[string]func(){"s1": l.start("s1"), "s2": l.start("s2")}
+		c := l.client(t, "s1", "s2")
+		defer c.Close()
+		call := func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			_, _ = clusterv1.NewClusterServiceClient(c.Conn()).ListMembers(ctx, &clusterv1.ListMembersRequest{})
+		}
+		call()
+		first := c.Server()
+		second := map[string]string{"s1": "s2", "s2": "s1"}[first]
+		defer l.start("s3")()
+		l.set(nil, second, "s3")
+		for _, gone := range []string{first, second} {
+			stops[gone]()
+			call()
+			time.Sleep(time.Second)
+		}
+		if got := c.Server(); got != "s3" {
+			t.Errorf("uses %q, want s3", got)
+		}
+	})
+}
