@@ -108,14 +108,14 @@ func TestExamples(t *testing.T) {
 		return err
 	})
 	kubectl(t, "delete", "pod", "asker")
+	if *ipvs {
+		t.Run("IPVS", servicesByIPVS)
+	}
 }
 
-// TestServicesByIPVS looks at what the kernel of each node has for the Service: a virtual
-// server with three real ones.
-func TestServicesByIPVS(t *testing.T) {
-	if !*ipvs {
-		t.Skip("only with -ipvs: nftables serve where the kernel has no IPVS")
-	}
+// servicesByIPVS looks at what the kernel of each node has for the Service of the
+// examples: a virtual server with three real ones.
+func servicesByIPVS(t *testing.T) {
 	var address string
 	if _, err := fmt.Sscan(kubectl(t, "get", "service", "whoami-clusterip", "-o", "jsonpath={.spec.clusterIP}"), &address); err != nil {
 		t.Fatal(err)
