@@ -15,7 +15,8 @@ KUBERNETES  = $(shell sed -n 's|.*k8s.io/kubectl v0\(\S*\).*|v1\1|p' integration
 KUBECTL     = $(foreach m,component-base/version client-go/pkg/version,-X k8s.io/$m.gitVersion=$(KUBERNETES) -X k8s.io/$m.gitMajor=1 -X k8s.io/$m.gitMinor=$(word 2,$(subst ., ,$(KUBERNETES))))
 # Tools have versions of their own, so they are built outside of the workspace.
 TOOL       := GOWORK=off go tool -modfile=scripts/tools.mod
-GENERATE   := $(TOOL) buf generate && $(TOOL) buf generate --template buf.gen.log.yaml --path proto/muster/store && $(TOOL) buf generate --template buf.gen.exchange.yaml --path proto/muster/api
+INPLACE    := $(foreach p,muster/store muster/api muster/cluster/v1/replica.proto,--path proto/$p)
+GENERATE   := $(TOOL) buf generate && $(TOOL) buf generate --template buf.gen.inplace.yaml $(INPLACE)
 PACKAGES   := ./... ./proto/... ./sdk/... ./integration/...
 # Packages whose tests need root, containerd or the kernel; those with the build tag.
 ROOT_TESTS  = $(shell grep -rlE --include='*_test.go' '^//go:build root' agent cmd internal services sdk integration | xargs -r -n1 dirname | sort -u | sed 's|^|./|')

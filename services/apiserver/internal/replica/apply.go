@@ -5,8 +5,6 @@ import (
 	"crypto/rand"
 	"fmt"
 
-	"google.golang.org/protobuf/proto"
-
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -94,7 +92,7 @@ func (r *Replica) group(ctx context.Context, transactions []*storev1.Transaction
 			continue
 		}
 		tx = identified(tx)
-		size := proto.Size(tx)
+		size := tx.SizeVT()
 		if size > transactionMax {
 			outcomes[i].Err = fmt.Errorf("%w: %d bytes are more than %d", ErrInvalid, size, transactionMax)
 			continue

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
@@ -41,12 +41,13 @@ func (p *proposal) fits(count, bytes int) bool {
 	return p.count+count <= batchCount && len(p.encoded)+bytes <= batchBytes
 }
 
-// append encodes a transaction of a size that proto.Size has just found.
+// append encodes a transaction of a size that SizeVT has just found.
 func (p *proposal) append(tx *storev1.Transaction, size int) error {
 	b := protowire.AppendTag(p.encoded, fieldTransactions, protowire.BytesType)
 	b = protowire.AppendVarint(b, uint64(size))
-	b, err := proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, tx)
-	if err != nil {
+	head := len(b)
+	b = slices.Grow(b, size)[:head+size]
+	if _, err := tx.MarshalToSizedBufferVT(b[head:]); err != nil {
 		return err
 	}
 	p.encoded = b

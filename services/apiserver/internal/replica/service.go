@@ -7,9 +7,11 @@ import (
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/status"
 
+	"github.com/musterhq/muster/proto/inplace"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
 
@@ -20,10 +22,17 @@ type service struct {
 	replica *Replica
 }
 
+// newCodec returns the codec of calls between members. Proposals are joined to others
+// from where they were received.
+func newCodec() encoding.CodecV2 {
+	return inplace.Codec((*clusterv1.ForwardRequest)(nil), (*clusterv1.ForwardResponse)(nil))
+}
+
 func (r *Replica) newServer() *grpc.Server {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(messageMax),
 		grpc.MaxSendMsgSize(messageMax),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.InitialWindowSize(windowSize),
 		grpc.InitialConnWindowSize(windowSize),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),

@@ -2,7 +2,9 @@ package state
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+	"unicode/utf8"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
@@ -43,10 +45,15 @@ func keyOf(k *storev1.Key) Key {
 }
 
 func (k Key) valid() bool {
-	return k.Resource != "" && k.Name != "" &&
-		!strings.Contains(k.Resource, separator) &&
-		!strings.Contains(k.Namespace, separator) &&
-		!strings.Contains(k.Name, separator)
+	if k.Resource == "" || k.Name == "" {
+		return false
+	}
+	for _, part := range [...]string{k.Resource, k.Namespace, k.Name} {
+		if strings.Contains(part, separator) || !utf8.ValidString(part) {
+			return false
+		}
+	}
+	return true
 }
 
 // Check says what is wrong with the form of a transaction, so that it need not
@@ -62,11 +69,11 @@ func Check(tx *storev1.Transaction) error {
 	for i, op := range tx.GetOperations() {
 		key := keyOf(op.GetKey())
 		if !key.valid() {
-			return fmt.Errorf("operation %d on %q: resource and name must be set, and no part may hold a zero byte", i, key)
+			return fmt.Errorf("operation %d on %q: resource and name must be set, and no part may hold a zero byte or other than UTF-8", i, key)
 		}
 		if !wellFormed(op) {
-			return fmt.Errorf("operation %d on %s: unknown precondition %v or action %v, or expiry %d before 1970",
-				i, key, op.GetPrecondition(), op.GetAction(), op.GetExpiresUnix())
+			return fmt.Errorf("operation %d on %s: unknown precondition %v or action %v, expiry %d before 1970, or index %q is not UTF-8",
+				i, key, op.GetPrecondition(), op.GetAction(), op.GetExpiresUnix(), op.GetIndex())
 		}
 		if op.GetAction() == storev1.Action_ACTION_UNSPECIFIED {
 			continue
@@ -83,5 +90,6 @@ func wellFormed(op *storev1.Operation) bool {
 		op.GetPrecondition() <= storev1.Precondition_PRECONDITION_REVISION &&
 		op.GetAction() >= storev1.Action_ACTION_UNSPECIFIED &&
 		op.GetAction() <= storev1.Action_ACTION_DELETE &&
-		op.GetExpiresUnix() >= 0
+		op.GetExpiresUnix() >= 0 &&
+		!slices.ContainsFunc(op.GetIndex(), func(value string) bool { return !utf8.ValidString(value) })
 }

@@ -70,6 +70,9 @@ func TestPreconditions(t *testing.T) {
 		{"unknown precondition", when(put(there, "x"), 99, 0), 0, 1},
 		{"no name", put(key("pods", "a", ""), "x"), 0, 0},
 		{"zero byte in a key", put(key("pods", "a\x00b", "c"), "x"), 0, 0},
+		{"a key that is not UTF-8", put(key("pods", "a", "\xff"), "x"), 0, 0},
+		{"an index value that is not UTF-8", &storev1.Operation{
+			Key: there, Action: storev1.Action_ACTION_PUT, Index: []string{"a=b", "a=\xff"}}, 0, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := state.New()
@@ -86,6 +89,22 @@ func TestPreconditions(t *testing.T) {
 				t.Fatalf("result says revision %d, state %d", r.Revision, s.View().Revision())
 			}
 		})
+	}
+}
+
+// What cannot be written to a snapshot is not proposed.
+func TestCheckRefusesWhatIsNotUTF8(t *testing.T) {
+	for _, op := range []*storev1.Operation{
+		put(key("pods", "a", "\xff"), "x"), put(key("pods", "\xff", "a"), "x"), put(key("\xff", "a", "a"), "x"),
+		{Key: key("pods", "a", "a"), Action: storev1.Action_ACTION_PUT, Index: []string{"\xff"}},
+	} {
+		if state.Check(transaction(op)) == nil {
+			t.Errorf("%q with index %q was not refused", op.GetKey(), op.GetIndex())
+		}
+		op.Key, op.Index = key("pöds", "ä", "ö"), []string{"ü"}
+		if err := state.Check(transaction(op)); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

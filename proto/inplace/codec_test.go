@@ -1,4 +1,4 @@
-package exchange_test
+package inplace_test
 
 import (
 	"bytes"
@@ -10,17 +10,29 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/anypb"
 
+	"github.com/musterhq/muster/proto/inplace"
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
-	"github.com/musterhq/muster/sdk/exchange"
+	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
+
+func newCodec() encoding.CodecV2 {
+	return inplace.Codec((*apiv1.ExchangeRequest)(nil), (*apiv1.ExchangeResponse)(nil),
+		(*clusterv1.ForwardRequest)(nil), (*clusterv1.ForwardResponse)(nil))
+}
 
 // messages are of all sizes that buffers are taken from different pools for.
 func messages() []proto.Message {
 	all := []proto.Message{
 		&apiv1.ExchangeRequest{}, &apiv1.ExchangeResponse{Closing: true},
-		&apiv1.ExchangeRequest{Calls: []*apiv1.Call{{Id: 7, TimeoutNanos: 5, Request: get("a").GetRequest()}}},
+		&apiv1.ExchangeRequest{Calls: []*apiv1.Call{{Id: 7, TimeoutNanos: 5, Request: &apiv1.Call_Get{Get: &apiv1.GetRequest{
+			Key: &apiv1.ObjectKey{Type: "pods", Name: "a"}}}}}},
 		&apiv1.ExchangeResponse{Answers: []*apiv1.Answer{{Id: 7, Failure: &apiv1.Failure{
 			Code: 5, Message: "not here", Details: []*anypb.Any{{TypeUrl: "why"}}}}}},
+		&clusterv1.ForwardRequest{Id: 3, Question: &clusterv1.ForwardRequest_ReadIndex{ReadIndex: &clusterv1.ReadIndex{}}},
+		&clusterv1.ForwardResponse{Id: 3, Code: 10, Message: "no leader", Index: 1 << 40},
+		&clusterv1.ForwardResponse{Id: 4, Results: []*storev1.Result{
+			{Revision: 9, FailedOperation: -1, Revisions: []uint64{9, 1 << 50, 0}}, {Revision: 10, Found: 4}}},
 		&apiv1.ListResponse{ResourceVersion: "1"}, // gRPC's codec has it
 	}
 	for _, size := range []int{1 << 10, 5 << 10, 1 << 20, 3 << 20} {
@@ -28,14 +40,16 @@ func messages() []proto.Message {
 		all = append(all,
 			&apiv1.ExchangeRequest{Calls: []*apiv1.Call{{Spare: true, Request: &apiv1.Call_Operation{Operation: &apiv1.Operation{
 				Request: &apiv1.Operation_Update{Update: &apiv1.UpdateRequest{Object: object}}}}}}},
-			&apiv1.ExchangeResponse{Answers: []*apiv1.Answer{{Id: 1, Object: object, Spared: true}, {Id: 2, Object: object, Gone: true}}})
+			&apiv1.ExchangeResponse{Answers: []*apiv1.Answer{{Id: 1, Object: object, Spared: true}, {Id: 2, Object: object, Gone: true}}},
+			&clusterv1.ForwardRequest{Id: 5, Question: &clusterv1.ForwardRequest_Propose{
+				Propose: &clusterv1.Proposal{Transactions: object.GetValue(), Count: 3}}})
 	}
 	return all
 }
 
 // Either codec reads what the other one writes, whatever becomes of the buffers.
 func TestCodecIsProtobufs(t *testing.T) {
-	ours, plain := exchange.Codec(), encoding.GetCodecV2(grpcproto.Name)
+	ours, plain := newCodec(), encoding.GetCodecV2(grpcproto.Name)
 	for _, pair := range [][2]encoding.CodecV2{{ours, ours}, {ours, plain}, {plain, ours}} {
 		for _, m := range messages() {
 			data, err := pair[0].Marshal(m)
@@ -58,8 +72,8 @@ func TestCodecIsProtobufs(t *testing.T) {
 }
 
 func TestCodecRefusesWhatIsCutOff(t *testing.T) {
-	codec := exchange.Codec()
-	for _, m := range messages()[2:4] {
+	codec := newCodec()
+	for _, m := range messages()[2:7] {
 		wire, err := proto.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
