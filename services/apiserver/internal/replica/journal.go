@@ -16,9 +16,10 @@ import (
 // damaged end for a write that a crash interrupted, and forgets it without a word.
 type journal struct {
 	*wal.WAL
-	mark *mark
-	path string
-	fail func(error)
+	codec *logCodec
+	mark  *mark
+	path  string
+	fail  func(error)
 	// disowned is set from when entries were cut from the end until others were
 	// appended. Raft knows of the cut only then.
 	disowned bool
@@ -67,6 +68,7 @@ func (j *journal) StoreLogs(logs []*raft.Log) error {
 	if err := failpoint.Write("replica/log/append", j.path); err != nil {
 		return err
 	}
+	defer j.codec.reuse()
 	if err := j.WAL.StoreLogs(sealed); err != nil {
 		return j.refused(err)
 	}

@@ -147,7 +147,8 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 			return damaged(path, err)
 		}
 	}
-	log, database, err := openWAL(path, logger)
+	codec := &logCodec{}
+	log, database, err := openWAL(path, logger, codec)
 	if err != nil {
 		if environmental(err) {
 			return fmt.Errorf("open log %s: %w", path, err)
@@ -156,7 +157,7 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	}
 	s.closers = append(s.closers, database, log)
 	keepRoom(filepath.Join(path, metadb.FileName))
-	j := &journal{WAL: log, mark: mark, path: path, fail: fail}
+	j := &journal{WAL: log, codec: codec, mark: mark, path: path, fail: fail}
 	s.logs, s.stable = newAhead(&recent{store: j}), stable{log}
 	s.closers = append(s.closers, closer(s.logs.close))
 	failpoint.Hit("replica/start/log-opened")
@@ -193,7 +194,7 @@ func whole(path string) error {
 
 // openWAL opens the log, whose database is to be closed by whoever opened it, and
 // panics on some kinds of damage.
-func openWAL(path string, logger hclog.Logger) (log *wal.WAL, database *metadb.BoltMetaDB, err error) {
+func openWAL(path string, logger hclog.Logger, codec *logCodec) (log *wal.WAL, database *metadb.BoltMetaDB, err error) {
 	database = &metadb.BoltMetaDB{}
 	defer func() {
 		if p := recover(); p != nil {
@@ -204,7 +205,7 @@ func openWAL(path string, logger hclog.Logger) (log *wal.WAL, database *metadb.B
 		}
 	}()
 	log, err = wal.Open(path, wal.WithMetaStore(&rotating{BoltMetaDB: database}),
-		wal.WithSegmentFiler(newSegments(path)), wal.WithLogger(logger))
+		wal.WithSegmentFiler(newSegments(path)), wal.WithLogger(logger), wal.WithCodec(codec))
 	return log, database, err
 }
 
