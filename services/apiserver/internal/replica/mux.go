@@ -131,11 +131,12 @@ func (m *mux) self(protocol string) (net.Conn, error) {
 // greet finds out which protocol a peer wants to speak.
 func (m *mux) greet(ctx context.Context, conn net.Conn) (net.Conn, string, error) {
 	if m.tls != nil {
-		secured := tls.Server(conn, m.tls)
+		cork := &cork{Conn: conn}
+		secured := tls.Server(cork, m.tls)
 		if err := secured.HandshakeContext(ctx); err != nil {
 			return nil, "", fmt.Errorf("handshake: %w", err)
 		}
-		return secured, secured.ConnectionState().NegotiatedProtocol, nil
+		return corked{secured, cork}, secured.ConnectionState().NegotiatedProtocol, nil
 	}
 	deadline, _ := ctx.Deadline()
 	_ = conn.SetReadDeadline(deadline)
@@ -256,7 +257,8 @@ func (d dialer) dial(ctx context.Context, address, protocol string) (net.Conn, e
 	if config.ServerName == "" {
 		config.ServerName, _, _ = net.SplitHostPort(address)
 	}
-	secured := tls.Client(conn, config)
+	cork := &cork{Conn: conn}
+	secured := tls.Client(cork, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		return nil, fmt.Errorf("dial %s: handshake: %w", address, err)
@@ -265,7 +267,7 @@ func (d dialer) dial(ctx context.Context, address, protocol string) (net.Conn, e
 		_ = conn.Close()
 		return nil, fmt.Errorf("dial %s: %w", address, err)
 	}
-	return secured, nil
+	return corked{secured, cork}, nil
 }
 
 // sleep waits, or until ctx ends.
