@@ -14,8 +14,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // seal returns a log entry as it is stored: with its CRC-32C, little endian, in
 // front of its extensions. The log itself has a checksum for its last batch
 // only, which tells a torn write from a whole one but says nothing of what has
-// become of older entries since. (raft-wal's own hook, a codec, does not survive
-// a restart.)
+// become of older entries since.
 func seal(log *raft.Log) *raft.Log {
 	stored := *log
 	stored.Extensions = make([]byte, crc32.Size, crc32.Size+len(log.Extensions))
