@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+	"github.com/musterhq/muster/sdk/exchange"
 )
 
 // EventType says what happened to an object as seen through the selectors.
@@ -78,6 +81,9 @@ type Watcher[T Object] struct {
 	wait   time.Duration
 }
 
+// inPlace has events decoded where they were received.
+var inPlace = grpc.ForceCodecV2(exchange.Codec())
+
 // Watch begins a watch; errors come out of Next. It ends with ctx or Stop.
 func Watch[T Object](ctx context.Context, c *Client, opts WatchOptions) *Watcher[T] {
 	ctx, cancel := context.WithCancel(ctx)
@@ -122,7 +128,7 @@ func (w *Watcher[T]) receive() ([]Event[T], error) {
 			Type: TypeNameOf[T](), Namespace: w.opts.Namespace, LabelSelector: w.opts.LabelSelector,
 			FieldSelector: w.opts.FieldSelector, ResourceVersion: w.opts.ResourceVersion,
 			SendInitialEvents: w.opts.SendInitialEvents,
-		})
+		}, inPlace)
 		if err != nil {
 			return nil, fromGRPC(w.ctx, err)
 		}
@@ -164,8 +170,9 @@ func (w *Watcher[T]) passed(ev Event[T]) {
 	}
 }
 
+// decodeEvent keeps nothing of the message that the event came in.
 func decodeEvent[T Object](e *apiv1.WatchEvent) (Event[T], error) {
-	ev := Event[T]{ResourceVersion: e.GetResourceVersion(), InitialEventsEnd: e.GetInitialEventsEnd()}
+	ev := Event[T]{ResourceVersion: strings.Clone(e.GetResourceVersion()), InitialEventsEnd: e.GetInitialEventsEnd()}
 	switch e.GetType() {
 	case apiv1.EventType_EVENT_TYPE_ADDED:
 		ev.Type = Added

@@ -17,7 +17,7 @@ import (
 )
 
 func newCodec() encoding.CodecV2 {
-	return inplace.Codec((*apiv1.ExchangeRequest)(nil), (*apiv1.ExchangeResponse)(nil),
+	return inplace.Codec((*apiv1.ExchangeRequest)(nil), (*apiv1.ExchangeResponse)(nil), (*apiv1.WatchResponse)(nil),
 		(*clusterv1.ForwardRequest)(nil), (*clusterv1.ForwardResponse)(nil))
 }
 
@@ -41,6 +41,9 @@ func messages() []proto.Message {
 			&apiv1.ExchangeRequest{Calls: []*apiv1.Call{{Spare: true, Request: &apiv1.Call_Operation{Operation: &apiv1.Operation{
 				Request: &apiv1.Operation_Update{Update: &apiv1.UpdateRequest{Object: object}}}}}}},
 			&apiv1.ExchangeResponse{Answers: []*apiv1.Answer{{Id: 1, Object: object, Spared: true}, {Id: 2, Object: object, Gone: true}}},
+			&apiv1.WatchResponse{Events: []*apiv1.WatchEvent{
+				{Type: apiv1.EventType_EVENT_TYPE_DELETED, ResourceVersion: "12", Object: object},
+				{Type: apiv1.EventType_EVENT_TYPE_BOOKMARK, ResourceVersion: "13", InitialEventsEnd: true}}},
 			&clusterv1.ForwardRequest{Id: 5, Question: &clusterv1.ForwardRequest_Propose{
 				Propose: &clusterv1.Proposal{Transactions: object.GetValue(), Count: 3}}})
 	}
