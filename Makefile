@@ -27,7 +27,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test-power test-compose-vm test race bench bench-store chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test-power test-frozen test-compose-vm test race bench bench-store chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -74,6 +74,9 @@ test-vm: build images ## IPVS and the main job on Debian's kernel, under QEMU
 
 test-power: ## Cut the power of a machine in QEMU that runs a cluster, and look what is left
 	scripts/test-vm power
+
+test-frozen: ## Freeze the disk under a leader, and look that others go on; needs root and loop devices
+	go test -tags freeze -count 1 -timeout 5m -v -run Frozen ./services/apiserver/internal/crash
 
 test-compose-vm: build images ## The cluster of containers on Debian's kernel, cgroup v2 and IPVS, under QEMU; takes long
 	@scripts/setup mmdebstrap

@@ -47,6 +47,13 @@ type Clocks interface {
 	MoveClock(member string, by time.Duration) error
 }
 
+// Disks is what a Cluster has whose members have disks of their own.
+type Disks interface {
+	// HangDisk has a member's writes to its log wait, without an error, until it is
+	// called again to let them go on.
+	HangDisk(member string, hang bool) error
+}
+
 // Processes are the members' programs.
 type Processes interface {
 	// Kill ends one as kill -9 does, Stop in order.

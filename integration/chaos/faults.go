@@ -14,8 +14,11 @@ type faultKind struct {
 	begin  func(*breaker, context.Context, fault) (mend func(context.Context) error, err error)
 }
 
-// MoveClock is the kind of fault that not every cluster can have.
-const MoveClock = "move clock"
+// The kinds of fault that not every cluster can have.
+const (
+	MoveClock = "move clock"
+	HangDisk  = "hang disk"
+)
 
 var faultKinds = map[string]faultKind{
 	"kill":         {4, (*breaker).kill},
@@ -29,6 +32,7 @@ var faultKinds = map[string]faultKind{
 	"lose one way": {3, (*breaker).oneWay},
 	"slow":         {2, (*breaker).slow},
 	MoveClock:      {2, (*breaker).moveClock},
+	HangDisk:       {2, (*breaker).hangDisk},
 	"replace":      {1, (*breaker).replace},
 }
 
@@ -109,6 +113,14 @@ func (b *breaker) handOver(ctx context.Context, f fault) (func(context.Context) 
 	}
 	b.log("hand over to %s", to)
 	return func(context.Context) error { return nil }, nil
+}
+
+// hangDisk needs a cluster that has disks; without them it is not planned.
+func (b *breaker) hangDisk(ctx context.Context, f fault) (func(context.Context) error, error) {
+	hang := func(hang bool) func(context.Context, string) error {
+		return func(_ context.Context, m string) error { return b.cluster.(Disks).HangDisk(m, hang) }
+	}
+	return b.process(ctx, f, hang(true), hang(false))
 }
 
 // moveClock moves a clock by minutes or hours, more than objects that expire live.

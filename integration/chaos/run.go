@@ -194,6 +194,9 @@ func (r *run) possible(kind string) bool {
 	if _, has := r.cluster.(Clocks); kind == MoveClock && !has {
 		return false
 	}
+	if _, has := r.cluster.(Disks); kind == HangDisk && !has {
+		return false
+	}
 	return r.options.Allowed(kind)
 }
 

@@ -102,6 +102,13 @@ func (m *members) MoveClock(name string, by time.Duration) error {
 	return nil
 }
 
+func (m *members) HangDisk(name string, hang bool) error {
+	if hang {
+		return m.turn(name, "", "hung")
+	}
+	return m.turn(name, "hung", "")
+}
+
 func (m *members) turn(name, from, to string) error {
 	if !slices.Contains(m.names, name) || m.state[name] != from {
 		m.t.Errorf("%s is %q, and is to become %q", name, m.state[name], to)

@@ -76,6 +76,7 @@ func New(ctx context.Context, dir string, members int, log *slog.Logger) (*Clust
 func (c *Cluster) Close() error {
 	errs := []error{c.Ended()}
 	for _, m := range c.list() {
+		c.disks.hang(m.dir, false)
 		errs = append(errs, m.stop())
 	}
 	c.links.passing.Wait()

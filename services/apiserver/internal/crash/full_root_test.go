@@ -68,17 +68,6 @@ func (c *cluster) relieve(p *process) {
 	}
 }
 
-// goesOn checks that writes by a member succeed.
-func (c *cluster) goesOn(p *process) {
-	c.t.Helper()
-	c.eventually("writes by "+p.config.ID+" go on", func() bool { return c.history.write(p) == nil })
-	for range 20 {
-		if err := c.history.write(p); err != nil {
-			c.t.Errorf("a write by %s failed: %v", p.config.ID, err)
-		}
-	}
-}
-
 // refuses checks that writes by a member are refused for want of room on the disks
 // of some members, and that reads go on there.
 func (c *cluster) refuses(p *process, on ...*process) {

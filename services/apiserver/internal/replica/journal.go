@@ -17,6 +17,7 @@ import (
 type journal struct {
 	*wal.WAL
 	codec *logCodec
+	stall *stall
 	mark  *mark
 	path  string
 	fail  func(error)
@@ -65,6 +66,7 @@ func (j *journal) StoreLogs(logs []*raft.Log) error {
 	for i, log := range logs {
 		sealed[i] = seal(log)
 	}
+	defer j.stall.begin()()
 	if err := failpoint.Write("replica/log/append", j.path); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type transport struct {
 	*raft.NetworkTransport
 	acks   acks
 	hangUp func() // ends all calls of others: Raft is to end
+	stall  *stall // of the log
 	// reached bounds what followers are told is committed: by what is on disk here.
 	reached func(index uint64) uint64
 
@@ -26,12 +27,15 @@ type transport struct {
 	pipelines map[*pipeline]struct{}
 }
 
-func newTransport(inner *raft.NetworkTransport, reached func(uint64) uint64) *transport {
-	return &transport{NetworkTransport: inner, reached: reached, pipelines: make(map[*pipeline]struct{})}
+func newTransport(inner *raft.NetworkTransport, stall *stall, reached func(uint64) uint64) *transport {
+	return &transport{NetworkTransport: inner, stall: stall, reached: reached, pipelines: make(map[*pipeline]struct{})}
 }
 
 // AppendEntries sends a heartbeat, or what a follower that is behind lacks.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
+	if err := t.stall.err(); err != nil {
+		return err
+	}
 	request.LeaderCommitIndex = t.reached(request.LeaderCommitIndex)
 	number := t.acks.next()
 	err := t.NetworkTransport.AppendEntries(id, target, request, response)
@@ -47,7 +51,7 @@ func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAd
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{AppendPipeline: inner, reached: t.reached, answers: make(chan raft.AppendFuture), closed: make(chan struct{}), sending: make(chan struct{}, 1)}
+	p := &pipeline{AppendPipeline: inner, stall: t.stall, reached: t.reached, answers: make(chan raft.AppendFuture), closed: make(chan struct{}), sending: make(chan struct{}, 1)}
 	p.late = time.AfterFunc(time.Hour, p.announce)
 	p.closing = sync.OnceValue(func() error {
 		t.mu.Lock()
@@ -85,6 +89,7 @@ func (t *transport) committed(index, term uint64) {
 // pipeline looks at the requests and the answers on their way.
 type pipeline struct {
 	raft.AppendPipeline
+	stall   *stall // of the log
 	reached func(index uint64) uint64
 	answers chan raft.AppendFuture
 	closing func() error
@@ -134,6 +139,9 @@ func (p *pipeline) AppendEntries(request *raft.AppendEntriesRequest, response *r
 		defer func() { <-p.sending }()
 	case <-p.closed:
 		return nil, raft.ErrPipelineShutdown
+	}
+	if err := p.stall.err(); err != nil {
+		return nil, err
 	}
 	request.LeaderCommitIndex = p.reached(request.LeaderCommitIndex)
 	p.note(request)

@@ -39,7 +39,7 @@ func (w wire) Addr() net.Addr { return address("wire:1") }
 func TestPipelineEndsWithARefusedAppend(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := wire{make(chan net.Conn), make(chan struct{})}
-		both := newTransport(raft.NewNetworkTransport(w, 1, time.Second, io.Discard), func(index uint64) uint64 { return index })
+		both := newTransport(raft.NewNetworkTransport(w, 1, time.Second, io.Discard), newStall(), func(index uint64) uint64 { return index })
 		defer func() { _ = both.Close() }()
 		stop := make(chan struct{})
 		defer close(stop)
@@ -78,7 +78,7 @@ func TestPipelineEndsWithARefusedAppend(t *testing.T) {
 func TestFollowersAreToldOfCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := wire{make(chan net.Conn), make(chan struct{})}
-		both := newTransport(raft.NewNetworkTransport(w, 1, time.Second, io.Discard), func(index uint64) uint64 { return min(index, 8) })
+		both := newTransport(raft.NewNetworkTransport(w, 1, time.Second, io.Discard), newStall(), func(index uint64) uint64 { return min(index, 8) })
 		defer func() { _ = both.Close() }()
 		stop := make(chan struct{})
 		defer close(stop)

@@ -30,6 +30,7 @@ const (
 // storage is where a member keeps its log and snapshots.
 type storage struct {
 	logs      *ahead
+	stall     *stall // of the log
 	stable    raft.StableStore
 	snapshots raft.SnapshotStore
 	closers   []io.Closer
@@ -37,7 +38,7 @@ type storage struct {
 
 func memoryStorage() *storage {
 	memory := raft.NewInmemStore()
-	return &storage{logs: newAhead(loose{memory}), stable: memory, snapshots: raft.NewInmemSnapshotStore()}
+	return &storage{logs: newAhead(loose{memory}), stall: newStall(), stable: memory, snapshots: raft.NewInmemSnapshotStore()}
 }
 
 // loose is a log in memory, which may have gaps.
@@ -157,7 +158,8 @@ func (s *storage) openLog(dir string, logger hclog.Logger, snapshot uint64, fail
 	}
 	s.closers = append(s.closers, database, log)
 	keepRoom(filepath.Join(path, metadb.FileName))
-	j := &journal{WAL: log, codec: codec, mark: mark, path: path, fail: fail}
+	s.stall = newStall()
+	j := &journal{WAL: log, codec: codec, stall: s.stall, mark: mark, path: path, fail: fail}
 	s.logs, s.stable = newAhead(&recent{store: j}), stable{log}
 	s.closers = append(s.closers, closer(s.logs.close))
 	failpoint.Hit("replica/start/log-opened")

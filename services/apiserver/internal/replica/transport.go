@@ -65,7 +65,7 @@ func (r *Replica) newTransport() *transport {
 		Timeout:                 ioTimeout,
 		MsgpackUseNewTimeFormat: true,
 		Logger:                  newRaftLogger(r.config.Logger),
-	}), r.storage.logs.reached)
+	}), r.storage.stall, r.storage.logs.reached)
 	t.hangUp = hangUp
 	return t
 }
