@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/musterhq/muster/integration/bench/report"
+	"github.com/musterhq/muster/integration/bench/store/process"
 )
 
 const (
@@ -74,10 +75,7 @@ func fanouts(watchers int) measure {
 		if e := group.Wait(); err == nil {
 			err = e
 		}
-		return []Figure{
-			{Suffix: "/latency", Unit: "ms", Value: report.Quantile(latency, 0.5)},
-			{Suffix: "/events", Unit: "/s", Value: rate},
-		}, err
+		return append([]Figure{{Suffix: "/latency", Unit: "ms", Value: report.Quantile(latency, 0.5)}}, rate...), err
 	}
 }
 
@@ -93,11 +91,12 @@ func (b *bed) eventLatency(ctx context.Context, f *fanout, watchers int) ([]time
 	return o.latencies, err
 }
 
-func (b *bed) eventRate(ctx context.Context, f *fanout, watchers int) (float64, error) {
+// eventRate puts as fast as it can, and waits until all watchers have seen it.
+func (b *bed) eventRate(ctx context.Context, f *fanout, watchers int) ([]Figure, error) {
 	events := min(maxEvents, deliveries/watchers)
 	f.goal.Add(int64(events * watchers))
 	put := b.putter(watched, putters)
-	begin := time.Now()
+	begin, members, client := time.Now(), b.used(), process.Own()
 	group, putting := errgroup.WithContext(ctx)
 	for caller := range putters {
 		group.Go(func() error {
@@ -110,10 +109,15 @@ func (b *bed) eventRate(ctx context.Context, f *fanout, watchers int) (float64, 
 		})
 	}
 	if err := group.Wait(); err != nil {
-		return 0, err
+		return nil, err
 	}
 	if err := until(ctx, f.there, deliverTime, "see all events everywhere"); err != nil {
-		return 0, err
+		return nil, err
 	}
-	return float64(events*watchers) / time.Since(begin).Seconds(), nil
+	all := float64(events * watchers)
+	return []Figure{
+		{Suffix: "/events", Unit: "/s", Value: all / time.Since(begin).Seconds()},
+		{Suffix: "/events/cpu", Unit: "us", Value: float64((b.used() - members).Microseconds()) / all},
+		{Suffix: "/events/client-cpu", Unit: "us", Value: float64((process.Own() - client).Microseconds()) / all},
+	}, nil
 }
