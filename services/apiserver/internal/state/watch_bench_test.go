@@ -88,6 +88,25 @@ func BenchmarkWatchers(b *testing.B) {
 	}
 }
 
+// What it costs to tell everybody, as all nodes of the Services: per watcher.
+func BenchmarkFanOut(b *testing.B) {
+	for _, watchers := range []int{1, 100, most} {
+		b.Run(fmt.Sprintf("watchers=%d", watchers), func(b *testing.B) {
+			s := state.New()
+			putPod(s, 0)
+			a := gather(b, s, watchers, func(int) (string, string) { return "", "" })
+			defer a.stop()
+			for b.Loop() {
+				putPod(s, 0)
+				for told := 0; told < watchers; {
+					told += <-a.got
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*watchers), "ns/event")
+		})
+	}
+}
+
 // Nobody is woken for what it does not watch: the memory that an event takes,
 // with all that those who are woken do, is that of a single watcher.
 func TestWatchersCostWhatTheyGet(t *testing.T) {
