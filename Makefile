@@ -110,7 +110,7 @@ crash-points: ## Kill members at every point of internal/failpoint, and all of t
 
 lint: ## Vet, golangci-lint and buf lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'lint: gofmt these:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	golangci=$$($(TOOL) -n golangci-lint); $$golangci run $(PACKAGES); $$golangci run --build-tags root $(ROOT_TESTS); $$golangci run --build-tags compose ./integration/compose
+	golangci=$$($(TOOL) -n golangci-lint); $$golangci run $(PACKAGES); $$golangci run --build-tags root $(ROOT_TESTS); $$golangci run --build-tags compose ./integration/compose; $$golangci run --build-tags freeze ./services/apiserver/internal/crash
 	$(TOOL) buf lint
 
 proto: ## Generate Go from the protos

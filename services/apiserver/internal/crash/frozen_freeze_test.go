@@ -47,9 +47,6 @@ func ownImage(t *testing.T) func(*process) {
 	}
 }
 
-// diskSize is what the disk of a member holds, in bytes.
-const diskSize = 320 << 20
-
 func command(t *testing.T, name string, args ...string) {
 	t.Helper()
 	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {

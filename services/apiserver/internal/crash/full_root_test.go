@@ -12,12 +12,8 @@ import (
 	"testing"
 )
 
-const (
-	// diskSize is what the disk of a member holds, in bytes: a few segments.
-	diskSize = 320 << 20
-	// tight is less than what is kept for what goes on without writes.
-	tight = 50 << 20
-)
+// tight is less than what is kept for what goes on without writes.
+const tight = 50 << 20
 
 // ownDisk gives a member a file system of its own.
 func ownDisk(t *testing.T) func(*process) {
