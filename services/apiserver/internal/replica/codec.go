@@ -11,7 +11,7 @@ import (
 // Bounds of what is kept for the next entries, in bytes, and of what an entry takes
 // beside its data and extensions.
 const (
-	encodedKept = 2 << 20
+	encodedKept = 1 << 20
 	entryHead   = 64
 )
 
