@@ -76,7 +76,7 @@ test-power: ## Cut the power of a machine in QEMU that runs a cluster, and look 
 	scripts/test-vm power
 
 test-frozen: ## Freeze the disk under a leader, and look that others go on; needs root and loop devices
-	go test -tags freeze -count 1 -timeout 5m -v -run Frozen ./services/apiserver/internal/crash
+	go test -tags root,freeze -count 1 -timeout 5m -v -run Frozen ./services/apiserver/internal/crash
 
 test-compose-vm: build images ## The cluster of containers on Debian's kernel, cgroup v2 and IPVS, under QEMU; takes long
 	@scripts/setup mmdebstrap
@@ -110,7 +110,7 @@ crash-points: ## Kill members at every point of internal/failpoint, and all of t
 
 lint: ## Vet, golangci-lint and buf lint
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'lint: gofmt these:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
-	golangci=$$($(TOOL) -n golangci-lint); $$golangci run $(PACKAGES); $$golangci run --build-tags root $(ROOT_TESTS); $$golangci run --build-tags compose ./integration/compose; $$golangci run --build-tags freeze ./services/apiserver/internal/crash
+	golangci=$$($(TOOL) -n golangci-lint); $$golangci run $(PACKAGES); $$golangci run --build-tags root $(ROOT_TESTS); $$golangci run --build-tags compose ./integration/compose; $$golangci run --build-tags root,freeze ./services/apiserver/internal/crash
 	$(TOOL) buf lint
 
 proto: ## Generate Go from the protos

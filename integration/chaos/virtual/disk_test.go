@@ -20,16 +20,8 @@ import (
 func TestHungDiskHoldsUpNobody(t *testing.T) {
 	dir := dataDir(t)
 	synctest.Test(t, func(t *testing.T) {
-		c, err := virtual.New(t.Context(), dir, 3, slog.New(slog.DiscardHandler))
-		if c != nil {
-			defer func() {
-				if err := c.Close(); err != nil {
-					t.Error(err)
-				}
-			}()
-		}
-		if err != nil {
-			t.Error(err)
+		c := start(t, dir, 3, slog.New(slog.DiscardHandler))
+		if c == nil {
 			return
 		}
 		was := leader(t, c)

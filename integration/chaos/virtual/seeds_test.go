@@ -81,32 +81,41 @@ func virtualRun(t *testing.T, dir string, seed uint64, length time.Duration) *ch
 	if *logging {
 		log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	}
-	c, err := virtual.New(t.Context(), dir, members, log)
-	if c != nil {
-		defer func() {
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-		}()
-	}
-	if err != nil {
-		t.Error(err)
+	c := start(t, dir, members, log)
+	if c == nil {
 		return nil
 	}
 	if seed%2 == 0 {
 		c.SlowDisks(seed)
 	}
-	start := time.Now()
+	begun := time.Now()
 	result, err := chaos.Run(t.Context(), c, chaos.Options{
 		Seed: seed, Name: "r", Length: length, Workers: 6, Pause: 60 * time.Millisecond,
 		Log: func(format string, args ...any) {
-			t.Logf("%6.2fs %s", time.Since(start).Seconds(), fmt.Sprintf(format, args...))
+			t.Logf("%6.2fs %s", time.Since(begun).Seconds(), fmt.Sprintf(format, args...))
 		},
 	})
 	if err != nil {
 		t.Error(err)
 	}
 	return result
+}
+
+// start starts a cluster, which ends with the bubble; nil when that failed.
+func start(t *testing.T, dir string, members int, log *slog.Logger) *virtual.Cluster {
+	c, err := virtual.New(t.Context(), dir, members, log)
+	if c != nil {
+		t.Cleanup(func() {
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	return c
 }
 
 // dataDir is a directory for the data of a run.

@@ -1,4 +1,4 @@
-//go:build freeze
+//go:build root && freeze
 
 package crash_test
 

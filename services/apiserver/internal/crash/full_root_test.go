@@ -12,6 +12,9 @@ import (
 	"testing"
 )
 
+// diskSize is what the disk of a member holds, in bytes: a few segments.
+const diskSize = 320 << 20
+
 // tight is less than what is kept for what goes on without writes.
 const tight = 50 << 20
 
@@ -61,6 +64,17 @@ func (c *cluster) relieve(p *process) {
 	c.t.Helper()
 	if err := os.Remove(ballast(p)); err != nil {
 		c.t.Fatal(err)
+	}
+}
+
+// goesOn checks that writes by a member succeed.
+func (c *cluster) goesOn(p *process) {
+	c.t.Helper()
+	c.eventually("writes by "+p.config.ID+" go on", func() bool { return c.history.write(p) == nil })
+	for range 20 {
+		if err := c.history.write(p); err != nil {
+			c.t.Errorf("a write by %s failed: %v", p.config.ID, err)
+		}
 	}
 }
 

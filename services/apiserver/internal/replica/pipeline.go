@@ -33,10 +33,9 @@ func newTransport(inner *raft.NetworkTransport, stall *stall, reached func(uint6
 
 // AppendEntries sends a heartbeat, or what a follower that is behind lacks.
 func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, request *raft.AppendEntriesRequest, response *raft.AppendEntriesResponse) error {
-	if err := t.stall.err(); err != nil {
+	if err := t.admit(request); err != nil {
 		return err
 	}
-	request.LeaderCommitIndex = t.reached(request.LeaderCommitIndex)
 	number := t.acks.next()
 	err := t.NetworkTransport.AppendEntries(id, target, request, response)
 	if err == nil && response.Success {
@@ -45,13 +44,23 @@ func (t *transport) AppendEntries(id raft.ServerID, target raft.ServerAddress, r
 	return err
 }
 
+// admit lets nothing out while the disk of the log hangs, and tells of no commit
+// that is not on it.
+func (t *transport) admit(request *raft.AppendEntriesRequest) error {
+	if err := t.stall.err(); err != nil {
+		return err
+	}
+	request.LeaderCommitIndex = t.reached(request.LeaderCommitIndex)
+	return nil
+}
+
 // AppendEntriesPipeline returns a pipeline that ends once an append failed.
 func (t *transport) AppendEntriesPipeline(id raft.ServerID, target raft.ServerAddress) (raft.AppendPipeline, error) {
 	inner, err := t.NetworkTransport.AppendEntriesPipeline(id, target)
 	if err != nil {
 		return nil, err
 	}
-	p := &pipeline{AppendPipeline: inner, stall: t.stall, reached: t.reached, answers: make(chan raft.AppendFuture), closed: make(chan struct{}), sending: make(chan struct{}, 1)}
+	p := &pipeline{AppendPipeline: inner, admit: t.admit, answers: make(chan raft.AppendFuture), closed: make(chan struct{}), sending: make(chan struct{}, 1)}
 	p.late = time.AfterFunc(time.Hour, p.announce)
 	p.closing = sync.OnceValue(func() error {
 		t.mu.Lock()
@@ -89,8 +98,7 @@ func (t *transport) committed(index, term uint64) {
 // pipeline looks at the requests and the answers on their way.
 type pipeline struct {
 	raft.AppendPipeline
-	stall   *stall // of the log
-	reached func(index uint64) uint64
+	admit   func(*raft.AppendEntriesRequest) error // as the transport does
 	answers chan raft.AppendFuture
 	closing func() error
 	closed  chan struct{}
@@ -140,10 +148,9 @@ func (p *pipeline) AppendEntries(request *raft.AppendEntriesRequest, response *r
 	case <-p.closed:
 		return nil, raft.ErrPipelineShutdown
 	}
-	if err := p.stall.err(); err != nil {
+	if err := p.admit(request); err != nil {
 		return nil, err
 	}
-	request.LeaderCommitIndex = p.reached(request.LeaderCommitIndex)
 	p.note(request)
 	return p.AppendPipeline.AppendEntries(request, response)
 }

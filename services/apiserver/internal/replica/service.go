@@ -22,9 +22,9 @@ type service struct {
 	replica *Replica
 }
 
-// newCodec returns the codec of calls between members. Proposals are joined to others
+// newMessageCodec returns the codec of calls between members. Proposals are joined to others
 // from where they were received.
-func newCodec() encoding.CodecV2 {
+func newMessageCodec() encoding.CodecV2 {
 	return inplace.Codec((*clusterv1.ForwardRequest)(nil), (*clusterv1.ForwardResponse)(nil))
 }
 
@@ -32,7 +32,7 @@ func (r *Replica) newServer() *grpc.Server {
 	server := grpc.NewServer(
 		grpc.MaxRecvMsgSize(messageMax),
 		grpc.MaxSendMsgSize(messageMax),
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(newMessageCodec()),
 		grpc.InitialWindowSize(windowSize),
 		grpc.InitialConnWindowSize(windowSize),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
