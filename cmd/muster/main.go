@@ -8,6 +8,7 @@ import (
 
 	"github.com/musterhq/muster/cmd/muster/internal/cli"
 	"github.com/musterhq/muster/internal/failpoint"
+	"github.com/musterhq/muster/internal/timerslack"
 )
 
 // init keeps main on the process's first thread. Members of a dev cluster enter
@@ -19,6 +20,11 @@ func main() {
 	if err := failpoint.FromEnvironment(); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, "muster:", err)
 		os.Exit(1)
+	}
+	if cli.RunsServer(os.Args[1:]) {
+		if err := timerslack.Relax(); err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, "muster: the server will take more of the processor:", err)
+		}
 	}
 	os.Exit(cli.Main(os.Args[1:], os.Stdout, os.Stderr))
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/musterhq/muster/integration/bench/store/etcd"
 	"github.com/musterhq/muster/integration/bench/store/muster"
 	"github.com/musterhq/muster/integration/harness"
+	"github.com/musterhq/muster/internal/timerslack"
 )
 
 // memberCommand is this command's first argument where it is a member.
@@ -32,10 +33,16 @@ type settings struct {
 }
 
 func main() {
+	member := len(os.Args) == 3 && os.Args[1] == memberCommand
+	if member { // as `muster server` does
+		if err := timerslack.Relax(); err != nil {
+			fmt.Fprintln(os.Stderr, "bench-store:", err)
+		}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	var err error
-	if len(os.Args) == 3 && os.Args[1] == memberCommand {
+	if member {
 		err = muster.RunMember(context.Background(), os.Args[2])
 	} else {
 		err = run(ctx)

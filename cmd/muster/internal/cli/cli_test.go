@@ -153,3 +153,21 @@ func TestInit(t *testing.T) {
 		t.Error("the CA was made anew")
 	}
 }
+
+func TestRunsServer(t *testing.T) {
+	for line, want := range map[string]bool{
+		"server":                        true,
+		"server --data-dir /x --join y": true,
+		"apiserver --log-level debug":   true,
+		"server recover":                false,
+		"agent --join x":                false,
+		"dev enter -- /x/muster server": false,
+		"scheduler --join x":            false,
+		"sever":                         false,
+		"":                              false,
+	} {
+		if got := cli.RunsServer(strings.Fields(line)); got != want {
+			t.Errorf("%q: %t, want %t", line, got, want)
+		}
+	}
+}

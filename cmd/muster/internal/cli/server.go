@@ -53,12 +53,22 @@ server. The data directory is the same; a server can run either way.`,
 	return c
 }
 
+// RunsServer tells whether a command line runs a server until it is told to end.
+func RunsServer(args []string) bool {
+	c, _, err := newRoot().Find(args)
+	return err == nil && c.Annotations[runsServer] != ""
+}
+
+// runsServer is the annotation of the commands that do.
+const runsServer = "runs-server"
+
 // runServer makes a command run a server with the roles given.
 func runServer(c *cobra.Command, roles []role.Role) {
 	config := server.Config{Roles: roles}
 	var logs logFlags
 	var token joinFlags
 	c.Args = noArgs
+	c.Annotations = map[string]string{runsServer: "yes"}
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		var err error
 		if config.Logger, err = logs.logger(c); err != nil {
