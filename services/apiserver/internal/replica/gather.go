@@ -68,5 +68,5 @@ func (q *proposals) await(b *batch) {
 		q.expected += q.next.count
 	}
 	q.lingering = true
-	q.linger.Reset(min(time.Since(b.left), lingerMost))
+	q.linger.Reset(min(lingerFactor*time.Since(b.left), lingerMost))
 }

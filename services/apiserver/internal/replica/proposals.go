@@ -27,9 +27,12 @@ const (
 	// before it knows what became of the one before: each costs an fsync and a
 	// round of messages on every member, and fewer would hardly wait longer.
 	worthwhile = 128
-	// A member waits as long as its last batch took, at most lingerMost, until those
-	// whose answer it was have called again.
-	lingerMost = 4 * time.Millisecond
+	// A member waits lingerFactor times as long as its last batch took, at most
+	// lingerMost, until those whose answer it was have called again. Where it were
+	// only once as long, a leader would leave without one of the others' every third
+	// time, whose callers would then make an entry of their own.
+	lingerFactor = 2
+	lingerMost   = 4 * time.Millisecond
 	// retryPause lies between two tries, unless somebody else leads.
 	retryPause = 25 * time.Millisecond
 )
