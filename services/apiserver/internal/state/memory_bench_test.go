@@ -151,6 +151,9 @@ func BenchmarkCommand(b *testing.B) {
 		if err := c.UnmarshalVTUnsafe(texts[n%len(texts)]); err != nil {
 			b.Fatal(err)
 		}
+		for _, tx := range c.GetTransactions() { // one that was applied would not be again
+			_, _ = source.Read(tx.GetId())
+		}
 		s.Apply(s.View().Index()+1, c)
 		c.ReturnToVTPool()
 	}

@@ -72,10 +72,7 @@ func (o *outcomes) once(id []byte, apply func() *storev1.Result) *storev1.Result
 
 func (o *outcomes) slot(id []byte) (slot uint32, ok bool) {
 	if len(id) == usualID {
-		var at int
-		if at, ok = o.slots.find(o.ring, (*[usualID]byte)(id)); ok {
-			slot = o.slots.table[at] - 1
-		}
+		slot, ok = o.slots.find(o.ring, (*[usualID]byte)(id))
 	} else {
 		slot, ok = o.oddSlots[string(id)]
 	}
