@@ -93,7 +93,7 @@ func run(ctx context.Context) error {
 	if err := os.MkdirAll(s.options.Dir, 0o755); err != nil {
 		return err
 	}
-	pair, err := makers()
+	pair, err := makers(s.options.Profile)
 	if err != nil {
 		return err
 	}
@@ -124,7 +124,7 @@ func run(ctx context.Context) error {
 }
 
 // makers are Muster and etcd, at loopback addresses that no other run uses.
-func makers() (store.Pair, error) {
+func makers(profile bool) (store.Pair, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return store.Pair{}, err
@@ -136,7 +136,7 @@ func makers() (store.Pair, error) {
 		}
 	}
 	return store.Pair{
-		Store: muster.Maker{Address: at(0), Command: []string{self, memberCommand}},
+		Store: muster.Maker{Address: at(0), Command: []string{self, memberCommand}, Profile: profile},
 		Peer:  etcd.Maker{Address: at(1)},
 	}, nil
 }

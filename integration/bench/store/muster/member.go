@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"runtime/pprof"
 	"strconv"
 	"syscall"
@@ -25,7 +26,7 @@ const pairName = "server"
 // memberConfig says which member a process is. It is the process's argument.
 type memberConfig struct {
 	Name, Dir, Address string
-	Bootstrap          bool
+	Bootstrap, Profile bool
 }
 
 func (m memberConfig) argument() string {
@@ -42,6 +43,9 @@ func RunMember(ctx context.Context, argument string) error {
 	var m memberConfig
 	if err := json.Unmarshal([]byte(argument), &m); err != nil {
 		return fmt.Errorf("member: %w", err)
+	}
+	if !m.Profile { // the linker has `muster server` take no samples, since it shows none
+		runtime.MemProfileRate = 0
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()

@@ -30,6 +30,8 @@ type Maker struct {
 	Address func(member int) string
 	// Command runs RunMember with the argument that follows it.
 	Command []string
+	// Profile has members take samples of what they allocate.
+	Profile bool
 }
 
 // Name is Muster's.
@@ -65,7 +67,7 @@ func (c *cluster) identify(dir string, members int, maker Maker) error {
 		return err
 	}
 	for i := range members {
-		m := memberConfig{Name: fmt.Sprintf("m%d", i), Address: maker.Address(i), Bootstrap: i == 0}
+		m := memberConfig{Name: fmt.Sprintf("m%d", i), Address: maker.Address(i), Bootstrap: i == 0, Profile: maker.Profile}
 		m.Dir = filepath.Join(dir, m.Name)
 		if err := os.MkdirAll(m.Dir, 0o700); err != nil {
 			return err
