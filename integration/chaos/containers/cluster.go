@@ -1,5 +1,5 @@
 // Package containers is the cluster of deploy/compose under chaos: its apiservers are
-// killed, stopped and paused by docker, their links broken by nftables in the
+// killed and stopped by docker, paused by signals, their links broken by nftables in the
 // containers' network namespaces, and their clocks moved within the processes.
 package containers
 

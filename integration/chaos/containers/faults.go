@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/musterhq/muster/integration/chaos"
@@ -92,12 +93,24 @@ func (c *Cluster) pid(ctx context.Context, member string) (int, error) {
 	return strconv.Atoi(out)
 }
 
-// Pause implements chaos.Processes.
-func (c *Cluster) Pause(ctx context.Context, member string) error { return c.do(ctx, member, "pause") }
+// Pause implements chaos.Processes. It is by a signal, as processes are held that
+// are in no container: docker's pause keeps a process from stopping for its clock
+// to be moved.
+func (c *Cluster) Pause(ctx context.Context, member string) error {
+	return c.signal(ctx, member, syscall.SIGSTOP)
+}
 
 // Resume implements chaos.Processes.
 func (c *Cluster) Resume(ctx context.Context, member string) error {
-	return c.do(ctx, member, "unpause")
+	return c.signal(ctx, member, syscall.SIGCONT)
+}
+
+func (c *Cluster) signal(ctx context.Context, member string, signal syscall.Signal) error {
+	pid, err := c.pid(ctx, member)
+	if err != nil {
+		return err
+	}
+	return syscall.Kill(pid, signal)
 }
 
 // Ended implements chaos.Processes. docker starts one that ended by itself again, and
