@@ -46,12 +46,21 @@ func (o outcome) figures() []Figure {
 func (g generator) run(ctx context.Context, op func(ctx context.Context, caller, n int) error) (outcome, error) {
 	begin := time.Now().Add(g.warmup)
 	end := begin.Add(g.duration)
-	var called sync.WaitGroup
-	called.Add(2)
-	timers := []*time.Timer{
-		time.AfterFunc(time.Until(begin), func() { defer called.Done(); g.begins() }),
-		time.AfterFunc(time.Until(end), func() { defer called.Done(); g.ends() }),
-	}
+	failed := make(chan struct{})
+	var observed sync.WaitGroup
+	observed.Go(func() {
+		for _, moment := range []struct {
+			at   time.Time
+			call func()
+		}{{begin, g.begins}, {end, g.ends}} {
+			select {
+			case <-time.After(time.Until(moment.at)):
+				moment.call()
+			case <-failed:
+				return
+			}
+		}
+	})
 	latencies := make([][]time.Duration, g.callers)
 	group, ctx := errgroup.WithContext(ctx)
 	for caller := range g.callers {
@@ -71,12 +80,10 @@ func (g generator) run(ctx context.Context, op func(ctx context.Context, caller,
 		})
 	}
 	err := group.Wait()
-	for _, timer := range timers {
-		if err != nil && timer.Stop() {
-			called.Done() // it was not called, and will not be
-		}
+	if err != nil {
+		close(failed)
 	}
-	called.Wait()
+	observed.Wait()
 	all := slices.Concat(latencies...)
 	return outcome{perSecond: float64(len(all)) / g.duration.Seconds(), latencies: all}, err
 }
