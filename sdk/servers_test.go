@@ -118,6 +118,7 @@ func TestServersAreLearned(t *testing.T) {
 					t.Errorf("asked %d times, want %d", got, want)
 				}
 				stop()
+				synctest.Wait() // else the call may find the connection there, and end with it
 				listMembers(t, c)
 				if got := c.Server(); got != test.left {
 					t.Errorf("uses %q, want %q", got, test.left)
