@@ -30,6 +30,9 @@ const (
 // Create stores a new object, or acts on a subresource that is created
 // ("binding"); then t names the object acted on. obj is not modified.
 func (s *Service) Create(ctx context.Context, t Target, obj registry.Object, dryRun bool) (Stored, error) {
+	if answer, ok := s.answers[t.Kind.StoreResource()]; ok {
+		return s.answer(ctx, t, obj, answer)
+	}
 	st, err := s.createStep(ctx, t, obj, nil)
 	if err != nil {
 		return Stored{}, err
@@ -53,6 +56,9 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 	}
 	if err := s.authorize(ctx, "create", t, nil); err != nil {
 		return nil, err
+	}
+	if _, ok := s.answers[t.Kind.StoreResource()]; ok {
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s are not stored, and so have no part in a transaction", t.Kind.Resource))
 	}
 	if obj.GetResourceVersion() != "" {
 		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")

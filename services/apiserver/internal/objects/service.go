@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -54,6 +55,9 @@ type Config struct {
 	Kinds *registry.Table
 	// Replica that holds the objects.
 	Replica Replica
+	// Answers has a function for each kind that is answered and not stored, by its
+	// StoreResource: "subjectaccessreviews.authorization.k8s.io".
+	Answers map[string]Answerer
 	// Now is the clock by which objects are stamped and expire; nil is this
 	// machine's.
 	Now func() time.Time
@@ -64,6 +68,7 @@ type Config struct {
 type Service struct {
 	kinds   *registry.Table
 	replica Replica
+	answers map[string]Answerer
 	now     func() time.Time
 	json    *lru.Cache[*state.Entry, []byte]
 }
@@ -80,7 +85,7 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new object service: %w", err)
 	}
-	return &Service{kinds: cfg.Kinds, replica: cfg.Replica, now: cfg.Now, json: cache}, nil
+	return &Service{kinds: cfg.Kinds, replica: cfg.Replica, answers: cfg.Answers, now: cfg.Now, json: cache}, nil
 }
 
 // Kinds returns the kinds that are served.
@@ -139,6 +144,9 @@ func (s *Service) authorize(ctx context.Context, verb string, t Target, selector
 	user, ok := access.UserFrom(ctx)
 	if !ok {
 		return apierrors.NewUnauthorized("Unauthorized")
+	}
+	if t.Subresource == "" && !slices.Contains(t.Kind.Verbs, verb) {
+		return apierrors.NewMethodNotSupported(t.Kind.GroupResource(), verb)
 	}
 	return auth.Authorize(auth.Request{
 		User: user, Verb: verb, Resource: t.Kind.GroupResource(), Subresource: t.Subresource,

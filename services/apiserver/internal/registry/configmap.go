@@ -6,33 +6,25 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func configMapKind() *Kind {
-	return &Kind{
-		GVK: corev1.SchemeGroupVersion.WithKind("ConfigMap"), Resource: "configmaps", Singular: "configmap",
+	return define(corev1.SchemeGroupVersion, &corev1.ConfigMapList{}, definition[*corev1.ConfigMap]{
 		ShortNames: []string{"cm"}, Namespaced: true,
-		Type:    "k8s.io.api.core.v1.ConfigMap",
-		New:     func() Object { return &corev1.ConfigMap{} },
-		NewList: func() runtime.Object { return &corev1.ConfigMapList{} },
 
 		Old:            oldConfigMap,
-		PrepareCreate:  create(func(obj *corev1.ConfigMap) { noGeneration(obj) }),
-		PrepareUpdate:  keepGeneration,
-		Validate:       check(validateConfigMap),
-		ValidateUpdate: unlessMeta(checkUpdate(validateConfigMapUpdate)),
+		Validate:       validateConfigMap,
+		ValidateUpdate: validateConfigMapUpdate,
 
-		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns: []Column{
 			column("Data", "string", corev1.ConfigMap{}.SwaggerDoc()["data"], func(obj *corev1.ConfigMap) any {
 				return int64(len(obj.Data) + len(obj.BinaryData))
 			}),
 			ageColumn(),
 		},
-	}
+	})
 }
 
 func validateConfigMap(obj *corev1.ConfigMap) field.ErrorList {

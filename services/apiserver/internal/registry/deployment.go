@@ -6,47 +6,32 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
 )
 
 func deploymentKind() *Kind {
-	gvk := appsv1.SchemeGroupVersion.WithKind("Deployment")
-	return &Kind{
-		GVK: gvk, Resource: "deployments", Singular: "deployment", ShortNames: []string{"deploy"},
-		Categories: []string{"all"}, Namespaced: true,
-		Type:    "k8s.io.api.apps.v1.Deployment",
-		New:     func() Object { return &appsv1.Deployment{} },
-		NewList: func() runtime.Object { return &appsv1.DeploymentList{} },
-
-		Default: mutate(defaultDeployment),
-		PrepareCreate: create(func(obj *appsv1.Deployment) {
-			obj.Status = appsv1.DeploymentStatus{}
-			obj.Generation = 1
-		}),
-		PrepareUpdate: update(func(obj, old *appsv1.Deployment) {
-			obj.Status = old.Status
-			// Annotations are copied to the replica sets, so they count as desired state.
-			raiseGeneration(obj, old, !equal(obj.Spec, old.Spec) || !equal(obj.Annotations, old.Annotations))
-		}),
-		PrepareStatusUpdate: update(func(obj, old *appsv1.Deployment) {
-			keepGeneration(obj, old)
-			obj.Spec = old.Spec
-			obj.Labels = old.Labels
-		}),
-
-		Validate:             check(validateDeployment),
-		ValidateUpdate:       checkUpdate(validateDeploymentUpdate),
-		ValidateStatusUpdate: checkUpdate(validateDeploymentStatusUpdate),
-		Warnings: func(obj Object) []string {
-			return workloadWarnings(obj.GetName(), &obj.(*appsv1.Deployment).Spec.Template.Spec)
+	return define(appsv1.SchemeGroupVersion, &appsv1.DeploymentList{}, definition[*appsv1.Deployment]{
+		ShortNames: []string{"deploy"}, Categories: []string{"all"}, Namespaced: true,
+		Status: true,
+		// Annotations are copied to the replica sets, so they count as desired state.
+		Counted: func(obj, old *appsv1.Deployment) bool {
+			return !equal(obj.Spec, old.Spec) || !equal(obj.Annotations, old.Annotations)
 		},
 
-		DefaultPropagation: metav1.DeletePropagationBackground,
-		Columns:            deploymentColumns(),
-		Subresources:       []Subresource{statusSubresource(gvk), deploymentScale()},
-	}
+		Default:             defaultDeployment,
+		PrepareStatusUpdate: func(obj, old *appsv1.Deployment) { obj.Labels = old.Labels },
+
+		Validate:             validateDeployment,
+		ValidateUpdate:       validateDeploymentUpdate,
+		ValidateStatusUpdate: validateDeploymentStatusUpdate,
+		Warnings: func(obj *appsv1.Deployment) []string {
+			return workloadWarnings(obj.Name, &obj.Spec.Template.Spec)
+		},
+
+		Columns:      deploymentColumns(),
+		Subresources: []Subresource{deploymentScale()},
+	})
 }
 
 func defaultDeployment(obj *appsv1.Deployment) {

@@ -5,31 +5,22 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
 func endpointsKind() *Kind {
-	return &Kind{
-		GVK: corev1.SchemeGroupVersion.WithKind("Endpoints"), Resource: "endpoints", Singular: "endpoints",
+	return define(corev1.SchemeGroupVersion, &corev1.EndpointsList{}, definition[*corev1.Endpoints]{
 		ShortNames: []string{"ep"}, Namespaced: true,
-		Type:    "k8s.io.api.core.v1.Endpoints",
-		New:     func() Object { return &corev1.Endpoints{} },
-		NewList: func() runtime.Object { return &corev1.EndpointsList{} },
 
-		Default:       mutate(defaultEndpoints),
-		PrepareCreate: create(func(obj *corev1.Endpoints) { noGeneration(obj) }),
-		PrepareUpdate: keepGeneration,
-		Validate:      check(validateEndpoints),
+		Default:  defaultEndpoints,
+		Validate: validateEndpoints,
 
-		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns: []Column{
 			column("Endpoints", "string", corev1.Endpoints{}.SwaggerDoc()["subsets"], func(obj *corev1.Endpoints) any {
 				return shorten(endpointAddresses(obj), 3, noneCell)
 			}),
 			ageColumn(),
 		},
-	}
+	})
 }
 
 func defaultEndpoints(obj *corev1.Endpoints) {

@@ -5,32 +5,24 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 )
 
 func endpointSliceKind() *Kind {
-	return &Kind{
-		GVK: discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice"), Resource: "endpointslices", Singular: "endpointslice",
+	return define(discoveryv1.SchemeGroupVersion, &discoveryv1.EndpointSliceList{}, definition[*discoveryv1.EndpointSlice]{
 		Namespaced: true,
-		Type:       "k8s.io.api.discovery.v1.EndpointSlice",
-		New:        func() Object { return &discoveryv1.EndpointSlice{} },
-		NewList:    func() runtime.Object { return &discoveryv1.EndpointSliceList{} },
 
-		Default:       mutate(defaultEndpointSlice),
-		PrepareCreate: create(func(obj *discoveryv1.EndpointSlice) { obj.Generation = 1 }),
-		PrepareUpdate: update(func(obj, old *discoveryv1.EndpointSlice) {
-			raiseGeneration(obj, old, !equal(obj.Endpoints, old.Endpoints) || !equal(obj.Ports, old.Ports) ||
-				obj.AddressType != old.AddressType || !equal(obj.Labels, old.Labels) || !equal(obj.Annotations, old.Annotations))
-		}),
-		Validate:       check(validateEndpointSlice),
-		ValidateUpdate: checkUpdate(validateEndpointSliceUpdate),
+		Default: defaultEndpointSlice,
+		Counted: func(obj, old *discoveryv1.EndpointSlice) bool {
+			return !equal(obj.Endpoints, old.Endpoints) || !equal(obj.Ports, old.Ports) ||
+				obj.AddressType != old.AddressType || !equal(obj.Labels, old.Labels) || !equal(obj.Annotations, old.Annotations)
+		},
+		Validate:       validateEndpointSlice,
+		ValidateUpdate: validateEndpointSliceUpdate,
 
-		IndexedLabels:      []string{discoveryv1.LabelServiceName},
-		DefaultPropagation: metav1.DeletePropagationBackground,
-		Columns:            endpointSliceColumns(),
-	}
+		IndexedLabels: []string{discoveryv1.LabelServiceName},
+		Columns:       endpointSliceColumns(),
+	})
 }
 
 func defaultEndpointSlice(obj *discoveryv1.EndpointSlice) {

@@ -7,29 +7,21 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func eventKind(o Options) *Kind {
-	return &Kind{
-		GVK: corev1.SchemeGroupVersion.WithKind("Event"), Resource: "events", Singular: "event",
+	return define(corev1.SchemeGroupVersion, &corev1.EventList{}, definition[*corev1.Event]{
 		ShortNames: []string{"ev"}, Namespaced: true,
-		Type:    "k8s.io.api.core.v1.Event",
-		New:     func() Object { return &corev1.Event{} },
-		NewList: func() runtime.Object { return &corev1.EventList{} },
 
-		PrepareCreate: create(func(obj *corev1.Event) { noGeneration(obj) }),
-		PrepareUpdate: keepGeneration,
-		Validate:      check(validateEvent),
+		Validate: validateEvent,
 
-		Fields:             eventFields,
-		Expires:            func(_ Object, now time.Time) time.Time { return now.Add(o.EventTTL) },
-		DefaultPropagation: metav1.DeletePropagationBackground,
-		Columns:            eventColumns(),
-		NoNameColumn:       true,
-	}
+		Fields:       eventFields,
+		Expires:      func(_ *corev1.Event, now time.Time) time.Time { return now.Add(o.EventTTL) },
+		Columns:      eventColumns(),
+		NoNameColumn: true,
+	})
 }
 
 func validateEvent(obj *corev1.Event) field.ErrorList {
@@ -48,8 +40,7 @@ func validateEvent(obj *corev1.Event) field.ErrorList {
 	return errs
 }
 
-func eventFields(o Object) fields.Set {
-	obj := o.(*corev1.Event)
+func eventFields(obj *corev1.Event) fields.Set {
 	source := obj.Source.Component
 	if source == "" {
 		source = obj.ReportingController

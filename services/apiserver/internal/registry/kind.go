@@ -30,6 +30,8 @@ type Kind struct {
 	ShortNames []string
 	Categories []string
 	Namespaced bool
+	// Verbs that the kind has: AllVerbs, or fewer.
+	Verbs []string
 
 	// Type is the Kubernetes protobuf message name: "k8s.io.api.apps.v1.Deployment".
 	Type string
@@ -142,7 +144,7 @@ type Column struct {
 // Subresource is a part of an object with an endpoint of its own.
 type Subresource struct {
 	Name  string
-	GVK   schema.GroupVersionKind // of the object the endpoint takes and gives
+	GVK   schema.GroupVersionKind // of the object the endpoint takes and gives; the kind's own by default
 	Verbs []string
 	// Get makes the subresource's object from the main one ("scale").
 	Get func(obj Object) (Object, error)

@@ -4,8 +4,6 @@ import (
 	"time"
 
 	coordinationv1 "k8s.io/api/coordination/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -14,18 +12,12 @@ import (
 const leaseKept = 24 * time.Hour
 
 func leaseKind() *Kind {
-	return &Kind{
-		GVK: coordinationv1.SchemeGroupVersion.WithKind("Lease"), Resource: "leases", Singular: "lease", Namespaced: true,
-		Type:    "k8s.io.api.coordination.v1.Lease",
-		New:     func() Object { return &coordinationv1.Lease{} },
-		NewList: func() runtime.Object { return &coordinationv1.LeaseList{} },
+	return define(coordinationv1.SchemeGroupVersion, &coordinationv1.LeaseList{}, definition[*coordinationv1.Lease]{
+		Namespaced: true,
 
-		PrepareCreate: create(func(obj *coordinationv1.Lease) { noGeneration(obj) }),
-		PrepareUpdate: keepGeneration,
-		Validate:      check(validateLease),
-		Expires:       func(obj Object, now time.Time) time.Time { return leaseExpires(obj.(*coordinationv1.Lease), now) },
+		Validate: validateLease,
+		Expires:  leaseExpires,
 
-		DefaultPropagation: metav1.DeletePropagationBackground,
 		Columns: []Column{
 			column("Holder", "string", coordinationv1.LeaseSpec{}.SwaggerDoc()["holderIdentity"], func(obj *coordinationv1.Lease) any {
 				if obj.Spec.HolderIdentity == nil {
@@ -35,7 +27,7 @@ func leaseKind() *Kind {
 			}),
 			ageColumn(),
 		},
-	}
+	})
 }
 
 // leaseExpires lets a Lease go that nobody renews and that does not go with its

@@ -4,42 +4,25 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 )
 
 func nodeKind() *Kind {
-	gvk := corev1.SchemeGroupVersion.WithKind("Node")
-	return &Kind{
-		GVK: gvk, Resource: "nodes", Singular: "node", ShortNames: []string{"no"},
-		Type:    "k8s.io.api.core.v1.Node",
-		New:     func() Object { return &corev1.Node{} },
-		NewList: func() runtime.Object { return &corev1.NodeList{} },
+	return define(corev1.SchemeGroupVersion, &corev1.NodeList{}, definition[*corev1.Node]{
+		ShortNames: []string{"no"},
+		// A node registers itself together with its status.
+		Status: true, StatusAtCreate: true,
 
-		Default: mutate(defaultNode),
-		// A node registers itself together with its status, so that stays.
-		PrepareCreate: create(func(obj *corev1.Node) { noGeneration(obj) }),
-		PrepareUpdate: update(func(obj, old *corev1.Node) {
-			keepGeneration(obj, old)
-			obj.Status = old.Status
-		}),
-		PrepareStatusUpdate: update(func(obj, old *corev1.Node) {
-			keepGeneration(obj, old)
-			obj.Spec = old.Spec
-		}),
+		Default:              defaultNode,
+		Validate:             validateNode,
+		ValidateUpdate:       validateNodeUpdate,
+		ValidateStatusUpdate: validateNodeStatusUpdate,
 
-		Validate:             check(validateNode),
-		ValidateUpdate:       checkUpdate(validateNodeUpdate),
-		ValidateStatusUpdate: checkUpdate(validateNodeStatusUpdate),
-
-		Fields: func(obj Object) fields.Set {
-			return fields.Set{"spec.unschedulable": strconv.FormatBool(obj.(*corev1.Node).Spec.Unschedulable)}
+		Fields: func(obj *corev1.Node) fields.Set {
+			return fields.Set{"spec.unschedulable": strconv.FormatBool(obj.Spec.Unschedulable)}
 		},
-		DefaultPropagation: metav1.DeletePropagationBackground,
-		Columns:            nodeColumns(),
-		Subresources:       []Subresource{statusSubresource(gvk)},
-	}
+		Columns: nodeColumns(),
+	})
 }
 
 func defaultNode(obj *corev1.Node) {

@@ -9,60 +9,46 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func podKind() *Kind {
-	gvk := corev1.SchemeGroupVersion.WithKind("Pod")
-	return &Kind{
-		GVK: gvk, Resource: "pods", Singular: "pod", ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true,
-		Type:    "k8s.io.api.core.v1.Pod",
-		New:     func() Object { return &corev1.Pod{} },
-		NewList: func() runtime.Object { return &corev1.PodList{} },
+	return define(corev1.SchemeGroupVersion, &corev1.PodList{}, definition[*corev1.Pod]{
+		ShortNames: []string{"po"}, Categories: []string{"all"}, Namespaced: true,
+		Status: true, Generation: true,
 
-		Default:             mutate(defaultPod),
-		PrepareCreate:       create(preparePod),
-		PrepareUpdate:       update(updatePod),
-		PrepareStatusUpdate: update(updatePodStatus),
+		Default:             defaultPod,
+		PrepareCreate:       preparePod,
+		PrepareStatusUpdate: updatePodStatus,
 
-		Validate:             check(validatePod),
-		ValidateUpdate:       checkUpdate(validatePodUpdate),
-		ValidateStatusUpdate: checkUpdate(validatePodStatusUpdate),
+		Validate:             validatePod,
+		ValidateUpdate:       validatePodUpdate,
+		ValidateStatusUpdate: validatePodStatusUpdate,
 
-		Warnings: func(obj Object) []string { return podWarnings(obj.(*corev1.Pod)) },
+		Warnings: podWarnings,
 
 		Fields:  podFields,
 		Indexed: []string{"spec.nodeName"},
 		// The labels by which people and their tools tell applications apart.
 		IndexedLabels: []string{"app", "k8s-app", "app.kubernetes.io/name", "app.kubernetes.io/instance"},
 
-		GracePeriod:        podGracePeriod,
-		DefaultPropagation: metav1.DeletePropagationBackground,
-		Columns:            podColumns(),
-		Subresources: []Subresource{statusSubresource(gvk), {
+		GracePeriod: podGracePeriod,
+		Columns:     podColumns(),
+		Subresources: []Subresource{{
 			Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, Direct: true,
 			NewObject: func() Object { return &corev1.Binding{} },
 			Apply:     func(obj, sub Object) error { return bindPod(obj.(*corev1.Pod), sub.(*corev1.Binding)) },
 		}, {
-			Name: "log", GVK: gvk, Verbs: []string{"get"},
+			Name: "log", Verbs: []string{"get"},
 		}},
-	}
+	})
 }
 
 func preparePod(obj *corev1.Pod) {
-	obj.Generation = 1
 	obj.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: podQOS(&obj.Spec)}
 }
 
-func updatePod(obj, old *corev1.Pod) {
-	obj.Status = old.Status
-	raiseGeneration(obj, old, !equal(obj.Spec, old.Spec))
-}
-
 func updatePodStatus(obj, old *corev1.Pod) {
-	keepGeneration(obj, old)
-	obj.Spec = old.Spec
 	obj.DeletionTimestamp = old.DeletionTimestamp
 	obj.DeletionGracePeriodSeconds = old.DeletionGracePeriodSeconds
 	obj.OwnerReferences = old.OwnerReferences
@@ -89,8 +75,7 @@ func syncAddresses(s *corev1.PodStatus) {
 	}
 }
 
-func podFields(o Object) fields.Set {
-	obj := o.(*corev1.Pod)
+func podFields(obj *corev1.Pod) fields.Set {
 	ip := obj.Status.PodIP
 	if len(obj.Status.PodIPs) > 0 {
 		ip = obj.Status.PodIPs[0].IP
@@ -112,8 +97,7 @@ func podTerminal(obj *corev1.Pod) bool {
 }
 
 // podGracePeriod gives nothing to a pod that has nothing running.
-func podGracePeriod(o Object, requested *int64) int64 {
-	obj := o.(*corev1.Pod)
+func podGracePeriod(obj *corev1.Pod, requested *int64) int64 {
 	var grace int64
 	switch {
 	case requested != nil:

@@ -7,47 +7,29 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/utils/ptr"
 )
 
 func replicaSetKind() *Kind {
-	gvk := appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
-	return &Kind{
-		GVK: gvk, Resource: "replicasets", Singular: "replicaset", ShortNames: []string{"rs"},
-		Categories: []string{"all"}, Namespaced: true,
-		Type:    "k8s.io.api.apps.v1.ReplicaSet",
-		New:     func() Object { return &appsv1.ReplicaSet{} },
-		NewList: func() runtime.Object { return &appsv1.ReplicaSetList{} },
+	return define(appsv1.SchemeGroupVersion, &appsv1.ReplicaSetList{}, definition[*appsv1.ReplicaSet]{
+		ShortNames: []string{"rs"}, Categories: []string{"all"}, Namespaced: true,
+		Status: true, Generation: true,
 
-		Default: mutate(defaultReplicaSet),
-		PrepareCreate: create(func(obj *appsv1.ReplicaSet) {
-			obj.Status = appsv1.ReplicaSetStatus{}
-			obj.Generation = 1
-		}),
-		PrepareUpdate: update(func(obj, old *appsv1.ReplicaSet) {
-			obj.Status = old.Status
-			raiseGeneration(obj, old, !equal(obj.Spec, old.Spec))
-		}),
-		PrepareStatusUpdate: update(func(obj, old *appsv1.ReplicaSet) {
-			keepGeneration(obj, old)
-			obj.Spec = old.Spec
-		}),
+		Default: defaultReplicaSet,
 
-		Validate:             check(validateReplicaSet),
-		ValidateUpdate:       checkUpdate(validateReplicaSetUpdate),
-		ValidateStatusUpdate: checkUpdate(validateReplicaSetStatusUpdate),
-		Warnings: func(obj Object) []string {
-			return workloadWarnings(obj.GetName(), &obj.(*appsv1.ReplicaSet).Spec.Template.Spec)
+		Validate:             validateReplicaSet,
+		ValidateUpdate:       validateReplicaSetUpdate,
+		ValidateStatusUpdate: validateReplicaSetStatusUpdate,
+		Warnings: func(obj *appsv1.ReplicaSet) []string {
+			return workloadWarnings(obj.Name, &obj.Spec.Template.Spec)
 		},
 
-		Fields: func(obj Object) fields.Set {
-			return fields.Set{"status.replicas": strconv.Itoa(int(obj.(*appsv1.ReplicaSet).Status.Replicas))}
+		Fields: func(obj *appsv1.ReplicaSet) fields.Set {
+			return fields.Set{"status.replicas": strconv.Itoa(int(obj.Status.Replicas))}
 		},
-		DefaultPropagation: metav1.DeletePropagationBackground,
-		Columns:            replicaSetColumns(),
-		Subresources:       []Subresource{statusSubresource(gvk), replicaSetScale()},
-	}
+		Columns:      replicaSetColumns(),
+		Subresources: []Subresource{replicaSetScale()},
+	})
 }
 
 func defaultReplicaSet(obj *appsv1.ReplicaSet) {

@@ -5,33 +5,25 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func secretKind() *Kind {
-	return &Kind{
-		GVK: corev1.SchemeGroupVersion.WithKind("Secret"), Resource: "secrets", Singular: "secret", Namespaced: true,
-		Type:    "k8s.io.api.core.v1.Secret",
-		New:     func() Object { return &corev1.Secret{} },
-		NewList: func() runtime.Object { return &corev1.SecretList{} },
+	return define(corev1.SchemeGroupVersion, &corev1.SecretList{}, definition[*corev1.Secret]{
+		Namespaced: true,
 
-		Default:        mutate(defaultSecret),
-		PrepareCreate:  create(func(obj *corev1.Secret) { noGeneration(obj) }),
-		PrepareUpdate:  keepGeneration,
-		Validate:       check(validateSecret),
-		ValidateUpdate: checkUpdate(validateSecretUpdate),
+		Default:        defaultSecret,
+		Validate:       validateSecret,
+		ValidateUpdate: validateSecretUpdate,
 
-		Fields:             func(obj Object) fields.Set { return fields.Set{"type": string(obj.(*corev1.Secret).Type)} },
-		DefaultPropagation: metav1.DeletePropagationBackground,
+		Fields: func(obj *corev1.Secret) fields.Set { return fields.Set{"type": string(obj.Type)} },
 		Columns: []Column{
 			column("Type", "string", corev1.Secret{}.SwaggerDoc()["type"], func(obj *corev1.Secret) any { return string(obj.Type) }),
 			column("Data", "string", corev1.Secret{}.SwaggerDoc()["data"], func(obj *corev1.Secret) any { return int64(len(obj.Data)) }),
 			ageColumn(),
 		},
-	}
+	})
 }
 
 func defaultSecret(obj *corev1.Secret) {

@@ -67,8 +67,6 @@ func wantsClusterIP(t corev1.ServiceType) bool {
 }
 
 func prepareService(obj *corev1.Service) {
-	noGeneration(obj)
-	obj.Status = corev1.ServiceStatus{}
 	normalizeClusterIPs(obj, nil)
 }
 
@@ -76,8 +74,6 @@ func prepareService(obj *corev1.Service) {
 // out (a client that replaces an object need not know it), and drops what only
 // made sense for the type the service had before.
 func updateService(obj, old *corev1.Service) {
-	keepGeneration(obj, old)
-	obj.Status = old.Status
 	normalizeClusterIPs(obj, old)
 	keepAllocated(obj, old)
 	dropTypeDependent(obj, old)

@@ -2,28 +2,15 @@ package registry
 
 import (
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 func serviceAccountKind() *Kind {
-	return &Kind{
-		GVK: corev1.SchemeGroupVersion.WithKind("ServiceAccount"), Resource: "serviceaccounts", Singular: "serviceaccount",
+	return define(corev1.SchemeGroupVersion, &corev1.ServiceAccountList{}, definition[*corev1.ServiceAccount]{
 		ShortNames: []string{"sa"}, Namespaced: true,
-		Type:    "k8s.io.api.core.v1.ServiceAccount",
-		New:     func() Object { return &corev1.ServiceAccount{} },
-		NewList: func() runtime.Object { return &corev1.ServiceAccountList{} },
 
-		PrepareCreate: create(func(obj *corev1.ServiceAccount) { noGeneration(obj) }),
-		PrepareUpdate: keepGeneration,
-		Validate:      check(validateServiceAccount),
-
-		DefaultPropagation: metav1.DeletePropagationBackground,
-		Columns: []Column{
-			ageColumn(),
-		},
-	}
+		Validate: validateServiceAccount,
+	})
 }
 
 func validateServiceAccount(obj *corev1.ServiceAccount) field.ErrorList {

@@ -66,7 +66,7 @@ func discoverKind(k *registry.Kind) apidiscoveryv2.APIResourceDiscovery {
 	}
 	out := apidiscoveryv2.APIResourceDiscovery{
 		Resource: k.Resource, ResponseKind: kindOf(k.GVK), Scope: scope, SingularResource: k.Singular,
-		Verbs: kindVerbs, ShortNames: k.ShortNames, Categories: k.Categories,
+		Verbs: k.Verbs, ShortNames: k.ShortNames, Categories: k.Categories,
 	}
 	for _, sub := range k.Subresources {
 		out.Subresources = append(out.Subresources, apidiscoveryv2.APISubresourceDiscovery{

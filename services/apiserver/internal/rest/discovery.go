@@ -12,7 +12,6 @@ import (
 )
 
 // verbs of every kind.
-var kindVerbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
 
 // serveDocuments answers what describes the API; false is a path that it does
 // not know.
@@ -103,7 +102,7 @@ func (h *Handler) resourceList(w http.ResponseWriter, r *http.Request, gv schema
 func resourcesOf(k *registry.Kind) []metav1.APIResource {
 	out := []metav1.APIResource{{
 		Name: k.Resource, SingularName: k.Singular, Namespaced: k.Namespaced, Kind: k.GVK.Kind,
-		Verbs: kindVerbs, ShortNames: k.ShortNames, Categories: k.Categories,
+		Verbs: k.Verbs, ShortNames: k.ShortNames, Categories: k.Categories,
 	}}
 	for _, sub := range k.Subresources {
 		res := metav1.APIResource{Name: k.Resource + "/" + sub.Name, Namespaced: k.Namespaced, Kind: sub.GVK.Kind, Verbs: sub.Verbs}

@@ -168,11 +168,11 @@ func (h *Handler) serveObjects(w http.ResponseWriter, r *http.Request) error {
 		return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, strings.ToLower(r.Method), target.Kind.GroupResource(), "", "", 0, false)
 	}
 	if isWatch(r) || target.Subresource == "log" {
-		return verb(w, r, target)
+		return verb(h, w, r, target)
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
 	defer cancel()
-	return verb(w, r.WithContext(ctx), target)
+	return verb(h, w, r.WithContext(ctx), target)
 }
 
 func notFound() *apierrors.StatusError {

@@ -70,59 +70,51 @@ func (h *Handler) target(r route) (objects.Target, bool) {
 }
 
 // verbFunc answers one verb on a target.
-type verbFunc func(w http.ResponseWriter, r *http.Request, t objects.Target) error
+type verbFunc func(h *Handler, w http.ResponseWriter, r *http.Request, t objects.Target) error
+
+// method is what a path is asked for: of one object, or of a collection.
+type method struct {
+	name       string
+	collection bool
+}
+
+// verbs is what the methods mean.
+var verbs = map[method]string{
+	{http.MethodGet, false}: "get", {http.MethodPut, false}: "update",
+	{http.MethodPatch, false}: "patch", {http.MethodDelete, false}: "delete",
+	{http.MethodGet, true}: "list", {http.MethodPost, true}: "create", {http.MethodDelete, true}: "deletecollection",
+}
+
+var verbFuncs = map[string]verbFunc{
+	"get": (*Handler).get, "update": (*Handler).update, "patch": (*Handler).patch, "delete": (*Handler).delete,
+	"list": (*Handler).list, "watch": (*Handler).watch, "create": (*Handler).create, "deletecollection": (*Handler).deleteCollection,
+}
 
 // verbOf chooses the function for a method; nil is a method that is not allowed.
 func (h *Handler) verbOf(r *http.Request, t objects.Target) verbFunc {
 	if t.Subresource != "" {
 		return h.subresourceVerb(r, t)
 	}
-	if t.Name == "" {
-		switch r.Method {
-		case http.MethodGet:
-			if isWatch(r) {
-				return h.watch
-			}
-			return h.list
-		case http.MethodPost:
-			return h.create
-		case http.MethodDelete:
-			return h.deleteCollection
-		}
+	verb := verbs[method{r.Method, t.Name == ""}]
+	if verb == "list" && isWatch(r) {
+		verb = "watch"
+	}
+	if !slices.Contains(t.Kind.Verbs, verb) {
 		return nil
 	}
-	switch r.Method {
-	case http.MethodGet:
-		return h.get
-	case http.MethodPut:
-		return h.update
-	case http.MethodPatch:
-		return h.patch
-	case http.MethodDelete:
-		return h.delete
-	}
-	return nil
+	return verbFuncs[verb]
 }
 
 func (h *Handler) subresourceVerb(r *http.Request, t objects.Target) verbFunc {
-	verb := map[string]string{
-		http.MethodGet: "get", http.MethodPut: "update", http.MethodPatch: "patch", http.MethodPost: "create",
-	}[r.Method]
+	verb := verbs[method{r.Method, r.Method == http.MethodPost}]
 	sub, _ := t.Kind.Subresource(t.Subresource)
 	if !hasVerb(sub, verb) {
 		return nil
 	}
-	switch {
-	case t.Subresource == "log":
-		return h.log
-	case verb == "get":
-		return h.get
-	case verb == "update":
-		return h.update
-	case verb == "patch":
-		return h.patch
+	if t.Subresource == "log" {
+		return (*Handler).log
 	}
-	return h.create
+	return verbFuncs[verb]
 }
 
 func hasVerb(sub *registry.Subresource, verb string) bool {

@@ -1,0 +1,142 @@
+package registry
+
+import (
+	"reflect"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// AllVerbs are what can be done to a kind that names no Verbs.
+var AllVerbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
+
+// definition is what a kind adds to what its Go type tells: its fields are those of
+// Kind, with functions that take the kind's own type. Define makes a Kind of it.
+type definition[T Object] struct {
+	// Resource, where it is not the plural of the type's name.
+	Resource   string
+	ShortNames []string
+	Categories []string
+	Namespaced bool
+	Verbs      []string
+
+	// Status says that the object has a status, which the subresource of that name
+	// alone writes: it is emptied at creation and kept by any other update.
+	Status bool
+	// StatusAtCreate says that who creates the object brings its status along.
+	StatusAtCreate bool
+	// Generation says that metadata.generation counts the changes of the spec.
+	Generation bool
+	// Counted tells what generation counts, where that is not the spec alone.
+	Counted func(obj, old T) bool
+
+	// The functions prepare what is left after the above was done.
+	Default             func(obj T)
+	PrepareCreate       func(obj T)
+	PrepareUpdate       func(obj, old T)
+	PrepareStatusUpdate func(obj, old T)
+
+	Validate             func(obj T) field.ErrorList
+	ValidateUpdate       func(obj, old T) field.ErrorList
+	ValidateStatusUpdate func(obj, old T) field.ErrorList
+	ValidateName         func(name string, prefix bool) []string
+
+	Warnings func(obj T) []string
+	Fields   func(obj T) fields.Set
+
+	Indexed       []string
+	IndexedLabels []string
+
+	Old     func(value []byte) (Object, error)
+	Expires func(obj T, now time.Time) time.Time
+
+	Claims     func(obj T) []Claim
+	Allocate   func(obj, old T, taken func(Claim) bool, pick func(n int) int) *field.Error
+	ClaimTaken func(obj T, c Claim) *field.Error
+
+	GracePeriod   func(obj T, requested *int64) int64
+	PrepareDelete func(obj T)
+	Held          func(obj T) bool
+	Finalizers    []string
+	// Propagation is what a deletion without propagationPolicy means; background,
+	// where it is not said.
+	Propagation metav1.DeletionPropagation
+
+	Columns      []Column
+	NoNameColumn bool
+	Subresources []Subresource
+}
+
+// define makes the kind of the type T; list is an empty list of it.
+func define[T any, P interface {
+	*T
+	Object
+}](gv schema.GroupVersion, list runtime.Object, d definition[P]) *Kind {
+	t := reflect.TypeFor[T]()
+	gvk := gv.WithKind(t.Name())
+	plural, singular := meta.UnsafeGuessKindToResource(gvk)
+	if d.Resource == "" {
+		d.Resource = plural.Resource
+	}
+	if d.Verbs == nil {
+		d.Verbs = AllVerbs
+	}
+	if d.Propagation == "" {
+		d.Propagation = metav1.DeletePropagationBackground
+	}
+	if d.Columns == nil {
+		d.Columns = []Column{ageColumn()}
+	}
+	if d.Status {
+		d.Subresources = append([]Subresource{{Name: "status", Verbs: []string{"get", "patch", "update"}}}, d.Subresources...)
+	}
+	for i := range d.Subresources {
+		if sub := &d.Subresources[i]; sub.GVK.Empty() {
+			sub.GVK = gvk
+		}
+	}
+	s := strategy[P]{definition: d, spec: fieldIndex(t, "Spec"), status: fieldIndex(t, "Status")}
+	return &Kind{
+		GVK: gvk, Resource: d.Resource, Singular: singular.Resource, ShortNames: d.ShortNames,
+		Categories: d.Categories, Namespaced: d.Namespaced, Verbs: d.Verbs,
+		Type:    strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name(),
+		New:     func() Object { return P(new(T)) },
+		NewList: list.DeepCopyObject,
+		Old:     d.Old,
+
+		Default:             adapt(d.Default),
+		PrepareCreate:       s.prepareCreate,
+		PrepareUpdate:       s.prepareUpdate,
+		PrepareStatusUpdate: s.prepareStatusUpdate,
+
+		Validate:             adaptResult(d.Validate),
+		ValidateUpdate:       adaptCheck(d.ValidateUpdate),
+		ValidateStatusUpdate: adaptCheck(d.ValidateStatusUpdate),
+		ValidateName:         d.ValidateName,
+		Warnings:             adaptResult(d.Warnings),
+
+		Fields: adaptResult(d.Fields), Indexed: d.Indexed, IndexedLabels: d.IndexedLabels,
+		Expires: adaptWith(d.Expires),
+
+		Claims: adaptResult(d.Claims), Allocate: s.allocator(), ClaimTaken: adaptWith(d.ClaimTaken),
+
+		GracePeriod: adaptWith(d.GracePeriod), PrepareDelete: adapt(d.PrepareDelete),
+		Held: adaptResult(d.Held), Finalizers: d.Finalizers, DefaultPropagation: d.Propagation,
+
+		Columns: d.Columns, NoNameColumn: d.NoNameColumn, Subresources: d.Subresources,
+	}
+}
+
+// fieldIndex finds a field of a struct; -1 is none.
+func fieldIndex(t reflect.Type, name string) int {
+	if f, ok := t.FieldByName(name); ok && len(f.Index) == 1 {
+		return f.Index[0]
+	}
+	return -1
+}
