@@ -102,6 +102,11 @@ const (
 	PatchType_PATCH_TYPE_MERGE PatchType = 2
 	// PATCH_TYPE_STRATEGIC_MERGE is Kubernetes' strategic merge patch.
 	PatchType_PATCH_TYPE_STRATEGIC_MERGE PatchType = 3
+	// PATCH_TYPE_APPLY is server-side apply: the patch is a manifest that holds the
+	// fields that its field_manager, which must be set, wants. Fields that it wanted
+	// before and leaves out are removed, unless others want them; one that another
+	// manager wants otherwise is a conflict (409), unless force is set.
+	PatchType_PATCH_TYPE_APPLY PatchType = 4
 )
 
 // Enum value maps for PatchType.
@@ -111,12 +116,14 @@ var (
 		1: "PATCH_TYPE_JSON",
 		2: "PATCH_TYPE_MERGE",
 		3: "PATCH_TYPE_STRATEGIC_MERGE",
+		4: "PATCH_TYPE_APPLY",
 	}
 	PatchType_value = map[string]int32{
 		"PATCH_TYPE_UNSPECIFIED":     0,
 		"PATCH_TYPE_JSON":            1,
 		"PATCH_TYPE_MERGE":           2,
 		"PATCH_TYPE_STRATEGIC_MERGE": 3,
+		"PATCH_TYPE_APPLY":           4,
 	}
 )
 
@@ -145,6 +152,125 @@ func (x PatchType) Number() protoreflect.EnumNumber {
 // Deprecated: Use PatchType.Descriptor instead.
 func (PatchType) EnumDescriptor() ([]byte, []int) {
 	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{1}
+}
+
+// FieldValidation says what becomes of fields that are unknown or that occur twice.
+// Only what is written in JSON or YAML can have any.
+type FieldValidation int32
+
+const (
+	// FIELD_VALIDATION_UNSPECIFIED is FIELD_VALIDATION_STRICT.
+	FieldValidation_FIELD_VALIDATION_UNSPECIFIED FieldValidation = 0
+	// FIELD_VALIDATION_IGNORE drops them.
+	FieldValidation_FIELD_VALIDATION_IGNORE FieldValidation = 1
+	// FIELD_VALIDATION_WARN drops them, and says so in the warnings.
+	FieldValidation_FIELD_VALIDATION_WARN FieldValidation = 2
+	// FIELD_VALIDATION_STRICT refuses them: 400 BadRequest, or 422 Invalid.
+	FieldValidation_FIELD_VALIDATION_STRICT FieldValidation = 3
+)
+
+// Enum value maps for FieldValidation.
+var (
+	FieldValidation_name = map[int32]string{
+		0: "FIELD_VALIDATION_UNSPECIFIED",
+		1: "FIELD_VALIDATION_IGNORE",
+		2: "FIELD_VALIDATION_WARN",
+		3: "FIELD_VALIDATION_STRICT",
+	}
+	FieldValidation_value = map[string]int32{
+		"FIELD_VALIDATION_UNSPECIFIED": 0,
+		"FIELD_VALIDATION_IGNORE":      1,
+		"FIELD_VALIDATION_WARN":        2,
+		"FIELD_VALIDATION_STRICT":      3,
+	}
+)
+
+func (x FieldValidation) Enum() *FieldValidation {
+	p := new(FieldValidation)
+	*p = x
+	return p
+}
+
+func (x FieldValidation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FieldValidation) Descriptor() protoreflect.EnumDescriptor {
+	return file_muster_api_v1_object_proto_enumTypes[2].Descriptor()
+}
+
+func (FieldValidation) Type() protoreflect.EnumType {
+	return &file_muster_api_v1_object_proto_enumTypes[2]
+}
+
+func (x FieldValidation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FieldValidation.Descriptor instead.
+func (FieldValidation) EnumDescriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{2}
+}
+
+// Change says what an operation did to its object.
+type Change int32
+
+const (
+	// CHANGE_UNSPECIFIED is never sent.
+	Change_CHANGE_UNSPECIFIED Change = 0
+	// CHANGE_NONE: it was so already, and its resourceVersion is the same.
+	Change_CHANGE_NONE Change = 1
+	// CHANGE_CREATED: it was not there.
+	Change_CHANGE_CREATED Change = 2
+	// CHANGE_UPDATED: it is another than before, also one that ends gracefully now.
+	Change_CHANGE_UPDATED Change = 3
+	// CHANGE_DELETED: it is gone.
+	Change_CHANGE_DELETED Change = 4
+)
+
+// Enum value maps for Change.
+var (
+	Change_name = map[int32]string{
+		0: "CHANGE_UNSPECIFIED",
+		1: "CHANGE_NONE",
+		2: "CHANGE_CREATED",
+		3: "CHANGE_UPDATED",
+		4: "CHANGE_DELETED",
+	}
+	Change_value = map[string]int32{
+		"CHANGE_UNSPECIFIED": 0,
+		"CHANGE_NONE":        1,
+		"CHANGE_CREATED":     2,
+		"CHANGE_UPDATED":     3,
+		"CHANGE_DELETED":     4,
+	}
+)
+
+func (x Change) Enum() *Change {
+	p := new(Change)
+	*p = x
+	return p
+}
+
+func (x Change) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Change) Descriptor() protoreflect.EnumDescriptor {
+	return file_muster_api_v1_object_proto_enumTypes[3].Descriptor()
+}
+
+func (Change) Type() protoreflect.EnumType {
+	return &file_muster_api_v1_object_proto_enumTypes[3]
+}
+
+func (x Change) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Change.Descriptor instead.
+func (Change) EnumDescriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{3}
 }
 
 // ObjectKey names an object.
@@ -327,8 +453,13 @@ type ListRequest struct {
 	Limit int64 `protobuf:"varint,5,opt,name=limit,proto3" json:"limit,omitempty"`
 	// continue_token of the page before.
 	ContinueToken string `protobuf:"bytes,6,opt,name=continue_token,json=continueToken,proto3" json:"continue_token,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// resource_version that the list is about, as resource_version_match says; empty
+	// for the latest. An older one that is no longer kept is refused: Expired.
+	ResourceVersion string `protobuf:"bytes,7,opt,name=resource_version,json=resourceVersion,proto3" json:"resource_version,omitempty"`
+	// resource_version_match: "Exact" or "NotOlderThan"; empty as Kubernetes has it.
+	ResourceVersionMatch string `protobuf:"bytes,8,opt,name=resource_version_match,json=resourceVersionMatch,proto3" json:"resource_version_match,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *ListRequest) Reset() {
@@ -399,6 +530,20 @@ func (x *ListRequest) GetLimit() int64 {
 func (x *ListRequest) GetContinueToken() string {
 	if x != nil {
 		return x.ContinueToken
+	}
+	return ""
+}
+
+func (x *ListRequest) GetResourceVersion() string {
+	if x != nil {
+		return x.ResourceVersion
+	}
+	return ""
+}
+
+func (x *ListRequest) GetResourceVersionMatch() string {
+	if x != nil {
+		return x.ResourceVersionMatch
 	}
 	return ""
 }
@@ -697,7 +842,10 @@ type CreateRequest struct {
 	// subresource, e.g. "binding"; empty to create the object itself.
 	Subresource string `protobuf:"bytes,3,opt,name=subresource,proto3" json:"subresource,omitempty"`
 	// dry_run validates and returns what would be stored.
-	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// field_manager is who the fields are recorded as set by, in
+	// metadata.managedFields; at most 128 bytes. Empty for the client's user agent.
+	FieldManager  string `protobuf:"bytes,5,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -760,6 +908,13 @@ func (x *CreateRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *CreateRequest) GetFieldManager() string {
+	if x != nil {
+		return x.FieldManager
+	}
+	return ""
+}
+
 // CreateResponse holds what was stored.
 type CreateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -816,7 +971,10 @@ type UpdateRequest struct {
 	// subresource, e.g. "scale"; empty to replace the object itself.
 	Subresource string `protobuf:"bytes,3,opt,name=subresource,proto3" json:"subresource,omitempty"`
 	// dry_run validates and returns what would be stored.
-	DryRun        bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,4,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// field_manager is who the fields are recorded as set by, in
+	// metadata.managedFields; at most 128 bytes. Empty for the client's user agent.
+	FieldManager  string `protobuf:"bytes,5,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -879,6 +1037,13 @@ func (x *UpdateRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *UpdateRequest) GetFieldManager() string {
+	if x != nil {
+		return x.FieldManager
+	}
+	return ""
+}
+
 // UpdateResponse holds what was stored.
 type UpdateResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -931,7 +1096,10 @@ type UpdateStatusRequest struct {
 	// object whose status is taken.
 	Object *anypb.Any `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
 	// dry_run validates and returns what would be stored.
-	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	DryRun bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// field_manager is who the fields are recorded as set by, in
+	// metadata.managedFields; at most 128 bytes. Empty for the client's user agent.
+	FieldManager  string `protobuf:"bytes,3,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -978,6 +1146,13 @@ func (x *UpdateStatusRequest) GetDryRun() bool {
 		return x.DryRun
 	}
 	return false
+}
+
+func (x *UpdateStatusRequest) GetFieldManager() string {
+	if x != nil {
+		return x.FieldManager
+	}
+	return ""
 }
 
 // UpdateStatusResponse holds what was stored.
@@ -1035,12 +1210,20 @@ type PatchRequest struct {
 	Subresource string `protobuf:"bytes,2,opt,name=subresource,proto3" json:"subresource,omitempty"`
 	// type of the patch.
 	Type PatchType `protobuf:"varint,3,opt,name=type,proto3,enum=muster.api.v1.PatchType" json:"type,omitempty"`
-	// patch in JSON.
+	// patch in JSON; YAML will do for PATCH_TYPE_APPLY.
 	Patch []byte `protobuf:"bytes,4,opt,name=patch,proto3" json:"patch,omitempty"`
 	// dry_run validates and returns what would be stored.
-	DryRun        bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	// field_manager is who the fields are recorded as set by, in
+	// metadata.managedFields; at most 128 bytes. Empty for the client's user agent.
+	FieldManager string `protobuf:"bytes,6,opt,name=field_manager,json=fieldManager,proto3" json:"field_manager,omitempty"`
+	// force takes fields from other managers instead of a conflict. For
+	// PATCH_TYPE_APPLY only.
+	Force bool `protobuf:"varint,7,opt,name=force,proto3" json:"force,omitempty"`
+	// field_validation of what the patch makes.
+	FieldValidation FieldValidation `protobuf:"varint,8,opt,name=field_validation,json=fieldValidation,proto3,enum=muster.api.v1.FieldValidation" json:"field_validation,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *PatchRequest) Reset() {
@@ -1108,11 +1291,34 @@ func (x *PatchRequest) GetDryRun() bool {
 	return false
 }
 
+func (x *PatchRequest) GetFieldManager() string {
+	if x != nil {
+		return x.FieldManager
+	}
+	return ""
+}
+
+func (x *PatchRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *PatchRequest) GetFieldValidation() FieldValidation {
+	if x != nil {
+		return x.FieldValidation
+	}
+	return FieldValidation_FIELD_VALIDATION_UNSPECIFIED
+}
+
 // PatchResponse holds what was stored.
 type PatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// object as stored.
-	Object        *anypb.Any `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	Object *anypb.Any `protobuf:"bytes,1,opt,name=object,proto3" json:"object,omitempty"`
+	// warnings for people, one line each.
+	Warnings      []string `protobuf:"bytes,2,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1150,6 +1356,13 @@ func (*PatchResponse) Descriptor() ([]byte, []int) {
 func (x *PatchResponse) GetObject() *anypb.Any {
 	if x != nil {
 		return x.Object
+	}
+	return nil
+}
+
+func (x *PatchResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
 	}
 	return nil
 }
@@ -1300,6 +1513,161 @@ func (x *DeleteResponse) GetGone() bool {
 	return false
 }
 
+// DeleteCollectionRequest selects objects to delete.
+type DeleteCollectionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// type is the Kubernetes message name of an item.
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// namespace; empty for all.
+	Namespace string `protobuf:"bytes,2,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// label_selector in Kubernetes' syntax; empty for all.
+	LabelSelector string `protobuf:"bytes,3,opt,name=label_selector,json=labelSelector,proto3" json:"label_selector,omitempty"`
+	// field_selector in Kubernetes' syntax; empty for all.
+	FieldSelector string `protobuf:"bytes,4,opt,name=field_selector,json=fieldSelector,proto3" json:"field_selector,omitempty"`
+	// grace_period_seconds; unset for each object's own.
+	GracePeriodSeconds *int64 `protobuf:"varint,5,opt,name=grace_period_seconds,json=gracePeriodSeconds,proto3,oneof" json:"grace_period_seconds,omitempty"`
+	// propagation_policy: "Orphan", "Background" or "Foreground"; empty for the type's default.
+	PropagationPolicy string `protobuf:"bytes,6,opt,name=propagation_policy,json=propagationPolicy,proto3" json:"propagation_policy,omitempty"`
+	// dry_run validates and returns what would be deleted.
+	DryRun        bool `protobuf:"varint,7,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteCollectionRequest) Reset() {
+	*x = DeleteCollectionRequest{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteCollectionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteCollectionRequest) ProtoMessage() {}
+
+func (x *DeleteCollectionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteCollectionRequest.ProtoReflect.Descriptor instead.
+func (*DeleteCollectionRequest) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DeleteCollectionRequest) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *DeleteCollectionRequest) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *DeleteCollectionRequest) GetLabelSelector() string {
+	if x != nil {
+		return x.LabelSelector
+	}
+	return ""
+}
+
+func (x *DeleteCollectionRequest) GetFieldSelector() string {
+	if x != nil {
+		return x.FieldSelector
+	}
+	return ""
+}
+
+func (x *DeleteCollectionRequest) GetGracePeriodSeconds() int64 {
+	if x != nil && x.GracePeriodSeconds != nil {
+		return *x.GracePeriodSeconds
+	}
+	return 0
+}
+
+func (x *DeleteCollectionRequest) GetPropagationPolicy() string {
+	if x != nil {
+		return x.PropagationPolicy
+	}
+	return ""
+}
+
+func (x *DeleteCollectionRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// DeleteCollectionResponse holds what was deleted.
+type DeleteCollectionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// objects as they were, ordered by namespace and name.
+	Objects []*anypb.Any `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	// resource_version of the list that was deleted.
+	ResourceVersion string `protobuf:"bytes,2,opt,name=resource_version,json=resourceVersion,proto3" json:"resource_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *DeleteCollectionResponse) Reset() {
+	*x = DeleteCollectionResponse{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteCollectionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteCollectionResponse) ProtoMessage() {}
+
+func (x *DeleteCollectionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteCollectionResponse.ProtoReflect.Descriptor instead.
+func (*DeleteCollectionResponse) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *DeleteCollectionResponse) GetObjects() []*anypb.Any {
+	if x != nil {
+		return x.Objects
+	}
+	return nil
+}
+
+func (x *DeleteCollectionResponse) GetResourceVersion() string {
+	if x != nil {
+		return x.ResourceVersion
+	}
+	return ""
+}
+
 // Operation is one step of a transaction.
 type Operation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1319,7 +1687,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[18]
+	mi := &file_muster_api_v1_object_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1331,7 +1699,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[18]
+	mi := &file_muster_api_v1_object_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1344,7 +1712,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{18}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Operation) GetRequest() isOperation_Request {
@@ -1438,18 +1806,22 @@ func (*Operation_Patch) isOperation_Request() {}
 
 func (*Operation_Delete) isOperation_Request() {}
 
-// TransactRequest holds operations on different objects.
+// TransactRequest holds operations.
 type TransactRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// operations, at most 1,000, each on another object.
-	Operations    []*Operation `protobuf:"bytes,1,rep,name=operations,proto3" json:"operations,omitempty"`
+	// operations, 1 to 1,000. Those of an object that others before it create or
+	// change see what these did; what was deleted cannot be created again in the same
+	// transaction. dry_run of an operation is refused.
+	Operations []*Operation `protobuf:"bytes,1,rep,name=operations,proto3" json:"operations,omitempty"`
+	// dry_run validates all operations and returns what would be stored.
+	DryRun        bool `protobuf:"varint,2,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransactRequest) Reset() {
 	*x = TransactRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[19]
+	mi := &file_muster_api_v1_object_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1461,7 +1833,7 @@ func (x *TransactRequest) String() string {
 func (*TransactRequest) ProtoMessage() {}
 
 func (x *TransactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[19]
+	mi := &file_muster_api_v1_object_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1474,7 +1846,7 @@ func (x *TransactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactRequest.ProtoReflect.Descriptor instead.
 func (*TransactRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{19}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *TransactRequest) GetOperations() []*Operation {
@@ -1484,18 +1856,30 @@ func (x *TransactRequest) GetOperations() []*Operation {
 	return nil
 }
 
-// TransactResponse holds what was stored, in the order of the operations.
+func (x *TransactRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// TransactResponse holds what became of each operation, in their order.
 type TransactResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// objects as stored or, for a deletion, as they were.
-	Objects       []*anypb.Any `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	// objects as stored or, for a deletion, as they were. Where operations share an
+	// object, each has it as it is after the last of them.
+	Objects []*anypb.Any `protobuf:"bytes,1,rep,name=objects,proto3" json:"objects,omitempty"`
+	// changes that the operations made.
+	Changes []Change `protobuf:"varint,2,rep,packed,name=changes,proto3,enum=muster.api.v1.Change" json:"changes,omitempty"`
+	// warnings for people, one line each.
+	Warnings      []string `protobuf:"bytes,3,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *TransactResponse) Reset() {
 	*x = TransactResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[20]
+	mi := &file_muster_api_v1_object_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1891,7 @@ func (x *TransactResponse) String() string {
 func (*TransactResponse) ProtoMessage() {}
 
 func (x *TransactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[20]
+	mi := &file_muster_api_v1_object_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1904,7 @@ func (x *TransactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactResponse.ProtoReflect.Descriptor instead.
 func (*TransactResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{20}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *TransactResponse) GetObjects() []*anypb.Any {
@@ -1528,6 +1912,66 @@ func (x *TransactResponse) GetObjects() []*anypb.Any {
 		return x.Objects
 	}
 	return nil
+}
+
+func (x *TransactResponse) GetChanges() []Change {
+	if x != nil {
+		return x.Changes
+	}
+	return nil
+}
+
+func (x *TransactResponse) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
+// OperationRefused is a detail of the status of a transaction that was refused.
+type OperationRefused struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// index of the operation, from 0.
+	Index         int32 `protobuf:"varint,1,opt,name=index,proto3" json:"index,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *OperationRefused) Reset() {
+	*x = OperationRefused{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *OperationRefused) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*OperationRefused) ProtoMessage() {}
+
+func (x *OperationRefused) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use OperationRefused.ProtoReflect.Descriptor instead.
+func (*OperationRefused) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *OperationRefused) GetIndex() int32 {
+	if x != nil {
+		return x.Index
+	}
+	return 0
 }
 
 // ExchangeRequest holds calls that were made at about the same time.
@@ -1541,7 +1985,7 @@ type ExchangeRequest struct {
 
 func (x *ExchangeRequest) Reset() {
 	*x = ExchangeRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[21]
+	mi := &file_muster_api_v1_object_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1553,7 +1997,7 @@ func (x *ExchangeRequest) String() string {
 func (*ExchangeRequest) ProtoMessage() {}
 
 func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[21]
+	mi := &file_muster_api_v1_object_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1566,7 +2010,7 @@ func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{21}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExchangeRequest) GetCalls() []*Call {
@@ -1599,7 +2043,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[22]
+	mi := &file_muster_api_v1_object_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1611,7 +2055,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[22]
+	mi := &file_muster_api_v1_object_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1624,7 +2068,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{22}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Call) GetId() uint64 {
@@ -1706,7 +2150,7 @@ type ExchangeResponse struct {
 
 func (x *ExchangeResponse) Reset() {
 	*x = ExchangeResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[23]
+	mi := &file_muster_api_v1_object_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +2162,7 @@ func (x *ExchangeResponse) String() string {
 func (*ExchangeResponse) ProtoMessage() {}
 
 func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[23]
+	mi := &file_muster_api_v1_object_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +2175,7 @@ func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{23}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ExchangeResponse) GetAnswers() []*Answer {
@@ -1761,14 +2205,16 @@ type Answer struct {
 	Failure *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
 	// spared says that the object's value holds its metadata only: all else is as
 	// the call's object has it.
-	Spared        bool `protobuf:"varint,5,opt,name=spared,proto3" json:"spared,omitempty"`
+	Spared bool `protobuf:"varint,5,opt,name=spared,proto3" json:"spared,omitempty"`
+	// warnings for people, one line each.
+	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[24]
+	mi := &file_muster_api_v1_object_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1780,7 +2226,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[24]
+	mi := &file_muster_api_v1_object_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1793,7 +2239,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{24}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Answer) GetId() uint64 {
@@ -1831,6 +2277,13 @@ func (x *Answer) GetSpared() bool {
 	return false
 }
 
+func (x *Answer) GetWarnings() []string {
+	if x != nil {
+		return x.Warnings
+	}
+	return nil
+}
+
 // Failure is the gRPC status that the RPC of the same name would end with.
 type Failure struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1846,7 +2299,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[25]
+	mi := &file_muster_api_v1_object_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +2311,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[25]
+	mi := &file_muster_api_v1_object_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +2324,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{25}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Failure) GetCode() int32 {
@@ -1909,14 +2362,16 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x03key\x18\x01 \x01(\v2\x18.muster.api.v1.ObjectKeyR\x03key\x12 \n" +
 	"\vsubresource\x18\x02 \x01(\tR\vsubresource\";\n" +
 	"\vGetResponse\x12,\n" +
-	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\xca\x01\n" +
+	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\xab\x02\n" +
 	"\vListRequest\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12%\n" +
 	"\x0elabel_selector\x18\x03 \x01(\tR\rlabelSelector\x12%\n" +
 	"\x0efield_selector\x18\x04 \x01(\tR\rfieldSelector\x12\x14\n" +
 	"\x05limit\x18\x05 \x01(\x03R\x05limit\x12%\n" +
-	"\x0econtinue_token\x18\x06 \x01(\tR\rcontinueToken\"\xc2\x01\n" +
+	"\x0econtinue_token\x18\x06 \x01(\tR\rcontinueToken\x12)\n" +
+	"\x10resource_version\x18\a \x01(\tR\x0fresourceVersion\x124\n" +
+	"\x16resource_version_match\x18\b \x01(\tR\x14resourceVersionMatch\"\xc2\x01\n" +
 	"\fListResponse\x12.\n" +
 	"\aobjects\x18\x01 \x03(\v2\x14.google.protobuf.AnyR\aobjects\x12)\n" +
 	"\x10resource_version\x18\x02 \x01(\tR\x0fresourceVersion\x12%\n" +
@@ -1936,34 +2391,41 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x04type\x18\x01 \x01(\x0e2\x18.muster.api.v1.EventTypeR\x04type\x12,\n" +
 	"\x06object\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12)\n" +
 	"\x10resource_version\x18\x03 \x01(\tR\x0fresourceVersion\x12,\n" +
-	"\x12initial_events_end\x18\x04 \x01(\bR\x10initialEventsEnd\"\xa4\x01\n" +
+	"\x12initial_events_end\x18\x04 \x01(\bR\x10initialEventsEnd\"\xc9\x01\n" +
 	"\rCreateRequest\x12,\n" +
 	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12*\n" +
 	"\x03key\x18\x02 \x01(\v2\x18.muster.api.v1.ObjectKeyR\x03key\x12 \n" +
 	"\vsubresource\x18\x03 \x01(\tR\vsubresource\x12\x17\n" +
-	"\adry_run\x18\x04 \x01(\bR\x06dryRun\">\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12#\n" +
+	"\rfield_manager\x18\x05 \x01(\tR\ffieldManager\">\n" +
 	"\x0eCreateResponse\x12,\n" +
-	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\xa4\x01\n" +
+	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\xc9\x01\n" +
 	"\rUpdateRequest\x12,\n" +
 	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12*\n" +
 	"\x03key\x18\x02 \x01(\v2\x18.muster.api.v1.ObjectKeyR\x03key\x12 \n" +
 	"\vsubresource\x18\x03 \x01(\tR\vsubresource\x12\x17\n" +
-	"\adry_run\x18\x04 \x01(\bR\x06dryRun\">\n" +
+	"\adry_run\x18\x04 \x01(\bR\x06dryRun\x12#\n" +
+	"\rfield_manager\x18\x05 \x01(\tR\ffieldManager\">\n" +
 	"\x0eUpdateResponse\x12,\n" +
-	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\\\n" +
+	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\x81\x01\n" +
 	"\x13UpdateStatusRequest\x12,\n" +
 	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12\x17\n" +
-	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"D\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\x12#\n" +
+	"\rfield_manager\x18\x03 \x01(\tR\ffieldManager\"D\n" +
 	"\x14UpdateStatusResponse\x12,\n" +
-	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\xb9\x01\n" +
+	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\xbf\x02\n" +
 	"\fPatchRequest\x12*\n" +
 	"\x03key\x18\x01 \x01(\v2\x18.muster.api.v1.ObjectKeyR\x03key\x12 \n" +
 	"\vsubresource\x18\x02 \x01(\tR\vsubresource\x12,\n" +
 	"\x04type\x18\x03 \x01(\x0e2\x18.muster.api.v1.PatchTypeR\x04type\x12\x14\n" +
 	"\x05patch\x18\x04 \x01(\fR\x05patch\x12\x17\n" +
-	"\adry_run\x18\x05 \x01(\bR\x06dryRun\"=\n" +
+	"\adry_run\x18\x05 \x01(\bR\x06dryRun\x12#\n" +
+	"\rfield_manager\x18\x06 \x01(\tR\ffieldManager\x12\x14\n" +
+	"\x05force\x18\a \x01(\bR\x05force\x12I\n" +
+	"\x10field_validation\x18\b \x01(\x0e2\x1e.muster.api.v1.FieldValidationR\x0ffieldValidation\"Y\n" +
 	"\rPatchResponse\x12,\n" +
-	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\x90\x02\n" +
+	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12\x1a\n" +
+	"\bwarnings\x18\x02 \x03(\tR\bwarnings\"\x90\x02\n" +
 	"\rDeleteRequest\x12*\n" +
 	"\x03key\x18\x01 \x01(\v2\x18.muster.api.v1.ObjectKeyR\x03key\x125\n" +
 	"\x14grace_period_seconds\x18\x02 \x01(\x03H\x00R\x12gracePeriodSeconds\x88\x01\x01\x12\x10\n" +
@@ -1974,20 +2436,37 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x15_grace_period_seconds\"R\n" +
 	"\x0eDeleteResponse\x12,\n" +
 	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12\x12\n" +
-	"\x04gone\x18\x02 \x01(\bR\x04gone\"\xbe\x02\n" +
+	"\x04gone\x18\x02 \x01(\bR\x04gone\"\xb1\x02\n" +
+	"\x17DeleteCollectionRequest\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1c\n" +
+	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12%\n" +
+	"\x0elabel_selector\x18\x03 \x01(\tR\rlabelSelector\x12%\n" +
+	"\x0efield_selector\x18\x04 \x01(\tR\rfieldSelector\x125\n" +
+	"\x14grace_period_seconds\x18\x05 \x01(\x03H\x00R\x12gracePeriodSeconds\x88\x01\x01\x12-\n" +
+	"\x12propagation_policy\x18\x06 \x01(\tR\x11propagationPolicy\x12\x17\n" +
+	"\adry_run\x18\a \x01(\bR\x06dryRunB\x17\n" +
+	"\x15_grace_period_seconds\"u\n" +
+	"\x18DeleteCollectionResponse\x12.\n" +
+	"\aobjects\x18\x01 \x03(\v2\x14.google.protobuf.AnyR\aobjects\x12)\n" +
+	"\x10resource_version\x18\x02 \x01(\tR\x0fresourceVersion\"\xbe\x02\n" +
 	"\tOperation\x126\n" +
 	"\x06create\x18\x01 \x01(\v2\x1c.muster.api.v1.CreateRequestH\x00R\x06create\x126\n" +
 	"\x06update\x18\x02 \x01(\v2\x1c.muster.api.v1.UpdateRequestH\x00R\x06update\x12I\n" +
 	"\rupdate_status\x18\x03 \x01(\v2\".muster.api.v1.UpdateStatusRequestH\x00R\fupdateStatus\x123\n" +
 	"\x05patch\x18\x04 \x01(\v2\x1b.muster.api.v1.PatchRequestH\x00R\x05patch\x126\n" +
 	"\x06delete\x18\x05 \x01(\v2\x1c.muster.api.v1.DeleteRequestH\x00R\x06deleteB\t\n" +
-	"\arequest\"K\n" +
+	"\arequest\"d\n" +
 	"\x0fTransactRequest\x128\n" +
 	"\n" +
 	"operations\x18\x01 \x03(\v2\x18.muster.api.v1.OperationR\n" +
-	"operations\"B\n" +
+	"operations\x12\x17\n" +
+	"\adry_run\x18\x02 \x01(\bR\x06dryRun\"\x8f\x01\n" +
 	"\x10TransactResponse\x12.\n" +
-	"\aobjects\x18\x01 \x03(\v2\x14.google.protobuf.AnyR\aobjects\"<\n" +
+	"\aobjects\x18\x01 \x03(\v2\x14.google.protobuf.AnyR\aobjects\x12/\n" +
+	"\achanges\x18\x02 \x03(\x0e2\x15.muster.api.v1.ChangeR\achanges\x12\x1a\n" +
+	"\bwarnings\x18\x03 \x03(\tR\bwarnings\"(\n" +
+	"\x10OperationRefused\x12\x14\n" +
+	"\x05index\x18\x01 \x01(\x05R\x05index\"<\n" +
 	"\x0fExchangeRequest\x12)\n" +
 	"\x05calls\x18\x01 \x03(\v2\x13.muster.api.v1.CallR\x05calls\"\xc5\x01\n" +
 	"\x04Call\x12\x0e\n" +
@@ -1999,13 +2478,14 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\arequest\"]\n" +
 	"\x10ExchangeResponse\x12/\n" +
 	"\aanswers\x18\x01 \x03(\v2\x15.muster.api.v1.AnswerR\aanswers\x12\x18\n" +
-	"\aclosing\x18\x02 \x01(\bR\aclosing\"\xa4\x01\n" +
+	"\aclosing\x18\x02 \x01(\bR\aclosing\"\xc0\x01\n" +
 	"\x06Answer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12,\n" +
 	"\x06object\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x120\n" +
 	"\afailure\x18\x04 \x01(\v2\x16.muster.api.v1.FailureR\afailure\x12\x16\n" +
-	"\x06spared\x18\x05 \x01(\bR\x06spared\"g\n" +
+	"\x06spared\x18\x05 \x01(\bR\x06spared\x12\x1a\n" +
+	"\bwarnings\x18\x06 \x03(\tR\bwarnings\"g\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12.\n" +
@@ -2015,12 +2495,24 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x10EVENT_TYPE_ADDED\x10\x01\x12\x17\n" +
 	"\x13EVENT_TYPE_MODIFIED\x10\x02\x12\x16\n" +
 	"\x12EVENT_TYPE_DELETED\x10\x03\x12\x17\n" +
-	"\x13EVENT_TYPE_BOOKMARK\x10\x04*r\n" +
+	"\x13EVENT_TYPE_BOOKMARK\x10\x04*\x88\x01\n" +
 	"\tPatchType\x12\x1a\n" +
 	"\x16PATCH_TYPE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fPATCH_TYPE_JSON\x10\x01\x12\x14\n" +
 	"\x10PATCH_TYPE_MERGE\x10\x02\x12\x1e\n" +
-	"\x1aPATCH_TYPE_STRATEGIC_MERGE\x10\x032\xdc\x06\n" +
+	"\x1aPATCH_TYPE_STRATEGIC_MERGE\x10\x03\x12\x14\n" +
+	"\x10PATCH_TYPE_APPLY\x10\x04*\x88\x01\n" +
+	"\x0fFieldValidation\x12 \n" +
+	"\x1cFIELD_VALIDATION_UNSPECIFIED\x10\x00\x12\x1b\n" +
+	"\x17FIELD_VALIDATION_IGNORE\x10\x01\x12\x19\n" +
+	"\x15FIELD_VALIDATION_WARN\x10\x02\x12\x1b\n" +
+	"\x17FIELD_VALIDATION_STRICT\x10\x03*m\n" +
+	"\x06Change\x12\x16\n" +
+	"\x12CHANGE_UNSPECIFIED\x10\x00\x12\x0f\n" +
+	"\vCHANGE_NONE\x10\x01\x12\x12\n" +
+	"\x0eCHANGE_CREATED\x10\x02\x12\x12\n" +
+	"\x0eCHANGE_UPDATED\x10\x03\x12\x12\n" +
+	"\x0eCHANGE_DELETED\x10\x042\xcd\a\n" +
 	"\rObjectService\x12H\n" +
 	"\x03Get\x12\x19.muster.api.v1.GetRequest\x1a\x1a.muster.api.v1.GetResponse\"\n" +
 	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12K\n" +
@@ -2037,6 +2529,8 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x05Patch\x12\x1b.muster.api.v1.PatchRequest\x1a\x1c.muster.api.v1.PatchResponse\"\n" +
 	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12Q\n" +
 	"\x06Delete\x12\x1c.muster.api.v1.DeleteRequest\x1a\x1d.muster.api.v1.DeleteResponse\"\n" +
+	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12o\n" +
+	"\x10DeleteCollection\x12&.muster.api.v1.DeleteCollectionRequest\x1a'.muster.api.v1.DeleteCollectionResponse\"\n" +
 	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12W\n" +
 	"\bTransact\x12\x1e.muster.api.v1.TransactRequest\x1a\x1f.muster.api.v1.TransactResponse\"\n" +
 	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12[\n" +
@@ -2055,98 +2549,108 @@ func file_muster_api_v1_object_proto_rawDescGZIP() []byte {
 	return file_muster_api_v1_object_proto_rawDescData
 }
 
-var file_muster_api_v1_object_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_muster_api_v1_object_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_muster_api_v1_object_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
+var file_muster_api_v1_object_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
 var file_muster_api_v1_object_proto_goTypes = []any{
-	(EventType)(0),               // 0: muster.api.v1.EventType
-	(PatchType)(0),               // 1: muster.api.v1.PatchType
-	(*ObjectKey)(nil),            // 2: muster.api.v1.ObjectKey
-	(*GetRequest)(nil),           // 3: muster.api.v1.GetRequest
-	(*GetResponse)(nil),          // 4: muster.api.v1.GetResponse
-	(*ListRequest)(nil),          // 5: muster.api.v1.ListRequest
-	(*ListResponse)(nil),         // 6: muster.api.v1.ListResponse
-	(*WatchRequest)(nil),         // 7: muster.api.v1.WatchRequest
-	(*WatchResponse)(nil),        // 8: muster.api.v1.WatchResponse
-	(*WatchEvent)(nil),           // 9: muster.api.v1.WatchEvent
-	(*CreateRequest)(nil),        // 10: muster.api.v1.CreateRequest
-	(*CreateResponse)(nil),       // 11: muster.api.v1.CreateResponse
-	(*UpdateRequest)(nil),        // 12: muster.api.v1.UpdateRequest
-	(*UpdateResponse)(nil),       // 13: muster.api.v1.UpdateResponse
-	(*UpdateStatusRequest)(nil),  // 14: muster.api.v1.UpdateStatusRequest
-	(*UpdateStatusResponse)(nil), // 15: muster.api.v1.UpdateStatusResponse
-	(*PatchRequest)(nil),         // 16: muster.api.v1.PatchRequest
-	(*PatchResponse)(nil),        // 17: muster.api.v1.PatchResponse
-	(*DeleteRequest)(nil),        // 18: muster.api.v1.DeleteRequest
-	(*DeleteResponse)(nil),       // 19: muster.api.v1.DeleteResponse
-	(*Operation)(nil),            // 20: muster.api.v1.Operation
-	(*TransactRequest)(nil),      // 21: muster.api.v1.TransactRequest
-	(*TransactResponse)(nil),     // 22: muster.api.v1.TransactResponse
-	(*ExchangeRequest)(nil),      // 23: muster.api.v1.ExchangeRequest
-	(*Call)(nil),                 // 24: muster.api.v1.Call
-	(*ExchangeResponse)(nil),     // 25: muster.api.v1.ExchangeResponse
-	(*Answer)(nil),               // 26: muster.api.v1.Answer
-	(*Failure)(nil),              // 27: muster.api.v1.Failure
-	(*anypb.Any)(nil),            // 28: google.protobuf.Any
+	(EventType)(0),                   // 0: muster.api.v1.EventType
+	(PatchType)(0),                   // 1: muster.api.v1.PatchType
+	(FieldValidation)(0),             // 2: muster.api.v1.FieldValidation
+	(Change)(0),                      // 3: muster.api.v1.Change
+	(*ObjectKey)(nil),                // 4: muster.api.v1.ObjectKey
+	(*GetRequest)(nil),               // 5: muster.api.v1.GetRequest
+	(*GetResponse)(nil),              // 6: muster.api.v1.GetResponse
+	(*ListRequest)(nil),              // 7: muster.api.v1.ListRequest
+	(*ListResponse)(nil),             // 8: muster.api.v1.ListResponse
+	(*WatchRequest)(nil),             // 9: muster.api.v1.WatchRequest
+	(*WatchResponse)(nil),            // 10: muster.api.v1.WatchResponse
+	(*WatchEvent)(nil),               // 11: muster.api.v1.WatchEvent
+	(*CreateRequest)(nil),            // 12: muster.api.v1.CreateRequest
+	(*CreateResponse)(nil),           // 13: muster.api.v1.CreateResponse
+	(*UpdateRequest)(nil),            // 14: muster.api.v1.UpdateRequest
+	(*UpdateResponse)(nil),           // 15: muster.api.v1.UpdateResponse
+	(*UpdateStatusRequest)(nil),      // 16: muster.api.v1.UpdateStatusRequest
+	(*UpdateStatusResponse)(nil),     // 17: muster.api.v1.UpdateStatusResponse
+	(*PatchRequest)(nil),             // 18: muster.api.v1.PatchRequest
+	(*PatchResponse)(nil),            // 19: muster.api.v1.PatchResponse
+	(*DeleteRequest)(nil),            // 20: muster.api.v1.DeleteRequest
+	(*DeleteResponse)(nil),           // 21: muster.api.v1.DeleteResponse
+	(*DeleteCollectionRequest)(nil),  // 22: muster.api.v1.DeleteCollectionRequest
+	(*DeleteCollectionResponse)(nil), // 23: muster.api.v1.DeleteCollectionResponse
+	(*Operation)(nil),                // 24: muster.api.v1.Operation
+	(*TransactRequest)(nil),          // 25: muster.api.v1.TransactRequest
+	(*TransactResponse)(nil),         // 26: muster.api.v1.TransactResponse
+	(*OperationRefused)(nil),         // 27: muster.api.v1.OperationRefused
+	(*ExchangeRequest)(nil),          // 28: muster.api.v1.ExchangeRequest
+	(*Call)(nil),                     // 29: muster.api.v1.Call
+	(*ExchangeResponse)(nil),         // 30: muster.api.v1.ExchangeResponse
+	(*Answer)(nil),                   // 31: muster.api.v1.Answer
+	(*Failure)(nil),                  // 32: muster.api.v1.Failure
+	(*anypb.Any)(nil),                // 33: google.protobuf.Any
 }
 var file_muster_api_v1_object_proto_depIdxs = []int32{
-	2,  // 0: muster.api.v1.GetRequest.key:type_name -> muster.api.v1.ObjectKey
-	28, // 1: muster.api.v1.GetResponse.object:type_name -> google.protobuf.Any
-	28, // 2: muster.api.v1.ListResponse.objects:type_name -> google.protobuf.Any
-	9,  // 3: muster.api.v1.WatchResponse.events:type_name -> muster.api.v1.WatchEvent
+	4,  // 0: muster.api.v1.GetRequest.key:type_name -> muster.api.v1.ObjectKey
+	33, // 1: muster.api.v1.GetResponse.object:type_name -> google.protobuf.Any
+	33, // 2: muster.api.v1.ListResponse.objects:type_name -> google.protobuf.Any
+	11, // 3: muster.api.v1.WatchResponse.events:type_name -> muster.api.v1.WatchEvent
 	0,  // 4: muster.api.v1.WatchEvent.type:type_name -> muster.api.v1.EventType
-	28, // 5: muster.api.v1.WatchEvent.object:type_name -> google.protobuf.Any
-	28, // 6: muster.api.v1.CreateRequest.object:type_name -> google.protobuf.Any
-	2,  // 7: muster.api.v1.CreateRequest.key:type_name -> muster.api.v1.ObjectKey
-	28, // 8: muster.api.v1.CreateResponse.object:type_name -> google.protobuf.Any
-	28, // 9: muster.api.v1.UpdateRequest.object:type_name -> google.protobuf.Any
-	2,  // 10: muster.api.v1.UpdateRequest.key:type_name -> muster.api.v1.ObjectKey
-	28, // 11: muster.api.v1.UpdateResponse.object:type_name -> google.protobuf.Any
-	28, // 12: muster.api.v1.UpdateStatusRequest.object:type_name -> google.protobuf.Any
-	28, // 13: muster.api.v1.UpdateStatusResponse.object:type_name -> google.protobuf.Any
-	2,  // 14: muster.api.v1.PatchRequest.key:type_name -> muster.api.v1.ObjectKey
+	33, // 5: muster.api.v1.WatchEvent.object:type_name -> google.protobuf.Any
+	33, // 6: muster.api.v1.CreateRequest.object:type_name -> google.protobuf.Any
+	4,  // 7: muster.api.v1.CreateRequest.key:type_name -> muster.api.v1.ObjectKey
+	33, // 8: muster.api.v1.CreateResponse.object:type_name -> google.protobuf.Any
+	33, // 9: muster.api.v1.UpdateRequest.object:type_name -> google.protobuf.Any
+	4,  // 10: muster.api.v1.UpdateRequest.key:type_name -> muster.api.v1.ObjectKey
+	33, // 11: muster.api.v1.UpdateResponse.object:type_name -> google.protobuf.Any
+	33, // 12: muster.api.v1.UpdateStatusRequest.object:type_name -> google.protobuf.Any
+	33, // 13: muster.api.v1.UpdateStatusResponse.object:type_name -> google.protobuf.Any
+	4,  // 14: muster.api.v1.PatchRequest.key:type_name -> muster.api.v1.ObjectKey
 	1,  // 15: muster.api.v1.PatchRequest.type:type_name -> muster.api.v1.PatchType
-	28, // 16: muster.api.v1.PatchResponse.object:type_name -> google.protobuf.Any
-	2,  // 17: muster.api.v1.DeleteRequest.key:type_name -> muster.api.v1.ObjectKey
-	28, // 18: muster.api.v1.DeleteResponse.object:type_name -> google.protobuf.Any
-	10, // 19: muster.api.v1.Operation.create:type_name -> muster.api.v1.CreateRequest
-	12, // 20: muster.api.v1.Operation.update:type_name -> muster.api.v1.UpdateRequest
-	14, // 21: muster.api.v1.Operation.update_status:type_name -> muster.api.v1.UpdateStatusRequest
-	16, // 22: muster.api.v1.Operation.patch:type_name -> muster.api.v1.PatchRequest
-	18, // 23: muster.api.v1.Operation.delete:type_name -> muster.api.v1.DeleteRequest
-	20, // 24: muster.api.v1.TransactRequest.operations:type_name -> muster.api.v1.Operation
-	28, // 25: muster.api.v1.TransactResponse.objects:type_name -> google.protobuf.Any
-	24, // 26: muster.api.v1.ExchangeRequest.calls:type_name -> muster.api.v1.Call
-	3,  // 27: muster.api.v1.Call.get:type_name -> muster.api.v1.GetRequest
-	20, // 28: muster.api.v1.Call.operation:type_name -> muster.api.v1.Operation
-	26, // 29: muster.api.v1.ExchangeResponse.answers:type_name -> muster.api.v1.Answer
-	28, // 30: muster.api.v1.Answer.object:type_name -> google.protobuf.Any
-	27, // 31: muster.api.v1.Answer.failure:type_name -> muster.api.v1.Failure
-	28, // 32: muster.api.v1.Failure.details:type_name -> google.protobuf.Any
-	3,  // 33: muster.api.v1.ObjectService.Get:input_type -> muster.api.v1.GetRequest
-	5,  // 34: muster.api.v1.ObjectService.List:input_type -> muster.api.v1.ListRequest
-	7,  // 35: muster.api.v1.ObjectService.Watch:input_type -> muster.api.v1.WatchRequest
-	10, // 36: muster.api.v1.ObjectService.Create:input_type -> muster.api.v1.CreateRequest
-	12, // 37: muster.api.v1.ObjectService.Update:input_type -> muster.api.v1.UpdateRequest
-	14, // 38: muster.api.v1.ObjectService.UpdateStatus:input_type -> muster.api.v1.UpdateStatusRequest
-	16, // 39: muster.api.v1.ObjectService.Patch:input_type -> muster.api.v1.PatchRequest
-	18, // 40: muster.api.v1.ObjectService.Delete:input_type -> muster.api.v1.DeleteRequest
-	21, // 41: muster.api.v1.ObjectService.Transact:input_type -> muster.api.v1.TransactRequest
-	23, // 42: muster.api.v1.ObjectService.Exchange:input_type -> muster.api.v1.ExchangeRequest
-	4,  // 43: muster.api.v1.ObjectService.Get:output_type -> muster.api.v1.GetResponse
-	6,  // 44: muster.api.v1.ObjectService.List:output_type -> muster.api.v1.ListResponse
-	8,  // 45: muster.api.v1.ObjectService.Watch:output_type -> muster.api.v1.WatchResponse
-	11, // 46: muster.api.v1.ObjectService.Create:output_type -> muster.api.v1.CreateResponse
-	13, // 47: muster.api.v1.ObjectService.Update:output_type -> muster.api.v1.UpdateResponse
-	15, // 48: muster.api.v1.ObjectService.UpdateStatus:output_type -> muster.api.v1.UpdateStatusResponse
-	17, // 49: muster.api.v1.ObjectService.Patch:output_type -> muster.api.v1.PatchResponse
-	19, // 50: muster.api.v1.ObjectService.Delete:output_type -> muster.api.v1.DeleteResponse
-	22, // 51: muster.api.v1.ObjectService.Transact:output_type -> muster.api.v1.TransactResponse
-	25, // 52: muster.api.v1.ObjectService.Exchange:output_type -> muster.api.v1.ExchangeResponse
-	43, // [43:53] is the sub-list for method output_type
-	33, // [33:43] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	2,  // 16: muster.api.v1.PatchRequest.field_validation:type_name -> muster.api.v1.FieldValidation
+	33, // 17: muster.api.v1.PatchResponse.object:type_name -> google.protobuf.Any
+	4,  // 18: muster.api.v1.DeleteRequest.key:type_name -> muster.api.v1.ObjectKey
+	33, // 19: muster.api.v1.DeleteResponse.object:type_name -> google.protobuf.Any
+	33, // 20: muster.api.v1.DeleteCollectionResponse.objects:type_name -> google.protobuf.Any
+	12, // 21: muster.api.v1.Operation.create:type_name -> muster.api.v1.CreateRequest
+	14, // 22: muster.api.v1.Operation.update:type_name -> muster.api.v1.UpdateRequest
+	16, // 23: muster.api.v1.Operation.update_status:type_name -> muster.api.v1.UpdateStatusRequest
+	18, // 24: muster.api.v1.Operation.patch:type_name -> muster.api.v1.PatchRequest
+	20, // 25: muster.api.v1.Operation.delete:type_name -> muster.api.v1.DeleteRequest
+	24, // 26: muster.api.v1.TransactRequest.operations:type_name -> muster.api.v1.Operation
+	33, // 27: muster.api.v1.TransactResponse.objects:type_name -> google.protobuf.Any
+	3,  // 28: muster.api.v1.TransactResponse.changes:type_name -> muster.api.v1.Change
+	29, // 29: muster.api.v1.ExchangeRequest.calls:type_name -> muster.api.v1.Call
+	5,  // 30: muster.api.v1.Call.get:type_name -> muster.api.v1.GetRequest
+	24, // 31: muster.api.v1.Call.operation:type_name -> muster.api.v1.Operation
+	31, // 32: muster.api.v1.ExchangeResponse.answers:type_name -> muster.api.v1.Answer
+	33, // 33: muster.api.v1.Answer.object:type_name -> google.protobuf.Any
+	32, // 34: muster.api.v1.Answer.failure:type_name -> muster.api.v1.Failure
+	33, // 35: muster.api.v1.Failure.details:type_name -> google.protobuf.Any
+	5,  // 36: muster.api.v1.ObjectService.Get:input_type -> muster.api.v1.GetRequest
+	7,  // 37: muster.api.v1.ObjectService.List:input_type -> muster.api.v1.ListRequest
+	9,  // 38: muster.api.v1.ObjectService.Watch:input_type -> muster.api.v1.WatchRequest
+	12, // 39: muster.api.v1.ObjectService.Create:input_type -> muster.api.v1.CreateRequest
+	14, // 40: muster.api.v1.ObjectService.Update:input_type -> muster.api.v1.UpdateRequest
+	16, // 41: muster.api.v1.ObjectService.UpdateStatus:input_type -> muster.api.v1.UpdateStatusRequest
+	18, // 42: muster.api.v1.ObjectService.Patch:input_type -> muster.api.v1.PatchRequest
+	20, // 43: muster.api.v1.ObjectService.Delete:input_type -> muster.api.v1.DeleteRequest
+	22, // 44: muster.api.v1.ObjectService.DeleteCollection:input_type -> muster.api.v1.DeleteCollectionRequest
+	25, // 45: muster.api.v1.ObjectService.Transact:input_type -> muster.api.v1.TransactRequest
+	28, // 46: muster.api.v1.ObjectService.Exchange:input_type -> muster.api.v1.ExchangeRequest
+	6,  // 47: muster.api.v1.ObjectService.Get:output_type -> muster.api.v1.GetResponse
+	8,  // 48: muster.api.v1.ObjectService.List:output_type -> muster.api.v1.ListResponse
+	10, // 49: muster.api.v1.ObjectService.Watch:output_type -> muster.api.v1.WatchResponse
+	13, // 50: muster.api.v1.ObjectService.Create:output_type -> muster.api.v1.CreateResponse
+	15, // 51: muster.api.v1.ObjectService.Update:output_type -> muster.api.v1.UpdateResponse
+	17, // 52: muster.api.v1.ObjectService.UpdateStatus:output_type -> muster.api.v1.UpdateStatusResponse
+	19, // 53: muster.api.v1.ObjectService.Patch:output_type -> muster.api.v1.PatchResponse
+	21, // 54: muster.api.v1.ObjectService.Delete:output_type -> muster.api.v1.DeleteResponse
+	23, // 55: muster.api.v1.ObjectService.DeleteCollection:output_type -> muster.api.v1.DeleteCollectionResponse
+	26, // 56: muster.api.v1.ObjectService.Transact:output_type -> muster.api.v1.TransactResponse
+	30, // 57: muster.api.v1.ObjectService.Exchange:output_type -> muster.api.v1.ExchangeResponse
+	47, // [47:58] is the sub-list for method output_type
+	36, // [36:47] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_muster_api_v1_object_proto_init() }
@@ -2155,14 +2659,15 @@ func file_muster_api_v1_object_proto_init() {
 		return
 	}
 	file_muster_api_v1_object_proto_msgTypes[16].OneofWrappers = []any{}
-	file_muster_api_v1_object_proto_msgTypes[18].OneofWrappers = []any{
+	file_muster_api_v1_object_proto_msgTypes[18].OneofWrappers = []any{}
+	file_muster_api_v1_object_proto_msgTypes[20].OneofWrappers = []any{
 		(*Operation_Create)(nil),
 		(*Operation_Update)(nil),
 		(*Operation_UpdateStatus)(nil),
 		(*Operation_Patch)(nil),
 		(*Operation_Delete)(nil),
 	}
-	file_muster_api_v1_object_proto_msgTypes[22].OneofWrappers = []any{
+	file_muster_api_v1_object_proto_msgTypes[25].OneofWrappers = []any{
 		(*Call_Get)(nil),
 		(*Call_Operation)(nil),
 	}
@@ -2171,8 +2676,8 @@ func file_muster_api_v1_object_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_api_v1_object_proto_rawDesc), len(file_muster_api_v1_object_proto_rawDesc)),
-			NumEnums:      2,
-			NumMessages:   26,
+			NumEnums:      4,
+			NumMessages:   29,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

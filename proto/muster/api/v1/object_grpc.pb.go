@@ -25,25 +25,33 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	ObjectService_Get_FullMethodName          = "/muster.api.v1.ObjectService/Get"
-	ObjectService_List_FullMethodName         = "/muster.api.v1.ObjectService/List"
-	ObjectService_Watch_FullMethodName        = "/muster.api.v1.ObjectService/Watch"
-	ObjectService_Create_FullMethodName       = "/muster.api.v1.ObjectService/Create"
-	ObjectService_Update_FullMethodName       = "/muster.api.v1.ObjectService/Update"
-	ObjectService_UpdateStatus_FullMethodName = "/muster.api.v1.ObjectService/UpdateStatus"
-	ObjectService_Patch_FullMethodName        = "/muster.api.v1.ObjectService/Patch"
-	ObjectService_Delete_FullMethodName       = "/muster.api.v1.ObjectService/Delete"
-	ObjectService_Transact_FullMethodName     = "/muster.api.v1.ObjectService/Transact"
-	ObjectService_Exchange_FullMethodName     = "/muster.api.v1.ObjectService/Exchange"
+	ObjectService_Get_FullMethodName              = "/muster.api.v1.ObjectService/Get"
+	ObjectService_List_FullMethodName             = "/muster.api.v1.ObjectService/List"
+	ObjectService_Watch_FullMethodName            = "/muster.api.v1.ObjectService/Watch"
+	ObjectService_Create_FullMethodName           = "/muster.api.v1.ObjectService/Create"
+	ObjectService_Update_FullMethodName           = "/muster.api.v1.ObjectService/Update"
+	ObjectService_UpdateStatus_FullMethodName     = "/muster.api.v1.ObjectService/UpdateStatus"
+	ObjectService_Patch_FullMethodName            = "/muster.api.v1.ObjectService/Patch"
+	ObjectService_Delete_FullMethodName           = "/muster.api.v1.ObjectService/Delete"
+	ObjectService_DeleteCollection_FullMethodName = "/muster.api.v1.ObjectService/DeleteCollection"
+	ObjectService_Transact_FullMethodName         = "/muster.api.v1.ObjectService/Transact"
+	ObjectService_Exchange_FullMethodName         = "/muster.api.v1.ObjectService/Exchange"
 )
 
 // ObjectServiceClient is the client API for ObjectService service.
 //
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
-// ObjectService reads and writes objects. Errors carry a Kubernetes
-// metav1.Status (as google.protobuf.Any, type k8s.io.apimachinery.pkg.apis.meta.v1.Status)
-// in the details of the gRPC status.
+// ObjectService reads and writes objects. An error is a gRPC status whose details
+// hold the Kubernetes metav1.Status that says exactly what is wrong (as
+// google.protobuf.Any, type k8s.io.apimachinery.pkg.apis.meta.v1.Status). The code
+// tells it roughly: NOT_FOUND, ALREADY_EXISTS, ABORTED (409 Conflict), OUT_OF_RANGE
+// (410 Gone, Expired), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (429,
+// 507 and what is too large), DEADLINE_EXCEEDED (it may have been done),
+// UNAVAILABLE (it was not), UNIMPLEMENTED (405, 415), INVALID_ARGUMENT (other 4xx)
+// and INTERNAL.
+//
+// A server answers a call within a minute, or sooner if the client's deadline is.
 type ObjectServiceClient interface {
 	// Get returns one object. Linearizable.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
@@ -61,12 +69,19 @@ type ObjectServiceClient interface {
 	Update(ctx context.Context, in *UpdateRequest, opts ...grpc.CallOption) (*UpdateResponse, error)
 	// UpdateStatus replaces an object's status and nothing else.
 	UpdateStatus(ctx context.Context, in *UpdateStatusRequest, opts ...grpc.CallOption) (*UpdateStatusResponse, error)
-	// Patch changes part of an object by a JSON, merge or strategic merge patch.
+	// Patch changes part of an object by a JSON, merge or strategic merge patch, or
+	// has it be as a manifest says (server-side apply), which creates what is not there.
 	Patch(ctx context.Context, in *PatchRequest, opts ...grpc.CallOption) (*PatchResponse, error)
 	// Delete removes an object, or marks it for deletion where it ends gracefully.
 	Delete(ctx context.Context, in *DeleteRequest, opts ...grpc.CallOption) (*DeleteResponse, error)
-	// Transact does many operations, all or none. An error names the index of
-	// the operation that refused.
+	// DeleteCollection deletes the objects of a type that are selected, in batches:
+	// an error leaves those of later batches in place.
+	DeleteCollection(ctx context.Context, in *DeleteCollectionRequest, opts ...grpc.CallOption) (*DeleteCollectionResponse, error)
+	// Transact does many operations, all or none. Each sees what those before it do.
+	// When one is refused nothing is done: the status' details hold, beside the
+	// metav1.Status, an OperationRefused with its index, and the messages begin with
+	// "operation N: ", but where there is only one. The operations are applied by one
+	// entry of the log: no reader sees some of them without the others.
 	Transact(ctx context.Context, in *TransactRequest, opts ...grpc.CallOption) (*TransactResponse, error)
 	// Exchange carries calls on single objects over one stream. Those that are
 	// made at the same time share messages, which costs a fraction of what as many
@@ -171,6 +186,16 @@ func (c *objectServiceClient) Delete(ctx context.Context, in *DeleteRequest, opt
 	return out, nil
 }
 
+func (c *objectServiceClient) DeleteCollection(ctx context.Context, in *DeleteCollectionRequest, opts ...grpc.CallOption) (*DeleteCollectionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteCollectionResponse)
+	err := c.cc.Invoke(ctx, ObjectService_DeleteCollection_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *objectServiceClient) Transact(ctx context.Context, in *TransactRequest, opts ...grpc.CallOption) (*TransactResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(TransactResponse)
@@ -198,9 +223,16 @@ type ObjectService_ExchangeClient = grpc.BidiStreamingClient[ExchangeRequest, Ex
 // All implementations must embed UnimplementedObjectServiceServer
 // for forward compatibility.
 //
-// ObjectService reads and writes objects. Errors carry a Kubernetes
-// metav1.Status (as google.protobuf.Any, type k8s.io.apimachinery.pkg.apis.meta.v1.Status)
-// in the details of the gRPC status.
+// ObjectService reads and writes objects. An error is a gRPC status whose details
+// hold the Kubernetes metav1.Status that says exactly what is wrong (as
+// google.protobuf.Any, type k8s.io.apimachinery.pkg.apis.meta.v1.Status). The code
+// tells it roughly: NOT_FOUND, ALREADY_EXISTS, ABORTED (409 Conflict), OUT_OF_RANGE
+// (410 Gone, Expired), UNAUTHENTICATED, PERMISSION_DENIED, RESOURCE_EXHAUSTED (429,
+// 507 and what is too large), DEADLINE_EXCEEDED (it may have been done),
+// UNAVAILABLE (it was not), UNIMPLEMENTED (405, 415), INVALID_ARGUMENT (other 4xx)
+// and INTERNAL.
+//
+// A server answers a call within a minute, or sooner if the client's deadline is.
 type ObjectServiceServer interface {
 	// Get returns one object. Linearizable.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
@@ -218,12 +250,19 @@ type ObjectServiceServer interface {
 	Update(context.Context, *UpdateRequest) (*UpdateResponse, error)
 	// UpdateStatus replaces an object's status and nothing else.
 	UpdateStatus(context.Context, *UpdateStatusRequest) (*UpdateStatusResponse, error)
-	// Patch changes part of an object by a JSON, merge or strategic merge patch.
+	// Patch changes part of an object by a JSON, merge or strategic merge patch, or
+	// has it be as a manifest says (server-side apply), which creates what is not there.
 	Patch(context.Context, *PatchRequest) (*PatchResponse, error)
 	// Delete removes an object, or marks it for deletion where it ends gracefully.
 	Delete(context.Context, *DeleteRequest) (*DeleteResponse, error)
-	// Transact does many operations, all or none. An error names the index of
-	// the operation that refused.
+	// DeleteCollection deletes the objects of a type that are selected, in batches:
+	// an error leaves those of later batches in place.
+	DeleteCollection(context.Context, *DeleteCollectionRequest) (*DeleteCollectionResponse, error)
+	// Transact does many operations, all or none. Each sees what those before it do.
+	// When one is refused nothing is done: the status' details hold, beside the
+	// metav1.Status, an OperationRefused with its index, and the messages begin with
+	// "operation N: ", but where there is only one. The operations are applied by one
+	// entry of the log: no reader sees some of them without the others.
 	Transact(context.Context, *TransactRequest) (*TransactResponse, error)
 	// Exchange carries calls on single objects over one stream. Those that are
 	// made at the same time share messages, which costs a fraction of what as many
@@ -262,6 +301,9 @@ func (UnimplementedObjectServiceServer) Patch(context.Context, *PatchRequest) (*
 }
 func (UnimplementedObjectServiceServer) Delete(context.Context, *DeleteRequest) (*DeleteResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Delete not implemented")
+}
+func (UnimplementedObjectServiceServer) DeleteCollection(context.Context, *DeleteCollectionRequest) (*DeleteCollectionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteCollection not implemented")
 }
 func (UnimplementedObjectServiceServer) Transact(context.Context, *TransactRequest) (*TransactResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Transact not implemented")
@@ -427,6 +469,24 @@ func _ObjectService_Delete_Handler(srv interface{}, ctx context.Context, dec fun
 	return interceptor(ctx, in, info, handler)
 }
 
+func _ObjectService_DeleteCollection_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteCollectionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ObjectServiceServer).DeleteCollection(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ObjectService_DeleteCollection_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ObjectServiceServer).DeleteCollection(ctx, req.(*DeleteCollectionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _ObjectService_Transact_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(TransactRequest)
 	if err := dec(in); err != nil {
@@ -486,6 +546,10 @@ var ObjectService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Delete",
 			Handler:    _ObjectService_Delete_Handler,
+		},
+		{
+			MethodName: "DeleteCollection",
+			Handler:    _ObjectService_DeleteCollection_Handler,
 		},
 		{
 			MethodName: "Transact",
