@@ -65,12 +65,12 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 	}
 	uid, now := uuid.NewUUID(), s.now()
 	from := newSent(t, obj, raw)
-	return func(p *plan) (Outcome, error) {
+	return seenAs(t.Kind, func(p *plan) (Outcome, error) {
 		fresh, err := from.take()
 		if err != nil {
 			return Outcome{}, err
 		}
-		t := from.target
+		t := from.target.stored()
 		prepareNew(t.Kind, fresh, uid, now)
 		if err := p.chooseName(&t, fresh); err != nil {
 			return Outcome{}, err
@@ -79,7 +79,7 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 			return Outcome{}, err
 		}
 		return p.planCreate(t, fresh)
-	}, nil
+	}), nil
 }
 
 // matchNamespace makes the namespaces of the request and the object agree.

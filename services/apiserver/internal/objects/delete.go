@@ -40,8 +40,9 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 	if t.Kind.StoreResource() == namespaces && slices.Contains(lasting, t.Name) {
 		return nil, apierrors.NewForbidden(t.Kind.GroupResource(), t.Name, errors.New("this namespace may not be deleted"))
 	}
-	now := s.now()
-	return func(p *plan) (Outcome, error) {
+	now, seen := s.now(), t.Kind
+	t = t.stored()
+	return seenAs(seen, func(p *plan) (Outcome, error) {
 		was, obj, err := p.load(t)
 		if err != nil {
 			return Outcome{}, err
@@ -61,7 +62,7 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 			return p.planRemove(t, was, obj, value)
 		}
 		return p.store(t, was, obj)
-	}, nil
+	}), nil
 }
 
 func validateDelete(o metav1.DeleteOptions) error {

@@ -56,8 +56,8 @@ func (s *Service) patchStep(ctx context.Context, t Target, patch Patch) (step, e
 		return nil, apierrors.NewBadRequest("error decoding patch: it is empty")
 	}
 	warned := map[string]bool{}
-	return func(p *plan) (Outcome, error) {
-		return s.planUpdate(ctx, p, t, "patch", func(old registry.Object) (registry.Object, error) {
+	return seenAs(t.Kind, func(p *plan) (Outcome, error) {
+		return s.planUpdate(ctx, p, t.stored(), "patch", t.asSeen(func(old registry.Object) (registry.Object, error) {
 			obj, warnings, err := patch.apply(old.DeepCopyObject().(registry.Object))
 			for _, w := range warnings {
 				if patch.Warn != nil && !warned[w] {
@@ -70,8 +70,8 @@ func (s *Service) patchStep(ctx context.Context, t Target, patch Patch) (step, e
 			}
 			_, err = matchURL(Target{Kind: t.Kind, Namespace: t.Namespace, Name: t.Name}, obj)
 			return obj, err
-		})
-	}, nil
+		}))
+	}), nil
 }
 
 func (p Patch) apply(old registry.Object) (registry.Object, []string, error) {

@@ -33,7 +33,7 @@ func (s *Service) get(ctx context.Context, view state.View, t Target) (Stored, e
 	if err := s.authorizeRead(ctx, t, stored); err != nil {
 		return Stored{}, err
 	}
-	if sub, ok := t.Kind.Subresource(t.Subresource); t.Subresource == "" || (ok && sub.NewObject == nil) {
+	if !t.throughView() {
 		return stored, nil
 	}
 	return subresourceOf(t, stored)

@@ -24,7 +24,7 @@ func (t Target) Decode(raw []byte) (registry.Object, error) {
 }
 
 // sent is the object that a change came with, named as its target. Each plan takes
-// one of its own, because it makes that what is to be stored.
+// one of its own, of the kind that is stored, and makes that what is to be stored.
 type sent struct {
 	target          Target
 	namespace, name string
@@ -36,8 +36,17 @@ func newSent(t Target, obj registry.Object, raw []byte) *sent {
 	return &sent{target: t, namespace: obj.GetNamespace(), name: obj.GetName(), object: obj, raw: raw}
 }
 
-// take returns the object. Mostly there is one plan only, which needs no copy.
+// take returns the object as the kind that is stored.
 func (s *sent) take() (registry.Object, error) {
+	obj, err := s.takeAsSent()
+	if err != nil || s.target.Kind.Stored == nil || s.target.throughView() {
+		return obj, err
+	}
+	return s.target.Kind.ToStored(obj), nil
+}
+
+// takeAsSent returns the object. Mostly there is one plan only, which needs no copy.
+func (s *sent) takeAsSent() (registry.Object, error) {
 	if s.raw == nil {
 		return s.object.DeepCopyObject().(registry.Object), nil
 	}

@@ -28,15 +28,23 @@ type Stored struct {
 	Revision uint64
 
 	newObject func() registry.Object
-	entry     *state.Entry // nil when the value did not come from the state
+	entry     *state.Entry   // nil when the value did not come from the state
+	seenAs    *registry.Kind // where that is not the kind that Value is of
 }
 
 func storedEntry(k *registry.Kind, e *state.Entry) Stored {
-	return Stored{GVK: k.GVK, Type: k.Type, Value: e.Value(), Revision: e.ModRevision, newObject: k.New, entry: e}
+	o := storedValue(k, e.Value(), e.ModRevision)
+	o.entry = e
+	return o
 }
 
+// storedValue is a value of the state, seen as an object of the kind.
 func storedValue(k *registry.Kind, value []byte, revision uint64) Stored {
-	return Stored{GVK: k.GVK, Type: k.Type, Value: value, Revision: revision, newObject: k.New}
+	o := Stored{GVK: k.GVK, Type: k.Type, Value: value, Revision: revision, newObject: k.New}
+	if k.Stored != nil {
+		o.newObject, o.seenAs = k.Stored.Kind.New, k
+	}
+	return o
 }
 
 // ResourceVersion is the revision as clients see it.
@@ -56,6 +64,9 @@ const (
 // Protobuf returns the encoding with its resourceVersion. Protobuf merges a
 // message field that occurs twice, so the version is appended and nothing is decoded.
 func (s Stored) Protobuf() []byte {
+	if s.seenAs != nil {
+		return s.encodeProtobuf()
+	}
 	if s.Revision == 0 {
 		return s.Value
 	}
@@ -74,6 +85,9 @@ func (s Stored) Decode() (registry.Object, error) {
 	if err := obj.Unmarshal(s.Value); err != nil {
 		return nil, fmt.Errorf("decode stored %s: %w", s.GVK.Kind, err)
 	}
+	if s.seenAs != nil {
+		obj = s.seenAs.FromStored(obj)
+	}
 	obj.GetObjectKind().SetGroupVersionKind(s.GVK)
 	obj.SetResourceVersion(s.ResourceVersion())
 	return obj, nil
@@ -81,6 +95,13 @@ func (s Stored) Decode() (registry.Object, error) {
 
 // Meta decodes the metadata alone.
 func (s Stored) Meta() (*metav1.ObjectMeta, error) {
+	if s.seenAs != nil { // Versions of a kind may differ in their annotations.
+		obj, err := s.Decode()
+		if err != nil {
+			return nil, err
+		}
+		return obj.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta), nil
+	}
 	meta, err := decodeMeta(s.Value)
 	if err != nil {
 		return nil, fmt.Errorf("decode metadata of stored %s: %w", s.GVK.Kind, err)
@@ -134,5 +155,5 @@ func (s Stored) encodeJSON() ([]byte, error) {
 
 // Unstored is an object that is not in the state: a bookmark.
 func Unstored(k *registry.Kind, value []byte, revision uint64) Stored {
-	return storedValue(k, value, revision)
+	return Stored{GVK: k.GVK, Type: k.Type, Value: value, Revision: revision, newObject: k.New}
 }

@@ -49,9 +49,9 @@ func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object,
 		return nil, err
 	}
 	from := newSent(t, obj, raw)
-	return func(p *plan) (Outcome, error) {
-		return s.planUpdate(ctx, p, from.target, "update", func(registry.Object) (registry.Object, error) { return from.take() })
-	}, nil
+	return seenAs(t.Kind, func(p *plan) (Outcome, error) {
+		return s.planUpdate(ctx, p, from.target.stored(), "update", func(registry.Object) (registry.Object, error) { return from.take() })
+	}), nil
 }
 
 // matchURL makes the names of the request and the object agree. It returns the
@@ -117,10 +117,10 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 
 // changed applies change to the object, through its subresource if there is one.
 func (p *plan) changed(t Target, old registry.Object, change func(registry.Object) (registry.Object, error)) (registry.Object, error) {
-	sub, ok := t.Kind.Subresource(t.Subresource)
-	if t.Subresource == "" || (ok && sub.NewObject == nil) {
+	if !t.throughView() {
 		return change(old)
 	}
+	sub, ok := t.Kind.Subresource(t.Subresource)
 	if !ok || sub.Apply == nil || sub.Get == nil {
 		return nil, apierrors.NewMethodNotSupported(t.Kind.GroupResource(), "update")
 	}

@@ -33,6 +33,11 @@ type Kind struct {
 	// Verbs that the kind has: AllVerbs, or fewer.
 	Verbs []string
 
+	// Stored says as what other kind the objects are stored; nil is as this one. Such
+	// a kind has Default and what clients see (columns, warnings, fields); all else
+	// is the stored kind's.
+	Stored *Version
+
 	// Type is the Kubernetes protobuf message name: "k8s.io.api.apps.v1.Deployment".
 	Type string
 	// New returns an empty object.
@@ -166,5 +171,10 @@ func (k *Kind) GroupResource() schema.GroupResource {
 	return schema.GroupResource{Group: k.GVK.Group, Resource: k.Resource}
 }
 
-// StoreResource is the kind's resource in the state: "pods", "deployments.apps".
-func (k *Kind) StoreResource() string { return k.GroupResource().String() }
+// StoreResource is the resource in the state: "pods", "deployments.apps".
+func (k *Kind) StoreResource() string {
+	if k.Stored != nil {
+		return k.Stored.Kind.StoreResource()
+	}
+	return k.GroupResource().String()
+}

@@ -53,7 +53,9 @@ func newTable(kinds []*Kind) *Table {
 		t.byResource[k.GVR()] = k
 		t.byKind[k.GVK] = k
 		t.byType[k.Type] = k
-		t.byStore[k.StoreResource()] = k
+		if k.Stored == nil {
+			t.byStore[k.StoreResource()] = k
+		}
 		for _, name := range append([]string{k.Resource, k.Singular}, k.ShortNames...) {
 			if _, taken := t.byShort[name]; !taken {
 				t.byShort[name] = k
