@@ -16,7 +16,8 @@ KUBECTL     = $(foreach m,component-base/version client-go/pkg/version,-X k8s.io
 # Tools have versions of their own, so they are built outside of the workspace.
 TOOL       := GOWORK=off go tool -modfile=scripts/tools.mod
 INPLACE    := $(foreach p,muster/store muster/api muster/cluster/v1/replica.proto,--path proto/$p)
-GENERATE   := $(TOOL) buf generate && $(TOOL) buf generate --template buf.gen.inplace.yaml $(INPLACE)
+GENERATE   := $(TOOL) buf generate && $(TOOL) buf generate --template buf.gen.inplace.yaml $(INPLACE) && go generate ./services/apiserver/internal/openapi
+GENERATED  := { find proto -name '*.pb.go'; echo services/apiserver/internal/openapi/markers.txt; } | sort
 PACKAGES   := ./... ./proto/... ./sdk/... ./integration/...
 # Packages whose tests need root, containerd or the kernel; those with the build tag.
 ROOT_TESTS  = $(shell grep -rlE --include='*_test.go' '^//go:build root' agent cmd internal services sdk integration | xargs -r -n1 dirname | sort -u | sed 's|^|./|')
@@ -113,14 +114,14 @@ lint: ## Vet, golangci-lint and buf lint
 	golangci=$$($(TOOL) -n golangci-lint); $$golangci run $(PACKAGES); $$golangci run --build-tags root $(ROOT_TESTS); $$golangci run --build-tags compose ./integration/compose; $$golangci run --build-tags root,freeze ./services/apiserver/internal/crash
 	$(TOOL) buf lint
 
-proto: ## Generate Go from the protos
+proto: ## Generate Go from the protos, and the table of markers from k8s.io/api
 	$(GENERATE)
 
 check-generated: ## Fail when what is generated is not what the sources say
-	@before=$$(find proto -name '*.pb.go' | sort | xargs sha256sum); \
+	@before=$$($(GENERATED) | xargs sha256sum); \
 	$(GENERATE); \
-	[ "$$before" = "$$(find proto -name '*.pb.go' | sort | xargs sha256sum)" ] || \
-	{ echo 'check-generated: the protos changed; commit what `make proto` makes'; git diff --stat -- proto; exit 1; }
+	[ "$$before" = "$$($(GENERATED) | xargs sha256sum)" ] || \
+	{ echo 'check-generated: the sources changed; commit what `make proto` makes'; git diff --stat -- $$($(GENERATED)); exit 1; }
 	@for module in . proto sdk integration; do (cd $$module && GOWORK=off go mod tidy -diff >/dev/null) || \
 	{ echo "check-generated: $$module/go.mod is not tidy; run GOWORK=off go mod tidy there"; exit 1; }; done
 	@echo 'check-generated: up to date'

@@ -1,8 +1,10 @@
 // Package openapi describes the API to its clients, from the Go types of the
-// objects: their JSON tags, patch tags and documentation.
+// objects: their JSON tags, patch tags and documentation, and from the markers in
+// their sources, which a generator reads (markergen).
 package openapi
 
 import (
+	"encoding/json"
 	"reflect"
 	"slices"
 	"strings"
@@ -11,15 +13,6 @@ import (
 )
 
 const definitionPrefix = "#/definitions/"
-
-// optional names fields that are written always and yet need not be given;
-// their tags do not tell.
-var optional = map[string][]string{
-	"io.k8s.api.core.v1.ContainerImage":            {"names"},
-	"io.k8s.api.core.v1.TypedLocalObjectReference": {"apiGroup"},
-	"io.k8s.api.core.v1.TypedObjectReference":      {"apiGroup"},
-	"io.k8s.api.discovery.v1.EndpointSlice":        {"ports"},
-}
 
 // The interfaces by which a type says how it is written.
 type (
@@ -34,9 +27,13 @@ type (
 // models gathers the definitions of Go types and of all they are made of.
 type models struct {
 	definitions spec.Definitions
+	types       map[string]reflect.Type
+	markers     markers
 }
 
-func newModels() *models { return &models{definitions: spec.Definitions{}} }
+func newModels() *models {
+	return &models{definitions: spec.Definitions{}, types: map[string]reflect.Type{}, markers: readMarkers()}
+}
 
 // reference returns a schema that refers to the type's definition, which it adds.
 func (m *models) reference(t reflect.Type) (*spec.Schema, bool) {
@@ -46,26 +43,26 @@ func (m *models) reference(t reflect.Type) (*spec.Schema, bool) {
 	}
 	if _, known := m.definitions[name]; !known {
 		m.definitions[name] = spec.Schema{} // Types may refer to themselves.
-		m.definitions[name] = m.define(name, t)
+		m.definitions[name] = m.define(t)
+		m.types[name] = t
 	}
 	return spec.RefSchema(definitionPrefix + name), true
 }
 
 func modelName(t reflect.Type) (string, bool) {
+	if t.Kind() == reflect.Pointer {
+		return "", false
+	}
 	n, ok := reflect.Zero(t).Interface().(named)
-	if !ok || t.Kind() == reflect.Pointer {
+	if !ok {
 		return "", false
 	}
 	return n.OpenAPIModelName(), true
 }
 
-func (m *models) define(name string, t reflect.Type) spec.Schema {
-	zero := reflect.Zero(t).Interface()
-	var docs map[string]string
-	if d, ok := zero.(documented); ok {
-		docs = d.SwaggerDoc()
-	}
-	if p, ok := zero.(primitive); ok {
+func (m *models) define(t reflect.Type) spec.Schema {
+	docs, marked := m.docs(t)
+	if p, ok := reflect.Zero(t).Interface().(primitive); ok {
 		return spec.Schema{SchemaProps: spec.SchemaProps{Type: p.OpenAPISchemaType(), Format: p.OpenAPISchemaFormat(), Description: docs[""]}}
 	}
 	if t.Kind() != reflect.Struct {
@@ -74,11 +71,24 @@ func (m *models) define(name string, t reflect.Type) spec.Schema {
 		return *out
 	}
 	out := spec.Schema{SchemaProps: spec.SchemaProps{Type: spec.StringOrArray{"object"}, Description: docs[""]}}
-	m.addFields(&out, t, docs, optional[name])
+	m.addFields(&out, t, docs, marked)
+	mark(&out, marked.words)
+	if slices.Contains(marked.words, "union") {
+		out.AddExtension("x-kubernetes-unions", []any{union(t, marked)})
+	}
 	return out
 }
 
-func (m *models) addFields(out *spec.Schema, t reflect.Type, docs map[string]string, optional []string) {
+// docs returns the texts about a type and its fields, and its markers.
+func (m *models) docs(t reflect.Type) (map[string]string, *typeMarkers) {
+	marked := m.markers.of(t)
+	if d, ok := reflect.Zero(t).Interface().(documented); ok {
+		return d.SwaggerDoc(), marked
+	}
+	return map[string]string{"": marked.doc}, marked
+}
+
+func (m *models) addFields(out *spec.Schema, t reflect.Type, docs map[string]string, marked *typeMarkers) {
 	for i := range t.NumField() {
 		f := t.Field(i)
 		name, options, _ := strings.Cut(f.Tag.Get("json"), ",")
@@ -87,77 +97,93 @@ func (m *models) addFields(out *spec.Schema, t reflect.Type, docs map[string]str
 		}
 		if name == "" {
 			if f.Anonymous || strings.Contains(options, "inline") {
-				m.addEmbedded(out, f.Type, docs)
+				m.addEmbedded(out, f.Type)
 			}
 			continue
 		}
-		property := m.schema(f.Type)
-		property.Description = docs[name]
-		for _, key := range []string{"patchStrategy", "patchMergeKey"} {
-			if value := f.Tag.Get(key); value != "" {
-				property.AddExtension(extensionOf[key], value)
-			}
-		}
+		omitted := strings.Contains(options, "omitempty")
+		words := marked.fields[name]
 		if out.Properties == nil {
 			out.Properties = map[string]spec.Schema{}
 		}
-		out.Properties[name] = *property
-		if !strings.Contains(options, "omitempty") && !slices.Contains(optional, name) {
+		out.Properties[name] = m.property(f, docs[name], words, omitted)
+		if !slices.Contains(words, "optional") && (!omitted || slices.Contains(words, "required")) {
 			out.Required = append(out.Required, name)
 		}
 	}
-	slices.Sort(out.Required)
 }
 
-var extensionOf = map[string]string{
-	"patchStrategy": "x-kubernetes-patch-strategy", "patchMergeKey": "x-kubernetes-patch-merge-key",
-}
-
-func (m *models) addEmbedded(out *spec.Schema, t reflect.Type, docs map[string]string) {
-	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	merged := map[string]string{}
-	if d, ok := reflect.Zero(t).Interface().(documented); ok {
-		for k, v := range d.SwaggerDoc() {
-			merged[k] = v
+func (m *models) property(f reflect.StructField, doc string, words []string, omitted bool) spec.Schema {
+	property := m.schema(f.Type)
+	_, text := m.markers.of(indirect(f.Type)).enum()
+	property.Description = strings.TrimSpace(doc + text)
+	for _, tag := range []string{"patchStrategy", "patchMergeKey"} {
+		if value := f.Tag.Get(tag); value != "" {
+			property.AddExtension(extensionOf[tag], value)
 		}
 	}
-	for k, v := range docs {
-		merged[k] = v
-	}
-	m.addFields(out, t, merged, nil)
+	property.Default = zeroOf(f.Type, omitted)
+	mark(property, words)
+	return *property
 }
 
-// schema describes a value of the type where it is used.
-func (m *models) schema(t reflect.Type) *spec.Schema {
+func (m *models) addEmbedded(out *spec.Schema, t reflect.Type) {
+	t = indirect(t)
+	docs, marked := m.docs(t)
+	m.addFields(out, t, docs, marked)
+}
+
+func indirect(t reflect.Type) reflect.Type {
 	if t.Kind() == reflect.Pointer {
-		t = t.Elem()
+		return t.Elem()
 	}
-	if ref, ok := m.reference(t); ok {
-		return ref
-	}
-	if p, ok := reflect.Zero(t).Interface().(primitive); ok {
-		return &spec.Schema{SchemaProps: spec.SchemaProps{Type: p.OpenAPISchemaType(), Format: p.OpenAPISchemaFormat()}}
+	return t
+}
+
+var unmarshaler = reflect.TypeFor[json.Unmarshaler]()
+
+// zeroOf returns the default of a field that always has a value: {} of a struct, the
+// zero value of a simple type that is not left out when empty; nil of all others.
+func zeroOf(t reflect.Type, omitted bool) any {
+	if reflect.PointerTo(t).Implements(unmarshaler) {
+		return nil // It reads null as it likes.
 	}
 	switch t.Kind() {
-	case reflect.String:
-		return spec.StringProperty()
-	case reflect.Bool:
-		return spec.BooleanProperty()
-	case reflect.Int64, reflect.Int:
-		return spec.Int64Property()
-	case reflect.Int32, reflect.Uint8, reflect.Int16, reflect.Uint16, reflect.Uint32:
-		return spec.Int32Property()
-	case reflect.Float64, reflect.Float32:
-		return spec.Float64Property()
-	case reflect.Slice, reflect.Array:
-		if t.Elem().Kind() == reflect.Uint8 {
-			return spec.StrFmtProperty("byte")
+	case reflect.Struct:
+		if t.NumField() == 1 && t.Field(0).Anonymous {
+			return zeroOf(t.Field(0).Type, omitted)
 		}
-		return spec.ArrayProperty(m.schema(t.Elem()))
-	case reflect.Map:
-		return spec.MapProperty(m.schema(t.Elem()))
+		return map[string]any{}
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Array, reflect.Interface:
+		return nil
+	case reflect.String:
+		if omitted {
+			return nil
+		}
+		return ""
+	case reflect.Bool:
+		if omitted {
+			return nil
+		}
+		return false
 	}
-	return &spec.Schema{SchemaProps: spec.SchemaProps{Type: spec.StringOrArray{"object"}}}
+	if omitted {
+		return nil
+	}
+	return 0
+}
+
+// union describes a struct of which one field is set, that its discriminator names.
+func union(t reflect.Type, marked *typeMarkers) map[string]any {
+	fields := map[string]any{}
+	out := map[string]any{"fields-to-discriminateBy": fields}
+	for i := range t.NumField() {
+		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
+		if slices.Contains(marked.fields[name], "unionDiscriminator") {
+			out["discriminator"] = name
+			continue
+		}
+		fields[name] = t.Field(i).Name
+	}
+	return out
 }

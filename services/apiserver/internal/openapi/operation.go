@@ -2,6 +2,7 @@ package openapi
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -15,22 +16,27 @@ const gvkExtension = "x-kubernetes-group-version-kind"
 // Media types of bodies.
 var (
 	objectTypes = []string{"application/json", "application/yaml", "application/vnd.kubernetes.protobuf"}
-	patchTypes  = []string{"application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"}
-	listTypes   = append(objectTypes[:len(objectTypes):len(objectTypes)], "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")
+	patchTypes  = []string{
+		"application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml",
+	}
+	listTypes = append(objectTypes[:len(objectTypes):len(objectTypes)], "application/json;stream=watch", "application/vnd.kubernetes.protobuf;stream=watch")
 )
 
 func gvkValue(gvk schema.GroupVersionKind) map[string]any {
 	return map[string]any{"group": gvk.Group, "version": gvk.Version, "kind": gvk.Kind}
 }
 
-// operation is what all operations on a kind have in common.
+// operation is what all operations on a kind, or on a subresource of it, have in common.
 type operation struct {
 	kind   *registry.Kind
+	gvk    schema.GroupVersionKind // of what is sent and answered
 	object *spec.Schema
 	list   *spec.Schema
-	status *spec.Schema
-	patch  *spec.Schema
+	shared *shared
 }
+
+// shared are the schemas that operations on all kinds refer to.
+type shared struct{ status, patch, deleteOptions *spec.Schema }
 
 func root(gv schema.GroupVersion) string {
 	if gv.Group == "" {
@@ -39,138 +45,107 @@ func root(gv schema.GroupVersion) string {
 	return "/apis/" + gv.String()
 }
 
-// addPaths adds the paths of a kind: of one object, of a collection, and of all namespaces.
+// addPaths adds the paths of a kind: of one object, of a collection, of all
+// namespaces, and of the subresources.
 func (o operation) addPaths(paths map[string]spec.PathItem) {
-	base := root(o.kind.GVK.GroupVersion())
-	collection := base + "/" + o.kind.Resource
-	scope := "Namespaced"
-	if o.kind.Namespaced {
-		paths[collection] = spec.PathItem{PathItemProps: spec.PathItemProps{
-			Get:        o.get("list", "list"+o.title()+o.kind.GVK.Kind+"ForAllNamespaces", o.list, listParameters(), listTypes),
-			Parameters: []spec.Parameter{query("pretty", "string", "Indent the answer.")},
+	if o.kind.Namespaced && o.has("list") {
+		paths[root(o.kind.GVK.GroupVersion())+"/"+o.kind.Resource] = spec.PathItem{PathItemProps: spec.PathItemProps{
+			Get: o.reading("list", "list"+o.title()+o.kind.GVK.Kind+"ForAllNamespaces",
+				"list or watch objects of kind "+o.kind.GVK.Kind, o.list, listTypes),
+			Parameters: sorted(append([]spec.Parameter{query("pretty", "string", prettyText)}, listOptions...)),
 		}}
-		collection = base + "/namespaces/{namespace}/" + o.kind.Resource
-	} else {
-		scope = ""
 	}
-	shared := o.pathParameters(false)
-	id := o.title() + scope + o.kind.GVK.Kind
-	paths[collection] = spec.PathItem{PathItemProps: spec.PathItemProps{
-		Get:        o.get("list", "list"+id, o.list, listParameters(), listTypes),
-		Post:       o.write("post", "create"+id, http.StatusCreated),
-		Delete:     o.action("deletecollection", "delete"+o.title()+"Collection"+scope+o.kind.GVK.Kind, o.status, append(listParameters(), deleteParameters()...)),
-		Parameters: shared,
+	paths[o.collection()] = spec.PathItem{PathItemProps: spec.PathItemProps{
+		Get:        o.listing(),
+		Post:       o.creating(),
+		Delete:     o.deletingAll(),
+		Parameters: o.pathParameters(false),
 	}}
-	paths[collection+"/{name}"] = spec.PathItem{PathItemProps: spec.PathItemProps{
-		Get:        o.get("get", "read"+id, o.object, nil, objectTypes),
-		Put:        o.write("put", "replace"+id, http.StatusOK),
-		Patch:      o.patching("patch" + id),
-		Delete:     o.action("delete", "delete"+id, o.status, deleteParameters()),
+	one := spec.PathItem{PathItemProps: spec.PathItemProps{
+		Get:        o.getting(),
+		Put:        o.replacing(),
+		Patch:      o.patching(),
+		Delete:     o.deleting(),
 		Parameters: o.pathParameters(true),
 	}}
+	if one.Get != nil || one.Put != nil || one.Patch != nil || one.Delete != nil {
+		paths[o.collection()+"/{name}"] = one
+	}
+}
+
+func (o operation) has(verb string) bool { return slices.Contains(o.kind.Verbs, verb) }
+
+func (o operation) collection() string {
+	base := root(o.kind.GVK.GroupVersion())
+	if o.kind.Namespaced {
+		base += "/namespaces/{namespace}"
+	}
+	return base + "/" + o.kind.Resource
 }
 
 // title is the group and version as operation ids begin: "AppsV1".
-func (o operation) title() string {
-	group, _, _ := strings.Cut(o.kind.GVK.Group, ".")
-	if group == "" {
-		group = "core"
+func (o operation) title() string { return titled(tag(o.kind.GVK.GroupVersion())) }
+
+// id is what the operation ids of the kind end with: "AppsV1NamespacedDeployment".
+func (o operation) id() string { return o.title() + o.scope() + o.kind.GVK.Kind }
+
+func (o operation) scope() string {
+	if o.kind.Namespaced {
+		return "Namespaced"
 	}
-	return strings.ToUpper(group[:1]) + group[1:] + strings.ToUpper(o.kind.GVK.Version[:1]) + o.kind.GVK.Version[1:]
+	return ""
 }
+
+// tag names a group version in the documents: "rbacAuthorization_v1".
+func tag(gv schema.GroupVersion) string {
+	words := strings.Split(strings.TrimSuffix(gv.Group, ".k8s.io"), ".")
+	if gv.Group == "" {
+		words = []string{"core"}
+	}
+	out := words[0]
+	for _, word := range words[1:] {
+		out += upper(word)
+	}
+	return out + "_" + gv.Version
+}
+
+func titled(tag string) string {
+	group, version, _ := strings.Cut(tag, "_")
+	return upper(group) + upper(version)
+}
+
+func upper(word string) string { return strings.ToUpper(word[:1]) + word[1:] }
 
 func (o operation) pathParameters(named bool) []spec.Parameter {
-	out := []spec.Parameter{query("pretty", "string", "Indent the answer.")}
+	out := []spec.Parameter{query("pretty", "string", prettyText)}
 	if o.kind.Namespaced {
-		out = append(out, inPath("namespace", "The namespace."))
+		out = append(out, inPath("namespace", "object name and auth scope, such as for teams and projects"))
 	}
 	if named {
-		out = append(out, inPath("name", "Name of the "+o.kind.GVK.Kind+"."))
+		out = append(out, inPath("name", "name of the "+o.kind.GVK.Kind))
 	}
-	return out
+	return sorted(out)
 }
 
-func (o operation) new(action, id string, answer *spec.Schema, code int) *spec.Operation {
-	op := &spec.Operation{OperationProps: spec.OperationProps{ID: strings.ToLower(id[:1]) + id[1:]}}
+// sorted orders parameters by name.
+func sorted(parameters []spec.Parameter) []spec.Parameter {
+	slices.SortStableFunc(parameters, func(a, b spec.Parameter) int { return strings.Compare(a.Name, b.Name) })
+	return parameters
+}
+
+// new returns an operation that answers with one schema, whatever the code is.
+func (o operation) new(action, id, text string, answer *spec.Schema, codes ...int) *spec.Operation {
+	op := &spec.Operation{OperationProps: spec.OperationProps{ID: strings.ToLower(id[:1]) + id[1:], Description: text}}
 	op.Consumes, op.Produces, op.Schemes = []string{"*/*"}, objectTypes, []string{"https"}
-	op.Responses = &spec.Responses{ResponsesProps: spec.ResponsesProps{StatusCodeResponses: map[int]spec.Response{
-		code: {ResponseProps: spec.ResponseProps{Description: http.StatusText(code), Schema: answer}},
-		401:  {ResponseProps: spec.ResponseProps{Description: "Unauthorized"}},
-	}}}
+	op.Tags = []string{tag(o.kind.GVK.GroupVersion())}
+	responses := map[int]spec.Response{
+		http.StatusUnauthorized: {ResponseProps: spec.ResponseProps{Description: http.StatusText(http.StatusUnauthorized)}},
+	}
+	for _, code := range codes {
+		responses[code] = spec.Response{ResponseProps: spec.ResponseProps{Description: http.StatusText(code), Schema: answer}}
+	}
+	op.Responses = &spec.Responses{ResponsesProps: spec.ResponsesProps{StatusCodeResponses: responses}}
 	op.AddExtension("x-kubernetes-action", action)
-	op.AddExtension(gvkExtension, gvkValue(o.kind.GVK))
+	op.AddExtension(gvkExtension, gvkValue(o.gvk))
 	return op
-}
-
-func (o operation) get(action, id string, answer *spec.Schema, parameters []spec.Parameter, produces []string) *spec.Operation {
-	op := o.new(action, id, answer, http.StatusOK)
-	op.Produces, op.Parameters = produces, parameters
-	return op
-}
-
-func (o operation) write(action, id string, code int) *spec.Operation {
-	op := o.new(action, id, o.object, code)
-	op.Parameters = append([]spec.Parameter{body(o.object)}, writeParameters()...)
-	return op
-}
-
-func (o operation) patching(id string) *spec.Operation {
-	op := o.new("patch", id, o.object, http.StatusOK)
-	op.Consumes = patchTypes
-	op.Parameters = append([]spec.Parameter{body(o.patch)}, writeParameters()...)
-	return op
-}
-
-func (o operation) action(action, id string, answer *spec.Schema, parameters []spec.Parameter) *spec.Operation {
-	op := o.new(action, id, answer, http.StatusOK)
-	op.Parameters = parameters
-	return op
-}
-
-func query(name, kind, text string) spec.Parameter {
-	p := spec.Parameter{ParamProps: spec.ParamProps{Name: name, In: "query", Description: text}}
-	p.Type, p.UniqueItems = kind, true
-	return p
-}
-
-func inPath(name, text string) spec.Parameter {
-	p := query(name, "string", text)
-	p.In, p.Required = "path", true
-	return p
-}
-
-func body(object *spec.Schema) spec.Parameter {
-	return spec.Parameter{ParamProps: spec.ParamProps{Name: "body", In: "body", Required: true, Schema: object}}
-}
-
-func writeParameters() []spec.Parameter {
-	return []spec.Parameter{
-		query("dryRun", "string", "All: check, and store nothing."),
-		query("fieldManager", "string", "Name of the actor that makes the change."),
-		query("fieldValidation", "string", "What unknown and duplicate fields mean: Ignore, Warn or Strict."),
-	}
-}
-
-func deleteParameters() []spec.Parameter {
-	return []spec.Parameter{
-		query("dryRun", "string", "All: check, and delete nothing."),
-		query("gracePeriodSeconds", "integer", "Seconds until the object must be gone."),
-		query("orphanDependents", "boolean", "Deprecated: use propagationPolicy."),
-		query("propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground."),
-	}
-}
-
-func listParameters() []spec.Parameter {
-	return []spec.Parameter{
-		query("allowWatchBookmarks", "boolean", "Send bookmarks in a watch."),
-		query("continue", "string", "Token of the page before."),
-		query("fieldSelector", "string", "Select by fields."),
-		query("labelSelector", "string", "Select by labels."),
-		query("limit", "integer", "Most objects in an answer."),
-		query("resourceVersion", "string", "Version to read or to watch from."),
-		query("resourceVersionMatch", "string", "How resourceVersion is meant."),
-		query("sendInitialEvents", "boolean", "Begin a watch with the present state."),
-		query("timeoutSeconds", "integer", "Seconds until the call ends."),
-		query("watch", "boolean", "Watch instead of list."),
-	}
 }
