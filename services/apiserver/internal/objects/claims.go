@@ -1,7 +1,9 @@
 package objects
 
 import (
+	"errors"
 	"math/rand/v2"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -60,7 +62,7 @@ func (p *plan) claim(t Target, obj, old registry.Object) error {
 			continue
 		}
 		if who := p.holder(c); who != "" && who != me {
-			return claimTaken(t.Kind, obj, c)
+			return claimTaken(t.Kind, obj, c, who)
 		}
 		if err := p.takeClaim(c, me); err != nil {
 			return err
@@ -118,11 +120,15 @@ func claimSet(k *registry.Kind, obj registry.Object) map[registry.Claim]bool {
 	return set
 }
 
-func claimTaken(k *registry.Kind, obj registry.Object, c registry.Claim) error {
+func claimTaken(k *registry.Kind, obj registry.Object, c registry.Claim, holder string) error {
 	if k.ClaimTaken == nil {
 		return apierrors.NewConflict(k.GroupResource(), obj.GetName(), errClaimed(c))
 	}
-	return invalid(k, obj.GetName(), field.ErrorList{k.ClaimTaken(obj, c)})
+	err := k.ClaimTaken(obj, c, strings.TrimPrefix(holder, k.StoreResource()+"/"))
+	if wrong := (*field.Error)(nil); errors.As(err, &wrong) {
+		return invalid(k, obj.GetName(), field.ErrorList{wrong})
+	}
+	return err
 }
 
 func (p *plan) note(c registry.Claim, owner string) {

@@ -13,6 +13,7 @@ import (
 	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/uuid"
 
+	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -72,6 +73,7 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 		}
 		t := from.target.stored()
 		prepareNew(t.Kind, fresh, uid, now)
+		noteRequester(ctx, t.Kind, fresh)
 		if err := p.chooseName(&t, fresh); err != nil {
 			return Outcome{}, err
 		}
@@ -123,6 +125,13 @@ func prepareNew(k *registry.Kind, obj registry.Object, uid types.UID, now time.T
 	}
 }
 
+func noteRequester(ctx context.Context, k *registry.Kind, obj registry.Object) {
+	if k.Requester != nil {
+		user, _ := access.UserFrom(ctx)
+		k.Requester(obj, user)
+	}
+}
+
 // chooseName generates the name where the user gave only its beginning.
 func (p *plan) chooseName(t *Target, obj registry.Object) error {
 	if obj.GetName() == "" && obj.GetGenerateName() != "" {
@@ -150,6 +159,9 @@ func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
 	errs := k.ValidateMeta(obj)
 	if k.Validate != nil {
 		errs = append(errs, k.Validate(obj)...)
+	}
+	if k.ValidateCreate != nil {
+		errs = append(errs, k.ValidateCreate(obj)...)
 	}
 	if len(errs) > 0 {
 		return Outcome{}, invalid(k, obj.GetName(), errs)

@@ -13,9 +13,6 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
-// lasting are the namespaces that the cluster itself lives in.
-var lasting = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic}
-
 // Delete removes an object, or marks it where it ends gracefully or finalizers
 // have to act first.
 func (s *Service) Delete(ctx context.Context, t Target, o metav1.DeleteOptions) (Outcome, error) {
@@ -37,8 +34,8 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 	if err := validateDelete(o); err != nil {
 		return nil, err
 	}
-	if t.Kind.StoreResource() == namespaces && slices.Contains(lasting, t.Name) {
-		return nil, apierrors.NewForbidden(t.Kind.GroupResource(), t.Name, errors.New("this namespace may not be deleted"))
+	if why := kept(t); why != "" {
+		return nil, apierrors.NewForbidden(t.Kind.GroupResource(), t.Name, errors.New(why))
 	}
 	now, seen := s.now(), t.Kind
 	t = t.stored()
@@ -63,6 +60,14 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 		}
 		return p.store(t, was, obj)
 	}), nil
+}
+
+// kept says why the target may not be deleted, or "".
+func kept(t Target) string {
+	if t.Kind.Kept == nil {
+		return ""
+	}
+	return t.Kind.Kept(t.Name)
 }
 
 func validateDelete(o metav1.DeleteOptions) error {

@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
@@ -99,6 +101,9 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 	if rv := obj.GetResourceVersion(); rv != "" && rv != "0" && rv != old.GetResourceVersion() {
 		return Outcome{}, conflict(t, errModified)
 	}
+	if err := requireVersion(t, obj); err != nil {
+		return Outcome{}, err
+	}
 	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
 		return Outcome{}, conflict(t, fmt.Errorf(uidMismatch, uid, old.GetUID()))
 	}
@@ -113,6 +118,17 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 		return Outcome{}, err
 	}
 	return p.store(t, was, obj)
+}
+
+// requireVersion refuses an update that names no version, of a kind that asks for it.
+func requireVersion(t Target, obj registry.Object) error {
+	if rv := obj.GetResourceVersion(); !t.Kind.Versioned || rv != "" && rv != "0" {
+		return nil
+	}
+	// Kubernetes names the resource here, not the kind.
+	named := schema.GroupKind{Group: t.Kind.GVK.Group, Kind: t.Kind.Resource}
+	return apierrors.NewInvalid(named, t.Name, field.ErrorList{
+		field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update")})
 }
 
 // changed applies change to the object, through its subresource if there is one.

@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/musterhq/muster/internal/access"
 )
 
 // AllVerbs are what can be done to a kind that names no Verbs.
@@ -42,7 +44,10 @@ type definition[T Object] struct {
 	PrepareUpdate       func(obj, old T)
 	PrepareStatusUpdate func(obj, old T)
 
+	Requester func(obj T, user access.User)
+
 	Validate             func(obj T) field.ErrorList
+	ValidateCreate       func(obj T) field.ErrorList
 	ValidateUpdate       func(obj, old T) field.ErrorList
 	ValidateStatusUpdate func(obj, old T) field.ErrorList
 	ValidateName         func(name string, prefix bool) []string
@@ -58,11 +63,13 @@ type definition[T Object] struct {
 
 	Claims     func(obj T) []Claim
 	Allocate   func(obj, old T, taken func(Claim) bool, pick func(n int) int) *field.Error
-	ClaimTaken func(obj T, c Claim) *field.Error
+	ClaimTaken func(obj T, c Claim, holder string) error
 
 	GracePeriod   func(obj T, requested *int64) int64
 	PrepareDelete func(obj T)
 	Held          func(obj T) bool
+	Kept          func(name string) string
+	Versioned     bool
 	Finalizers    []string
 	// Propagation is what a deletion without propagationPolicy means; background,
 	// where it is not said.
@@ -114,8 +121,10 @@ func define[T any, P interface {
 		PrepareCreate:       s.prepareCreate,
 		PrepareUpdate:       s.prepareUpdate,
 		PrepareStatusUpdate: s.prepareStatusUpdate,
+		Requester:           adaptTo(d.Requester),
 
 		Validate:             adaptResult(d.Validate),
+		ValidateCreate:       adaptResult(d.ValidateCreate),
 		ValidateUpdate:       adaptCheck(d.ValidateUpdate),
 		ValidateStatusUpdate: adaptCheck(d.ValidateStatusUpdate),
 		ValidateName:         d.ValidateName,
@@ -124,10 +133,11 @@ func define[T any, P interface {
 		Fields: adaptResult(d.Fields), Indexed: d.Indexed, IndexedLabels: d.IndexedLabels,
 		Expires: adaptWith(d.Expires),
 
-		Claims: adaptResult(d.Claims), Allocate: s.allocator(), ClaimTaken: adaptWith(d.ClaimTaken),
+		Claims: adaptResult(d.Claims), Allocate: s.allocator(), ClaimTaken: adaptClaim(d.ClaimTaken),
 
 		GracePeriod: adaptWith(d.GracePeriod), PrepareDelete: adapt(d.PrepareDelete),
-		Held: adaptResult(d.Held), Finalizers: d.Finalizers, DefaultPropagation: d.Propagation,
+		Held: adaptResult(d.Held), Kept: d.Kept, Versioned: d.Versioned,
+		Finalizers: d.Finalizers, DefaultPropagation: d.Propagation,
 
 		Columns: d.Columns, NoNameColumn: d.NoNameColumn, Subresources: d.Subresources,
 	}

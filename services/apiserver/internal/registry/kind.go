@@ -10,6 +10,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/musterhq/muster/internal/access"
 )
 
 // Object is a Kubernetes object as the Go types of k8s.io/api hold it.
@@ -54,6 +56,8 @@ type Kind struct {
 	Default func(obj Object)
 	// PrepareCreate resets what a client may not set (status, generation).
 	PrepareCreate func(obj Object, now time.Time)
+	// Requester notes in a new object who asked for it, after PrepareCreate.
+	Requester func(obj Object, user access.User)
 	// PrepareUpdate carries over from old what a plain update may not change
 	// (status) and raises metadata.generation when the spec changed.
 	PrepareUpdate func(obj, old Object)
@@ -64,6 +68,9 @@ type Kind struct {
 	// Validate checks a new object, after defaulting. Metadata (name, labels,
 	// annotations, owner references) is checked by the caller with ValidateMeta.
 	Validate func(obj Object) field.ErrorList
+	// ValidateCreate checks what a new object must keep to and a changed one need not.
+	// Validate is called as well.
+	ValidateCreate func(obj Object) field.ErrorList
 	// ValidateUpdate checks a change, immutable fields included. Validate is
 	// called as well.
 	ValidateUpdate func(obj, old Object) field.ErrorList
@@ -99,8 +106,9 @@ type Kind struct {
 	// taken tells whether a claim is held by another object; pick returns a
 	// random number in [0, n). Values it picks appear in Claims. old is nil on create.
 	Allocate func(obj, old Object, taken func(Claim) bool, pick func(n int) int) *field.Error
-	// ClaimTaken words the error for a claim that another object holds.
-	ClaimTaken func(obj Object, c Claim) *field.Error
+	// ClaimTaken words the error for a claim that holder, another object of the kind
+	// ("namespace/name", "/name"), holds: a *field.Error or an API error.
+	ClaimTaken func(obj Object, c Claim, holder string) error
 
 	// GracePeriod returns the seconds an object is given to end after a
 	// deletion; requested is nil when the client named none. 0, and a nil
@@ -113,6 +121,10 @@ type Kind struct {
 	// deleted object (a namespace's spec.finalizers): it goes with the update
 	// after which nothing does.
 	Held func(obj Object) bool
+	// Kept says why the object of that name may not be deleted; "" is that it may.
+	Kept func(name string) string
+	// Versioned says that an update has to name the resourceVersion that it changes.
+	Versioned bool
 	// Finalizers lists finalizers that every new object gets.
 	Finalizers []string
 	// DefaultPropagation is what a deletion without propagationPolicy means.

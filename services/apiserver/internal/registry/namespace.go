@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -18,6 +19,7 @@ func namespaceKind() *Kind {
 		PrepareUpdate: updateNamespace,
 		PrepareDelete: func(obj *corev1.Namespace) { obj.Status.Phase = corev1.NamespaceTerminating },
 		Held:          func(obj *corev1.Namespace) bool { return len(obj.Spec.Finalizers) > 0 },
+		Kept:          namespaceKept,
 
 		// A generated name is known only when values are allocated.
 		Allocate: func(obj, _ *corev1.Namespace, _ func(Claim) bool, _ func(int) int) *field.Error {
@@ -46,6 +48,14 @@ func namespaceKind() *Kind {
 			},
 		}},
 	})
+}
+
+// namespaceKept keeps the namespaces that the cluster itself lives in.
+func namespaceKept(name string) string {
+	if slices.Contains([]string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic}, name) {
+		return "this namespace may not be deleted"
+	}
+	return ""
 }
 
 func defaultNamespace(obj *corev1.Namespace) {

@@ -63,7 +63,7 @@ func portClaim(protocol corev1.Protocol, port int32) Claim {
 }
 
 // claimTaken words what Kubernetes says when a value is another object's.
-func (a *serviceAllocator) claimTaken(obj *corev1.Service, c Claim) *field.Error {
+func (a *serviceAllocator) claimTaken(obj *corev1.Service, c Claim, _ string) error {
 	if c.Table == NodePortTable {
 		for i, p := range obj.Spec.Ports {
 			if portClaim(p.Protocol, p.NodePort) == c {

@@ -188,12 +188,14 @@ func TestReservedAddressOfTheAPI(t *testing.T) {
 	}
 }
 
+func taken(err error) *field.Error { return err.(*field.Error) }
+
 func TestClaimTaken(t *testing.T) {
 	k := kind(t, "services")
 	obj := newService(t, `{type: NodePort, clusterIP: 10.96.0.77, ports: [{name: a, port: 80, nodePort: 30001}, {name: b, port: 81, nodePort: 30002}]}`)
 	wantErrors(t, field.ErrorList{
-		k.ClaimTaken(obj, registry.Claim{Table: registry.ClusterIPTable, Value: "10.96.0.77"}),
-		k.ClaimTaken(obj, registry.Claim{Table: registry.NodePortTable, Value: "TCP/30002"}),
+		taken(k.ClaimTaken(obj, registry.Claim{Table: registry.ClusterIPTable, Value: "10.96.0.77"}, "default/b")),
+		taken(k.ClaimTaken(obj, registry.Claim{Table: registry.NodePortTable, Value: "TCP/30002"}, "default/b")),
 	},
 		`spec.clusterIPs: Invalid value: ["10.96.0.77"]: failed to allocate IP 10.96.0.77: provided IP is already allocated`,
 		`spec.ports[1].nodePort: Invalid value: 30002: provided port is already allocated`)

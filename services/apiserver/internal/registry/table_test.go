@@ -167,7 +167,7 @@ func exercise(k *registry.Kind, obj, old registry.Object) {
 	}
 	if k.Claims != nil {
 		for _, c := range k.Claims(obj) {
-			_ = k.ClaimTaken(obj, c)
+			_ = k.ClaimTaken(obj, c, "other/object")
 		}
 	}
 	validateChange(k, obj, old)
