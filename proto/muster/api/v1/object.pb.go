@@ -2205,9 +2205,7 @@ type Answer struct {
 	Failure *Failure `protobuf:"bytes,4,opt,name=failure,proto3" json:"failure,omitempty"`
 	// spared says that the object's value holds its metadata only: all else is as
 	// the call's object has it.
-	Spared bool `protobuf:"varint,5,opt,name=spared,proto3" json:"spared,omitempty"`
-	// warnings for people, one line each.
-	Warnings      []string `protobuf:"bytes,6,rep,name=warnings,proto3" json:"warnings,omitempty"`
+	Spared        bool `protobuf:"varint,5,opt,name=spared,proto3" json:"spared,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2275,13 +2273,6 @@ func (x *Answer) GetSpared() bool {
 		return x.Spared
 	}
 	return false
-}
-
-func (x *Answer) GetWarnings() []string {
-	if x != nil {
-		return x.Warnings
-	}
-	return nil
 }
 
 // Failure is the gRPC status that the RPC of the same name would end with.
@@ -2478,14 +2469,13 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\arequest\"]\n" +
 	"\x10ExchangeResponse\x12/\n" +
 	"\aanswers\x18\x01 \x03(\v2\x15.muster.api.v1.AnswerR\aanswers\x12\x18\n" +
-	"\aclosing\x18\x02 \x01(\bR\aclosing\"\xc0\x01\n" +
+	"\aclosing\x18\x02 \x01(\bR\aclosing\"\xa4\x01\n" +
 	"\x06Answer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12,\n" +
 	"\x06object\x18\x02 \x01(\v2\x14.google.protobuf.AnyR\x06object\x12\x12\n" +
 	"\x04gone\x18\x03 \x01(\bR\x04gone\x120\n" +
 	"\afailure\x18\x04 \x01(\v2\x16.muster.api.v1.FailureR\afailure\x12\x16\n" +
-	"\x06spared\x18\x05 \x01(\bR\x06spared\x12\x1a\n" +
-	"\bwarnings\x18\x06 \x03(\tR\bwarnings\"g\n" +
+	"\x06spared\x18\x05 \x01(\bR\x06spared\"g\n" +
 	"\aFailure\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\x05R\x04code\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12.\n" +

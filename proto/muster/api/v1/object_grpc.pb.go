@@ -85,7 +85,8 @@ type ObjectServiceClient interface {
 	Transact(ctx context.Context, in *TransactRequest, opts ...grpc.CallOption) (*TransactResponse, error)
 	// Exchange carries calls on single objects over one stream. Those that are
 	// made at the same time share messages, which costs a fraction of what as many
-	// RPCs do. Each call stands for itself; answers come in any order.
+	// RPCs do. Each call stands for itself; answers come in any order, and without
+	// warnings.
 	Exchange(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExchangeRequest, ExchangeResponse], error)
 }
 
@@ -266,7 +267,8 @@ type ObjectServiceServer interface {
 	Transact(context.Context, *TransactRequest) (*TransactResponse, error)
 	// Exchange carries calls on single objects over one stream. Those that are
 	// made at the same time share messages, which costs a fraction of what as many
-	// RPCs do. Each call stands for itself; answers come in any order.
+	// RPCs do. Each call stands for itself; answers come in any order, and without
+	// warnings.
 	Exchange(grpc.BidiStreamingServer[ExchangeRequest, ExchangeResponse]) error
 	mustEmbedUnimplementedObjectServiceServer()
 }

@@ -186,18 +186,15 @@ func TestTransact(t *testing.T) {
 	change := func(name string) objects.Change {
 		return objects.Change{Target: target(t, s, "ConfigMap", ""), Create: configMap(name, nil)}
 	}
-	_, err := s.Transact(admin, []objects.Change{change("a"), change("taken")})
+	_, err := s.Transact(admin, []objects.Change{change("a"), change("taken")}, false)
 	if !apierrors.IsAlreadyExists(err) || !strings.HasPrefix(err.Error(), "operation 1: ") {
 		t.Errorf("error: %v", err)
 	}
 	if after := replica.Store().View().Revision(); after != before {
 		t.Errorf("revision went from %d to %d", before, after)
 	}
-	if _, err := s.Transact(admin, []objects.Change{change("a"), change("a")}); !apierrors.IsBadRequest(err) {
-		t.Errorf("twice the same: %v", err)
-	}
 	outcomes, err := s.Transact(admin, []objects.Change{change("a"), change("b"),
-		{Target: target(t, s, "ConfigMap", "taken"), Delete: &metav1.DeleteOptions{}}})
+		{Target: target(t, s, "ConfigMap", "taken"), Delete: &metav1.DeleteOptions{}}}, false)
 	if err != nil || len(outcomes) != 3 || !outcomes[2].Gone || outcomes[0].Object.Revision == outcomes[1].Object.Revision {
 		t.Fatalf("outcomes: %+v, %v", outcomes, err)
 	}

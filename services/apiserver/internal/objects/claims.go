@@ -26,7 +26,7 @@ func (p *plan) holder(c registry.Claim) string {
 	if who, ok := p.claims[c]; ok {
 		return who
 	}
-	if e, ok := p.view.Get(claimKey(c)); ok {
+	if e, ok := p.get(claimKey(c)); ok {
 		return string(e.Value())
 	}
 	return ""
@@ -83,7 +83,7 @@ func (p *plan) takeClaim(c registry.Claim, me string) error {
 	if who, ok := p.claims[c]; ok && who == me {
 		return nil // named twice by one object
 	}
-	if e, ok := p.view.Get(claimKey(c)); ok {
+	if e, ok := p.get(claimKey(c)); ok {
 		p.check(e)
 	} else if _, err := p.create(claimKey(c), &storev1.Operation{Action: storev1.Action_ACTION_PUT, Value: []byte(me)}); err != nil {
 		return err
@@ -96,7 +96,7 @@ func (p *plan) releaseClaim(c registry.Claim) error {
 	if who, ok := p.claims[c]; ok && who == "" {
 		return nil
 	}
-	if e, ok := p.view.Get(claimKey(c)); ok {
+	if e, ok := p.get(claimKey(c)); ok {
 		if _, err := p.remove(e); err != nil {
 			return err
 		}

@@ -21,6 +21,9 @@ func (s *Service) DeleteCollection(ctx context.Context, t Target, lo ListOptions
 	if err := s.authorizeSelected(ctx, "deletecollection", t, sel); err != nil {
 		return Page{}, err
 	}
+	if err := validateDelete(o); err != nil {
+		return Page{}, err // also when there is nothing to delete
+	}
 	page, err := s.List(ctx, t, lo)
 	if err != nil {
 		return Page{}, err

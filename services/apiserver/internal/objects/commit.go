@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 
@@ -67,11 +68,17 @@ func (s *Service) commitOn(ctx context.Context, view state.View, fresh, dryRun b
 
 func (p *plan) run(steps []step) ([]Outcome, error) {
 	outcomes := make([]Outcome, len(steps))
+	if len(steps) > 1 {
+		p.pending = make(pendings, len(steps))
+	}
 	for i, plan := range steps {
 		var err error
 		if outcomes[i], err = plan(p); err != nil {
-			return nil, operationError(i, len(steps), err)
+			return nil, AtOperation(i, len(steps), err)
 		}
+	}
+	if len(steps) > 1 {
+		settle(outcomes)
 	}
 	return outcomes, nil
 }
@@ -113,13 +120,31 @@ func (o *Outcome) revise(result *storev1.Result) {
 	}
 }
 
-// operationError says which operation of a transaction refused.
-func operationError(i, of int, err error) error {
+// OperationError is the error of a transaction of several operations. It reads
+// like that of the operation, with its index before.
+type OperationError struct {
+	// Index of the operation that refused.
+	Index int
+	// Refusal is its error.
+	Refusal apierrors.APIStatus
+}
+
+// Error returns the message.
+func (e *OperationError) Error() string { return e.Status().Message }
+
+// Status returns the refusal with the index in its message.
+func (e *OperationError) Status() metav1.Status {
+	s := e.Refusal.Status()
+	s.Message = fmt.Sprintf("operation %d: %s", e.Index, s.Message)
+	return s
+}
+
+// AtOperation says which operation of a transaction refused, unless it is the only
+// one or err is no answer of the API.
+func AtOperation(i, of int, err error) error {
 	status := apierrors.APIStatus(nil)
 	if of == 1 || !errors.As(err, &status) {
 		return err
 	}
-	s := status.Status()
-	s.Message = fmt.Sprintf("operation %d: %s", i, s.Message)
-	return &apierrors.StatusError{ErrStatus: s}
+	return &OperationError{Index: i, Refusal: status}
 }

@@ -141,7 +141,7 @@ func (p *plan) chooseName(t *Target, obj registry.Object) error {
 		}
 		for range generateAttempts {
 			t.Name = base + utilrand.String(generatedSuffix)
-			if _, taken := p.view.Get(t.key()); !taken {
+			if _, taken := p.get(t.key()); !taken {
 				break
 			}
 		}
@@ -169,7 +169,7 @@ func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
 	if err := p.requireNamespace(t); err != nil {
 		return Outcome{}, err
 	}
-	if _, exists := p.view.Get(t.key()); exists {
+	if _, exists := p.get(t.key()); exists {
 		return Outcome{}, apierrors.NewAlreadyExists(k.GroupResource(), t.Name)
 	}
 	if err := p.claim(t, obj, nil); err != nil {
@@ -179,8 +179,11 @@ func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, err
 	}
+	if p.removed(t.key()) {
+		return Outcome{}, apierrors.NewBadRequest(fmt.Sprintf("%s %q is deleted and created again in one transaction; update it instead", k.Resource, t.Name))
+	}
 	op, err := p.create(t.key(), p.put(k, obj, value))
-	return Outcome{Object: storedValue(k, value, 0), operation: op}, err
+	return Outcome{Object: storedValue(k, value, 0), Effect: Created, operation: op}, err
 }
 
 // requireNamespace checks, now and when the transaction is applied, that the
@@ -190,10 +193,7 @@ func (p *plan) requireNamespace(t Target) error {
 		return nil
 	}
 	key := state.Key{Resource: namespaces, Name: t.Namespace}
-	if p.written.has(key) {
-		return nil // by an operation before this one
-	}
-	e, ok := p.view.Get(key)
+	e, ok := p.get(key)
 	if !ok {
 		return apierrors.NewNotFound(corev1.Resource(namespaces), t.Namespace)
 	}

@@ -1,10 +1,7 @@
 package objects
 
 import (
-	"fmt"
 	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 
@@ -22,9 +19,26 @@ type Outcome struct {
 	Object Stored
 	// Gone says that the object no longer exists.
 	Gone bool
+	// Effect is what was done to it.
+	Effect Effect
 
 	operation int // index in the transaction whose revision is the object's, or -1
 }
+
+// Effect is what was done to an object.
+type Effect int
+
+// What may be done to an object.
+const (
+	// Unchanged is one that was so already.
+	Unchanged Effect = iota
+	// Created was not there.
+	Created
+	// Updated is another than before, also one that ends gracefully now.
+	Updated
+	// Deleted is gone.
+	Deleted
+)
 
 // plan gathers one transaction. Whatever it reads it also checks, so that the
 // transaction applies only to the state that it was planned on.
@@ -34,6 +48,7 @@ type plan struct {
 	tx      storev1.Transaction
 	written keys
 	checked keys
+	pending pendings                  // nil in the plan of a single step
 	claims  map[registry.Claim]string // owner, "" when this plan lets go of it; nil while it is empty
 }
 
@@ -63,15 +78,18 @@ func protoKey(k state.Key) *storev1.Key {
 	return &storev1.Key{Resource: k.Resource, Namespace: k.Namespace, Name: k.Name}
 }
 
-// add appends an operation; each key is acted on once in a transaction.
+// add appends an operation. A transaction changes each key once: a later step's
+// operation becomes part of the one that is there.
 func (p *plan) add(key state.Key, op *storev1.Operation) (int, error) {
 	if p.written.has(key) {
-		return 0, apierrors.NewBadRequest(fmt.Sprintf("%s %q is changed twice in one transaction", key.Resource, key.Name))
+		return p.amend(key, op)
 	}
 	op.Key = protoKey(key)
 	p.written.add(key)
 	p.tx.Operations = append(p.tx.Operations, op)
-	return len(p.tx.Operations) - 1, nil
+	at := len(p.tx.Operations) - 1
+	p.expect(key, at, op)
+	return at, nil
 }
 
 // put stores obj, which value is the encoding of.

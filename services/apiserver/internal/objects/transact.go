@@ -28,9 +28,9 @@ type Change struct {
 	DryRun bool
 }
 
-// Transact carries out all changes or none. An error names the index of the
-// operation that refused.
-func (s *Service) Transact(ctx context.Context, changes []Change) ([]Outcome, error) {
+// Transact carries out all changes or none; each sees what those before it do. When
+// one of several is refused the error is an OperationError.
+func (s *Service) Transact(ctx context.Context, changes []Change, dryRun bool) ([]Outcome, error) {
 	if len(changes) == 0 || len(changes) > largestTransaction {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("a transaction has 1 to %d operations, got %d", largestTransaction, len(changes)))
 	}
@@ -38,10 +38,10 @@ func (s *Service) Transact(ctx context.Context, changes []Change) ([]Outcome, er
 	for i, c := range changes {
 		var err error
 		if steps[i], err = s.changeStep(ctx, c); err != nil {
-			return nil, operationError(i, len(changes), err)
+			return nil, AtOperation(i, len(changes), err)
 		}
 	}
-	return s.commit(ctx, false, steps...)
+	return s.commit(ctx, dryRun, steps...)
 }
 
 func (s *Service) changeStep(ctx context.Context, c Change) (step, error) {

@@ -167,7 +167,7 @@ func (p *plan) load(t Target) (Stored, registry.Object, error) {
 }
 
 func (p *plan) find(t Target) (Stored, error) {
-	e, ok := p.view.Get(t.key())
+	e, ok := p.get(t.key())
 	if !ok {
 		return Stored{}, notFound(t)
 	}
@@ -264,10 +264,10 @@ func (p *plan) store(t Target, was Stored, obj registry.Object) (Outcome, error)
 	}
 	if bytes.Equal(value, was.Value) {
 		p.check(was.entry)
-		return Outcome{Object: was, operation: -1}, nil
+		return Outcome{Object: was, operation: p.operationOn(t.key())}, nil
 	}
 	op, err := p.replace(was.entry, p.put(t.Kind, obj, value))
-	return Outcome{Object: storedValue(t.Kind, value, was.Revision), operation: op}, err
+	return Outcome{Object: storedValue(t.Kind, value, was.Revision), Effect: Updated, operation: op}, err
 }
 
 // planRemove plans that the object goes; value is what it was last.
@@ -276,5 +276,5 @@ func (p *plan) planRemove(t Target, was Stored, obj registry.Object, value []byt
 		return Outcome{}, err
 	}
 	op, err := p.remove(was.entry)
-	return Outcome{Object: storedValue(t.Kind, value, was.Revision), Gone: true, operation: op}, err
+	return Outcome{Object: storedValue(t.Kind, value, was.Revision), Gone: true, Effect: Deleted, operation: op}, err
 }

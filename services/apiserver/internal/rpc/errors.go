@@ -10,6 +10,10 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
 )
 
 const (
@@ -34,38 +38,57 @@ func asStatus(err error) error {
 		known = apierrors.NewInternalError(err)
 	}
 	s := known.Status()
-	out := status.New(codeOf(&s), s.Message)
-	value, marshalErr := s.Marshal()
-	if marshalErr != nil {
-		return out.Err()
+	out := status.New(codeOf(&s), s.Message).Proto()
+	if value, err := s.Marshal(); err == nil {
+		out.Details = append(out.Details, &anypb.Any{TypeUrl: statusType, Value: value})
 	}
-	detailed := out.Proto()
-	detailed.Details = append(detailed.Details, &anypb.Any{TypeUrl: statusType, Value: value})
-	return status.ErrorProto(detailed)
+	if refused := (*objects.OperationError)(nil); errors.As(err, &refused) {
+		if detail, err := anypb.New(&apiv1.OperationRefused{Index: int32(refused.Index)}); err == nil {
+			out.Details = append(out.Details, detail)
+		}
+	}
+	return status.ErrorProto(out)
+}
+
+// reasonCodes are what most errors say of themselves.
+var reasonCodes = map[metav1.StatusReason]codes.Code{
+	metav1.StatusReasonUnauthorized:       codes.Unauthenticated,
+	metav1.StatusReasonForbidden:          codes.PermissionDenied,
+	metav1.StatusReasonNotFound:           codes.NotFound,
+	metav1.StatusReasonAlreadyExists:      codes.AlreadyExists,
+	metav1.StatusReasonConflict:           codes.Aborted,
+	metav1.StatusReasonGone:               codes.OutOfRange,
+	metav1.StatusReasonExpired:            codes.OutOfRange,
+	metav1.StatusReasonTimeout:            codes.DeadlineExceeded,
+	metav1.StatusReasonServerTimeout:      codes.DeadlineExceeded,
+	metav1.StatusReasonServiceUnavailable: codes.Unavailable,
+	metav1.StatusReasonTooManyRequests:    codes.ResourceExhausted,
+}
+
+// httpCodes are for what has none of those reasons.
+var httpCodes = map[int32]codes.Code{
+	http.StatusUnauthorized:          codes.Unauthenticated,
+	http.StatusForbidden:             codes.PermissionDenied,
+	http.StatusNotFound:              codes.NotFound,
+	http.StatusMethodNotAllowed:      codes.Unimplemented,
+	http.StatusNotAcceptable:         codes.Unimplemented,
+	http.StatusConflict:              codes.Aborted,
+	http.StatusGone:                  codes.OutOfRange,
+	http.StatusRequestEntityTooLarge: codes.ResourceExhausted,
+	http.StatusUnsupportedMediaType:  codes.Unimplemented,
+	http.StatusTooManyRequests:       codes.ResourceExhausted,
+	http.StatusNotImplemented:        codes.Unimplemented,
+	http.StatusServiceUnavailable:    codes.Unavailable,
+	http.StatusGatewayTimeout:        codes.DeadlineExceeded,
+	http.StatusInsufficientStorage:   codes.ResourceExhausted,
 }
 
 func codeOf(s *metav1.Status) codes.Code {
-	switch s.Reason {
-	case metav1.StatusReasonNotFound:
-		return codes.NotFound
-	case metav1.StatusReasonAlreadyExists:
-		return codes.AlreadyExists
-	case metav1.StatusReasonConflict:
-		return codes.Aborted
-	case metav1.StatusReasonExpired, metav1.StatusReasonGone:
-		return codes.OutOfRange
-	case metav1.StatusReasonUnauthorized:
-		return codes.Unauthenticated
-	case metav1.StatusReasonForbidden:
-		return codes.PermissionDenied
-	case metav1.StatusReasonTooManyRequests:
-		return codes.ResourceExhausted
-	case metav1.StatusReasonTimeout, metav1.StatusReasonServerTimeout:
-		return codes.DeadlineExceeded
-	case metav1.StatusReasonServiceUnavailable:
-		return codes.Unavailable
-	case metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonUnsupportedMediaType:
-		return codes.Unimplemented
+	if code, ok := reasonCodes[s.Reason]; ok {
+		return code
+	}
+	if code, ok := httpCodes[s.Code]; ok {
+		return code
 	}
 	if s.Code >= http.StatusBadRequest && s.Code < http.StatusInternalServerError {
 		return codes.InvalidArgument

@@ -140,7 +140,7 @@ func (s *Service) changeEach(ctx context.Context, calls []*apiv1.Call, answer fu
 	valid := make([]*apiv1.Call, 0, len(calls))
 	changes := make([]objects.Change, 0, len(calls))
 	for _, c := range calls {
-		change, err := s.change(c.GetOperation())
+		change, err := s.change(c.GetOperation(), nil)
 		if err != nil {
 			answer(exchange.Refused(c, asStatus(err)))
 			continue

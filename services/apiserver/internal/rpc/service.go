@@ -10,11 +10,9 @@ import (
 	"google.golang.org/protobuf/types/known/anypb"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
-	"github.com/musterhq/muster/services/apiserver/internal/codec"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
@@ -60,6 +58,14 @@ func (s *Service) target(key *apiv1.ObjectKey, subresource string) (objects.Targ
 
 func wrap(o objects.Stored) *anypb.Any {
 	return &anypb.Any{TypeUrl: typePrefix + o.Type, Value: o.Protobuf()}
+}
+
+func wrapAll(items []objects.Stored) []*anypb.Any {
+	out := make([]*anypb.Any, len(items))
+	for i, item := range items {
+		out[i] = wrap(item)
+	}
+	return out
 }
 
 // object reads an object, and the target it names itself where key is nil.
@@ -110,14 +116,12 @@ func (s *Service) List(ctx context.Context, r *apiv1.ListRequest) (*apiv1.ListRe
 	}
 	page, err := s.objects.List(ctx, objects.Target{Kind: k, Namespace: r.GetNamespace()}, objects.ListOptions{
 		LabelSelector: r.GetLabelSelector(), FieldSelector: r.GetFieldSelector(), Limit: r.GetLimit(), Continue: r.GetContinueToken(),
+		ResourceVersion: r.GetResourceVersion(), ResourceVersionMatch: metav1.ResourceVersionMatch(r.GetResourceVersionMatch()),
 	})
 	if err != nil {
 		return nil, asStatus(err)
 	}
-	out := &apiv1.ListResponse{ResourceVersion: fmt.Sprint(page.Revision), ContinueToken: page.Continue, Objects: make([]*anypb.Any, len(page.Items))}
-	for i, item := range page.Items {
-		out.Objects[i] = wrap(item)
-	}
+	out := &apiv1.ListResponse{ResourceVersion: fmt.Sprint(page.Revision), ContinueToken: page.Continue, Objects: wrapAll(page.Items)}
 	if page.Remaining != nil {
 		out.RemainingItemCount = *page.Remaining
 	}
@@ -164,66 +168,3 @@ func (s *Service) UpdateStatus(ctx context.Context, r *apiv1.UpdateStatusRequest
 }
 
 const statusSubresource = "status"
-
-// Patch changes part of an object.
-func (s *Service) Patch(ctx context.Context, r *apiv1.PatchRequest) (*apiv1.PatchResponse, error) {
-	t, patch, err := s.patch(r)
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	o, err := s.objects.Patch(ctx, t, patch, r.GetDryRun())
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	return &apiv1.PatchResponse{Object: wrap(o)}, nil
-}
-
-func (s *Service) patch(r *apiv1.PatchRequest) (objects.Target, objects.Patch, error) {
-	t, err := s.target(r.GetKey(), r.GetSubresource())
-	if err != nil {
-		return t, objects.Patch{}, err
-	}
-	kind, ok := map[apiv1.PatchType]types.PatchType{
-		apiv1.PatchType_PATCH_TYPE_JSON:            types.JSONPatchType,
-		apiv1.PatchType_PATCH_TYPE_MERGE:           types.MergePatchType,
-		apiv1.PatchType_PATCH_TYPE_STRATEGIC_MERGE: types.StrategicMergePatchType,
-	}[r.GetType()]
-	if !ok {
-		return t, objects.Patch{}, objects.UnsupportedPatch(r.GetType().String())
-	}
-	// Code that patches knows its fields: one that is unknown is a mistake.
-	return t, objects.Patch{Type: kind, Data: r.GetPatch(), Validation: codec.Strict}, nil
-}
-
-// Delete removes an object or begins its graceful end.
-func (s *Service) Delete(ctx context.Context, r *apiv1.DeleteRequest) (*apiv1.DeleteResponse, error) {
-	t, err := s.target(r.GetKey(), "")
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	outcome, err := s.objects.Delete(ctx, t, deleteOptions(r))
-	if err != nil {
-		return nil, asStatus(err)
-	}
-	return &apiv1.DeleteResponse{Object: wrap(outcome.Object), Gone: outcome.Gone}, nil
-}
-
-func deleteOptions(r *apiv1.DeleteRequest) metav1.DeleteOptions {
-	o := metav1.DeleteOptions{GracePeriodSeconds: r.GracePeriodSeconds}
-	if r.GetUid() != "" || r.GetResourceVersion() != "" {
-		o.Preconditions = &metav1.Preconditions{}
-	}
-	if uid := types.UID(r.GetUid()); uid != "" {
-		o.Preconditions.UID = &uid
-	}
-	if version := r.GetResourceVersion(); version != "" {
-		o.Preconditions.ResourceVersion = &version
-	}
-	if policy := metav1.DeletionPropagation(r.GetPropagationPolicy()); policy != "" {
-		o.PropagationPolicy = &policy
-	}
-	if r.GetDryRun() {
-		o.DryRun = []string{metav1.DryRunAll}
-	}
-	return o
-}

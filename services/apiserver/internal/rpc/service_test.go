@@ -140,7 +140,7 @@ func detail(t *testing.T, err error) metav1.Status {
 	t.Helper()
 	var out metav1.Status
 	details := status.Convert(err).Proto().GetDetails()
-	if len(details) != 1 || details[0].GetTypeUrl() != prefix+"k8s.io.apimachinery.pkg.apis.meta.v1.Status" {
+	if len(details) == 0 || details[0].GetTypeUrl() != prefix+"k8s.io.apimachinery.pkg.apis.meta.v1.Status" {
 		t.Fatalf("%v carries %v", err, details)
 	}
 	if err := out.Unmarshal(details[0].GetValue()); err != nil {

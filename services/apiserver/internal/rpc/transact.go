@@ -2,7 +2,6 @@ package rpc
 
 import (
 	"context"
-	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -14,32 +13,37 @@ import (
 // Transact carries out all operations or none.
 func (s *Service) Transact(ctx context.Context, r *apiv1.TransactRequest) (*apiv1.TransactResponse, error) {
 	changes := make([]objects.Change, len(r.GetOperations()))
+	out := &apiv1.TransactResponse{}
+	warn := func(text string) { out.Warnings = append(out.Warnings, text) }
 	for i, op := range r.GetOperations() {
 		var err error
-		if changes[i], err = s.change(op); err == nil && changes[i].DryRun {
-			err = apierrors.NewBadRequest("dry_run is not allowed in a transaction")
+		if changes[i], err = s.change(op, warn); err == nil && changes[i].DryRun {
+			err = apierrors.NewBadRequest("dry_run of one operation is not allowed in a transaction; set that of the request")
 		}
 		if err != nil {
-			return nil, asStatus(atOperation(i, err))
+			return nil, asStatus(objects.AtOperation(i, len(changes), err))
 		}
 	}
-	outcomes, err := s.objects.Transact(ctx, changes)
+	outcomes, err := s.objects.Transact(ctx, changes, r.GetDryRun())
 	if err != nil {
 		return nil, asStatus(err)
 	}
-	out := &apiv1.TransactResponse{}
 	for _, o := range outcomes {
 		out.Objects = append(out.Objects, wrap(o.Object))
+		out.Changes = append(out.Changes, effects[o.Effect])
 	}
 	return out, nil
 }
 
-func atOperation(i int, err error) error {
-	return apierrors.NewBadRequest(fmt.Sprintf("operation %d: %v", i, err))
+var effects = map[objects.Effect]apiv1.Change{
+	objects.Unchanged: apiv1.Change_CHANGE_NONE,
+	objects.Created:   apiv1.Change_CHANGE_CREATED,
+	objects.Updated:   apiv1.Change_CHANGE_UPDATED,
+	objects.Deleted:   apiv1.Change_CHANGE_DELETED,
 }
 
-// change reads one operation.
-func (s *Service) change(op *apiv1.Operation) (c objects.Change, err error) {
+// change reads one operation; warn is told what it does not mind, nil drops it.
+func (s *Service) change(op *apiv1.Operation, warn func(string)) (c objects.Change, err error) {
 	switch r := op.GetRequest().(type) {
 	case *apiv1.Operation_Create:
 		c.DryRun = r.Create.GetDryRun()
@@ -56,7 +60,7 @@ func (s *Service) change(op *apiv1.Operation) (c objects.Change, err error) {
 	case *apiv1.Operation_Patch:
 		var patch objects.Patch
 		c.DryRun = r.Patch.GetDryRun()
-		c.Target, patch, err = s.patch(r.Patch)
+		c.Target, patch, err = s.patch(r.Patch, warn)
 		c.Patch = &patch
 	case *apiv1.Operation_Delete:
 		o := deleteOptions(r.Delete)

@@ -24,6 +24,14 @@ type Entry struct {
 	size  int       // of the value as it is kept, in bytes
 }
 
+// NewEntry returns an entry that is in no state, with copies of the key and the
+// value: one to be, for who plans what comes after it.
+func NewEntry(key Key, value []byte, revision uint64) *Entry {
+	e := &Entry{Key: StoredKey{newSpace(key.Resource, key.Namespace), key.Name}, CreateRevision: revision, ModRevision: revision}
+	e.hold(key.Name, value)
+	return e
+}
+
 // Space is what the keys of many entries have in common, which is kept once.
 type Space struct {
 	Resource  string

@@ -1,0 +1,61 @@
+package rpc
+
+import (
+	"context"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
+
+	"github.com/musterhq/muster/services/apiserver/internal/codec"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
+)
+
+// patchTypes are those that are served.
+var patchTypes = map[apiv1.PatchType]types.PatchType{
+	apiv1.PatchType_PATCH_TYPE_JSON:            types.JSONPatchType,
+	apiv1.PatchType_PATCH_TYPE_MERGE:           types.MergePatchType,
+	apiv1.PatchType_PATCH_TYPE_STRATEGIC_MERGE: types.StrategicMergePatchType,
+}
+
+// validations say how strict one is. Code that patches knows its fields: unless it
+// says otherwise, one that is unknown is a mistake.
+var validations = map[apiv1.FieldValidation]codec.Validation{
+	apiv1.FieldValidation_FIELD_VALIDATION_UNSPECIFIED: codec.Strict,
+	apiv1.FieldValidation_FIELD_VALIDATION_IGNORE:      codec.Ignore,
+	apiv1.FieldValidation_FIELD_VALIDATION_WARN:        codec.Warn,
+	apiv1.FieldValidation_FIELD_VALIDATION_STRICT:      codec.Strict,
+}
+
+// Patch changes part of an object.
+func (s *Service) Patch(ctx context.Context, r *apiv1.PatchRequest) (*apiv1.PatchResponse, error) {
+	out := &apiv1.PatchResponse{}
+	t, patch, err := s.patch(r, func(text string) { out.Warnings = append(out.Warnings, text) })
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	o, err := s.objects.Patch(ctx, t, patch, r.GetDryRun())
+	if err != nil {
+		return nil, asStatus(err)
+	}
+	out.Object = wrap(o)
+	return out, nil
+}
+
+func (s *Service) patch(r *apiv1.PatchRequest, warn func(string)) (objects.Target, objects.Patch, error) {
+	t, err := s.target(r.GetKey(), r.GetSubresource())
+	if err != nil {
+		return t, objects.Patch{}, err
+	}
+	kind, ok := patchTypes[r.GetType()]
+	if !ok {
+		return t, objects.Patch{}, objects.UnsupportedPatch(r.GetType().String())
+	}
+	validation, ok := validations[r.GetFieldValidation()]
+	if !ok {
+		return t, objects.Patch{}, apierrors.NewBadRequest(fmt.Sprintf("field_validation %d is unknown", r.GetFieldValidation()))
+	}
+	return t, objects.Patch{Type: kind, Data: r.GetPatch(), Validation: validation, Warn: warn}, nil
+}
