@@ -29,6 +29,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/rest"
+	"github.com/musterhq/muster/services/apiserver/internal/roles"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -40,6 +41,7 @@ type Server struct {
 	cluster *cluster.Service
 	objects *objects.Service
 	keeper  *bootstrap.Keeper
+	roles   *roles.Keeper
 	sweeper *expiry.Sweeper
 	tokens  *auth.Tokens
 	rest    *http.Server
@@ -99,8 +101,15 @@ func (s *Server) wire() (err error) {
 	if err := s.wireCluster(); err != nil {
 		return err
 	}
+	s.roles, err = roles.New(roles.Config{
+		Objects: s.objects, Store: s.replica.Store(), Name: s.config.Name, Leading: s.replica.IsLeader, Logger: s.config.Logger,
+	})
+	if err != nil {
+		return err
+	}
 	s.keeper, err = bootstrap.New(bootstrap.Config{
-		Objects: s.objects, Name: s.config.Name, ServiceCIDR: s.config.ServiceCIDR, Addresses: s.addresses, Leading: s.replica.IsLeader, Logger: s.config.Logger,
+		Objects: s.objects, Name: s.config.Name, ServiceCIDR: s.config.ServiceCIDR, Addresses: s.addresses, Leading: s.replica.IsLeader,
+		Roles: s.roles.Ensure, Logger: s.config.Logger,
 	})
 	if err != nil {
 		return err
@@ -178,6 +187,7 @@ func (s *Server) Run(ctx context.Context) error {
 	doors.Go(func() error { return serve.GRPC(open, s.logger, s.config.GRPCListener, s.grpc) })
 	doors.Go(func() error { return s.cluster.Run(open) })
 	doors.Go(func() error { return s.keeper.Run(open) })
+	doors.Go(func() error { return s.roles.Run(open) })
 	doors.Go(func() error { return s.sweeper.Run(open) })
 	doors.Go(func() error { return s.reportHealth(open) })
 	doors.Go(func() error {

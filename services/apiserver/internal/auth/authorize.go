@@ -1,23 +1,24 @@
-// Package auth says who calls and what they may do to which object. What a role
-// may do is a table; nothing else decides it.
+// Package auth says who calls and what they may do to which object. What Muster's
+// own parts may do is a table; what anybody else may do, roles say.
 package auth
 
 import (
+	"errors"
 	"fmt"
-	"slices"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/rbac"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
-// Request is one thing that a caller wants to do.
+// Request is one thing that a caller wants to do: a verb on a resource or, where
+// Path is set, on a path that is none ("/metrics").
 type Request struct {
 	User        access.User
 	Verb        string
@@ -28,67 +29,98 @@ type Request struct {
 	Name string
 	// Fields selected by a list or watch; nil for other verbs.
 	Fields fields.Selector
+
+	Path string
 }
 
 // Graph tells what the objects of a node refer to. It is called while a request
 // waits, and must not block.
 type Graph interface {
-	// NodeReads tells whether a pod on the node needs the config map or secret.
+	// NodeReads tells whether a pod on the node needs the object, or something that
+	// such a pod needs does: resource is the one that the state knows it by.
 	NodeReads(node, resource, namespace, name string) bool
 }
 
-// Authorize returns nil or Kubernetes' Forbidden error. What depends on the
-// object itself is checked by AuthorizeChange, too.
-func Authorize(r Request, graph Graph) error {
-	for _, rule := range rules[r.User.Role()] {
-		if rule.covers(r) && (rule.scope == nil || rule.scope(r, graph)) {
-			return nil
-		}
-	}
-	return forbidden(r, "")
+// Authorizer decides what callers may do. It may be called from any goroutine.
+type Authorizer struct {
+	store *state.Store
+	roles *rbac.Authorizer
+	graph Graph
 }
 
-// AuthorizeChange checks what only the objects tell: that a node touches only
-// what is its own. old is nil for a new object, obj for a read or deletion.
-func AuthorizeChange(r Request, old, obj metav1.Object) error {
-	if r.User.Role() != accessv1.Role_ROLE_NODE {
+// NewAuthorizer returns an Authorizer by the roles in store.
+func NewAuthorizer(store *state.Store, graph Graph) *Authorizer {
+	return &Authorizer{store: store, roles: rbac.New(store), graph: graph}
+}
+
+// Roles returns what is granted by roles and bindings.
+func (a *Authorizer) Roles() *rbac.Authorizer { return a.roles }
+
+// Authorize returns nil or Kubernetes' Forbidden error. What depends on the
+// object itself is checked by AuthorizeChange, too.
+func (a *Authorizer) Authorize(r Request) error {
+	allowed, reason := a.Decide(r)
+	if allowed {
 		return nil
 	}
-	node := r.User.NodeName()
-	for _, o := range []metav1.Object{old, obj} {
-		if pod, ok := o.(*corev1.Pod); ok && pod != nil && pod.Spec.NodeName != node {
-			return forbidden(r, fmt.Sprintf("node %q can only act on pods with spec.nodeName set to itself", node))
+	return forbidden(r, reason)
+}
+
+// Decide tells whether the caller may do what it wants, and why as far as there is
+// something to say.
+func (a *Authorizer) Decide(r Request) (allowed bool, reason string) {
+	role := r.User.Role()
+	if role == accessv1.Role_ROLE_ADMIN || role == accessv1.Role_ROLE_SERVER {
+		return true, ""
+	}
+	if r.Path == "" && role == accessv1.Role_ROLE_NODE {
+		if allowed, reason = a.decideNode(r); allowed {
+			return true, ""
 		}
-		if event, ok := o.(*corev1.Event); ok && event != nil && event.Source.Host != node {
-			return forbidden(r, fmt.Sprintf("node %q can only act on events with source.host set to itself", node))
+	} else if r.Path == "" && tableAllows(r, role) {
+		return true, ""
+	}
+	allowed, byRoles := a.roles.Authorize(&rbac.Request{
+		User: r.User.Name, Groups: r.User.Groups, Verb: r.Verb,
+		Group: r.Resource.Group, Resource: r.Resource.Resource, Subresource: r.Subresource,
+		Namespace: r.Namespace, Name: r.Name, Path: r.Path,
+	})
+	if allowed || reason == "" {
+		return allowed, byRoles
+	}
+	if byRoles != "" {
+		reason += "\n" + byRoles
+	}
+	return false, reason
+}
+
+// tableAllows tells whether the table of Muster's own parts allows the request.
+func tableAllows(r Request, role accessv1.Role) bool {
+	for _, rule := range rules[role] {
+		if rule.covers(r) && (rule.scope == nil || rule.scope(r)) {
+			return true
 		}
 	}
-	if now, ok := obj.(*corev1.Node); ok && now != nil {
-		was, _ := old.(*corev1.Node)
-		if why := restrictedNode(was, now); why != "" {
-			return forbidden(r, fmt.Sprintf("node %q is not allowed to %s", node, why))
-		}
-	}
-	if r.Verb == "create" && old == nil && obj != nil && slices.Contains(ownByName, r.Resource) && obj.GetName() != node {
-		return forbidden(r, fmt.Sprintf("node %q is not allowed to create %q", node, obj.GetName()))
-	}
-	return nil
+	return false
 }
 
 // forbidden words the refusal as Kubernetes does.
 func forbidden(r Request, why string) error {
-	resource := r.Resource.Resource
-	if r.Subresource != "" {
-		resource += "/" + r.Subresource
-	}
-	text := fmt.Sprintf("User %q cannot %s resource %q in API group %q", r.User.Name, r.Verb, resource, r.Resource.Group)
-	if r.Namespace != "" {
-		text += fmt.Sprintf(" in the namespace %q", r.Namespace)
-	} else {
-		text += " at the cluster scope"
+	text := fmt.Sprintf("User %q cannot %s path %q", r.User.Name, r.Verb, r.Path)
+	if r.Path == "" {
+		resource := r.Resource.Resource
+		if r.Subresource != "" {
+			resource += "/" + r.Subresource
+		}
+		text = fmt.Sprintf("User %q cannot %s resource %q in API group %q", r.User.Name, r.Verb, resource, r.Resource.Group)
+		if r.Namespace != "" {
+			text += fmt.Sprintf(" in the namespace %q", r.Namespace)
+		} else {
+			text += " at the cluster scope"
+		}
 	}
 	if why != "" {
 		text += ": " + why
 	}
-	return apierrors.NewForbidden(r.Resource, r.Name, fmt.Errorf("%s", text))
+	return apierrors.NewForbidden(r.Resource, r.Name, errors.New(text))
 }

@@ -3,8 +3,6 @@ package auth
 import (
 	"slices"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
 	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
 )
 
@@ -14,22 +12,21 @@ type rule struct {
 	verbs     []string
 	resources []string
 	except    []string
-	scope     func(Request, Graph) bool
+	scope     func(Request) bool
 }
 
 var (
 	read  = []string{"get", "list", "watch"}
 	write = []string{"create", "update", "patch", "delete", "deletecollection"}
 	every = []string{"*"}
+
+	// nodeOwned is what a node does to what it has one of: its Lease, its CSINode.
+	nodeOwned = []string{"get", "create", "update", "patch", "delete"}
 )
 
-// ownByName are the resources of which a node has one of its own name.
-var ownByName = []schema.GroupResource{{Resource: "nodes"}, {Group: "coordination.k8s.io", Resource: "leases"}}
-
-// rules is what each role may do. A role that is not here may do nothing.
+// rules is what each role may do. Administrators and servers, which are not here, may
+// do everything, and users what roles and bindings say. nodeRules adds to those of nodes.
 var rules = map[accessv1.Role][]rule{
-	accessv1.Role_ROLE_ADMIN:  {{verbs: every, resources: every}},
-	accessv1.Role_ROLE_SERVER: {{verbs: every, resources: every}},
 	accessv1.Role_ROLE_SCHEDULER: {
 		{verbs: read, resources: every, except: []string{"secrets"}},
 		{verbs: []string{"create"}, resources: []string{"pods/binding"}},
@@ -46,18 +43,18 @@ var rules = map[accessv1.Role][]rule{
 		{verbs: []string{"patch"}, resources: []string{"secrets"}},
 	},
 	accessv1.Role_ROLE_NODE: {
+		// Kubernetes shows a node its own Node alone, and its proxy the rest.
 		{verbs: read, resources: []string{"services", "endpoints", "endpointslices.discovery.k8s.io", "nodes", "namespaces"}},
-		{verbs: []string{"get"}, resources: []string{"pods", "pods/status"}},
-		{verbs: []string{"list", "watch"}, resources: []string{"pods"}, scope: selectsOwnPods},
-		{verbs: read, resources: []string{"configmaps", "secrets"}, scope: referredTo},
-		{verbs: []string{"create"}, resources: []string{"nodes"}},
-		{verbs: []string{"update", "patch", "delete"}, resources: []string{"nodes", "nodes/status"}, scope: ownName},
-		{verbs: []string{"update", "patch"}, resources: []string{"pods/status"}},
-		{verbs: []string{"delete"}, resources: []string{"pods"}},
+		{verbs: []string{"create", "update", "patch"}, resources: []string{"nodes"}},
+		{verbs: []string{"update", "patch"}, resources: []string{"nodes/status"}},
+		{verbs: []string{"delete"}, resources: []string{"nodes"}, scope: ownName},
 		// Its own ones only: AuthorizeChange sees to it.
-		{verbs: []string{"get", "create", "update", "patch"}, resources: []string{"events"}},
-		{verbs: []string{"create"}, resources: []string{"leases.coordination.k8s.io"}, scope: inNamespace("kube-node-lease")},
-		{verbs: []string{"get", "update", "patch", "delete"}, resources: []string{"leases.coordination.k8s.io"}, scope: ownLease},
+		{verbs: []string{"get", "create", "update", "patch"}, resources: []string{"events", "events.events.k8s.io"}},
+		{verbs: []string{"create"}, resources: []string{
+			"tokenreviews.authentication.k8s.io", "subjectaccessreviews.authorization.k8s.io", "localsubjectaccessreviews.authorization.k8s.io",
+		}},
+		{verbs: []string{"create", "get", "list", "watch"}, resources: []string{"certificatesigningrequests.certificates.k8s.io"}},
+		{verbs: read, resources: []string{"csidrivers.storage.k8s.io", "runtimeclasses.node.k8s.io"}},
 	},
 }
 
@@ -76,26 +73,8 @@ func matches(allowed []string, value string) bool {
 	return slices.Contains(allowed, value) || (len(allowed) == 1 && allowed[0] == "*")
 }
 
-func inNamespace(name string) func(Request, Graph) bool {
-	return func(q Request, _ Graph) bool { return q.Namespace == name }
+func inNamespace(name string) func(Request) bool {
+	return func(q Request) bool { return q.Namespace == name }
 }
 
-func ownName(q Request, _ Graph) bool { return q.Name == q.User.NodeName() }
-
-func ownLease(q Request, _ Graph) bool {
-	return q.Namespace == "kube-node-lease" && q.Name == q.User.NodeName()
-}
-
-// selectsOwnPods holds for a list of the pods that are bound to the node.
-func selectsOwnPods(q Request, _ Graph) bool {
-	if q.Fields == nil {
-		return false
-	}
-	node, ok := q.Fields.RequiresExactMatch("spec.nodeName")
-	return ok && node == q.User.NodeName()
-}
-
-// referredTo holds for one config map or secret that a pod on the node needs.
-func referredTo(q Request, graph Graph) bool {
-	return q.Name != "" && graph.NodeReads(q.User.NodeName(), q.Resource.Resource, q.Namespace, q.Name)
-}
+func ownName(q Request) bool { return q.Name == q.User.NodeName() }

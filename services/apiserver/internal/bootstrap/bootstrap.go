@@ -42,7 +42,9 @@ type Config struct {
 	// Leading tells whether this server leads: what it knows of the others is
 	// written, so that two views never fight. Nil is always. It does not block.
 	Leading func() bool
-	Logger  *slog.Logger
+	// Roles makes the default roles be there; nil makes none.
+	Roles  func(ctx context.Context) error
+	Logger *slog.Logger
 }
 
 // Keeper keeps the objects.
@@ -96,6 +98,11 @@ func (k *Keeper) keep(ctx context.Context) error {
 	}
 	for _, service := range k.services() {
 		if err := k.ensure(ctx, service); err != nil {
+			return err
+		}
+	}
+	if k.config.Roles != nil {
+		if err := k.config.Roles(ctx); err != nil {
 			return err
 		}
 	}

@@ -245,6 +245,9 @@ func (s *Service) actStep(ctx context.Context, t Target, action registry.Object)
 		if uid := action.GetUID(); uid != "" && uid != obj.GetUID() {
 			return Outcome{}, conflict(t, fmt.Errorf(uidMismatch, uid, obj.GetUID()))
 		}
+		if err := s.authorizeChange(ctx, "create", t, obj, action); err != nil {
+			return Outcome{}, err
+		}
 		if err := sub.Apply(obj, action); err != nil {
 			return Outcome{}, actionRefused(t, err)
 		}

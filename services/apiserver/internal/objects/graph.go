@@ -2,6 +2,7 @@ package objects
 
 import (
 	"context"
+	"iter"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -9,6 +10,8 @@ import (
 	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/auth"
+	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
 // restricted tells whether the caller may read only some objects of a kind.
@@ -17,90 +20,53 @@ func (s *Service) restricted(ctx context.Context) bool {
 	return !ok || user.Role() == accessv1.Role_ROLE_NODE
 }
 
-// NodeReads tells whether a pod that is bound to the node refers to the config
-// map or secret. It looks at the pods of the namespace that are bound to nodes.
-func (s *Service) NodeReads(node, resource, namespace, name string) bool {
-	view := s.replica.Store().View()
+// graph tells what nodes have to do with objects, by what this member has.
+type graph struct{ store *state.Store }
+
+// NodeReads tells whether a pod that is bound to the node refers to the object. It looks
+// at the pods of the namespace that are bound to nodes; for what has no namespace (a
+// persistent volume) at those of all, and at their claims.
+func (g graph) NodeReads(node, resource, namespace, name string) bool {
+	view := g.store.View()
+	switch resource {
+	case "secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts", "pods":
+		for pod := range podsOn(view, node, namespace) {
+			if resource == "pods" && pod.Name == name || resource != "pods" && auth.Refers(&pod.Spec, resource, name) {
+				return true
+			}
+		}
+	case "persistentvolumes":
+		return nodeMounts(view, node, name)
+	}
+	return false
+}
+
+// podsOn yields the pods that are bound to a node, in a namespace or in all ("").
+func podsOn(view state.View, node, namespace string) iter.Seq[*corev1.Pod] {
 	want := indexValue("spec.nodeName", node)
-	for e := range view.List("pods", namespace) {
-		if !slices.Contains(e.Index(), want) {
-			continue
-		}
-		var pod corev1.Pod
-		if err := pod.Unmarshal(e.Value()); err != nil {
-			continue // Not readable is not referred to.
-		}
-		if refers(&pod.Spec, resource, name) {
-			return true
-		}
-	}
-	return false
-}
-
-// refers tells whether the pod takes anything from the config map or secret.
-func refers(spec *corev1.PodSpec, resource, name string) bool {
-	if resource == "secrets" {
-		for _, ref := range spec.ImagePullSecrets {
-			if ref.Name == name {
-				return true
+	return func(yield func(*corev1.Pod) bool) {
+		for e := range view.List("pods", namespace) {
+			if !slices.Contains(e.Index(), want) {
+				continue
+			}
+			var pod corev1.Pod
+			// What cannot be read refers to nothing.
+			if pod.Unmarshal(e.Value()) == nil && !yield(&pod) {
+				return
 			}
 		}
 	}
-	for i := range spec.Volumes {
-		if volumeRefers(&spec.Volumes[i].VolumeSource, resource, name) {
-			return true
-		}
-	}
-	for _, containers := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
-		for i := range containers {
-			if containerRefers(&containers[i], resource, name) {
+}
+
+// nodeMounts tells whether a pod on the node has a claim that is bound to the volume.
+func nodeMounts(view state.View, node, volume string) bool {
+	for pod := range podsOn(view, node, "") {
+		for _, name := range auth.References(&pod.Spec, "persistentvolumeclaims") {
+			var claim corev1.PersistentVolumeClaim
+			e, ok := view.Get(state.Key{Resource: "persistentvolumeclaims", Namespace: pod.Namespace, Name: name})
+			if ok && claim.Unmarshal(e.Value()) == nil && claim.Spec.VolumeName == volume {
 				return true
 			}
-		}
-	}
-	return false
-}
-
-func volumeRefers(v *corev1.VolumeSource, resource, name string) bool {
-	if resource == "secrets" && v.Secret != nil && v.Secret.SecretName == name {
-		return true
-	}
-	if resource == "configmaps" && v.ConfigMap != nil && v.ConfigMap.Name == name {
-		return true
-	}
-	if v.Projected == nil {
-		return false
-	}
-	for _, src := range v.Projected.Sources {
-		if resource == "secrets" && src.Secret != nil && src.Secret.Name == name {
-			return true
-		}
-		if resource == "configmaps" && src.ConfigMap != nil && src.ConfigMap.Name == name {
-			return true
-		}
-	}
-	return false
-}
-
-func containerRefers(c *corev1.Container, resource, name string) bool {
-	for _, from := range c.EnvFrom {
-		if resource == "secrets" && from.SecretRef != nil && from.SecretRef.Name == name {
-			return true
-		}
-		if resource == "configmaps" && from.ConfigMapRef != nil && from.ConfigMapRef.Name == name {
-			return true
-		}
-	}
-	for _, env := range c.Env {
-		from := env.ValueFrom
-		if from == nil {
-			continue
-		}
-		if resource == "secrets" && from.SecretKeyRef != nil && from.SecretKeyRef.Name == name {
-			return true
-		}
-		if resource == "configmaps" && from.ConfigMapKeyRef != nil && from.ConfigMapKeyRef.Name == name {
-			return true
 		}
 	}
 	return false

@@ -69,6 +69,7 @@ type Service struct {
 	kinds   *registry.Table
 	replica Replica
 	answers map[string]Answerer
+	auth    *auth.Authorizer
 	now     func() time.Time
 	json    *lru.Cache[*state.Entry, []byte]
 }
@@ -85,8 +86,14 @@ func New(cfg Config) (*Service, error) {
 	if err != nil {
 		return nil, fmt.Errorf("new object service: %w", err)
 	}
-	return &Service{kinds: cfg.Kinds, replica: cfg.Replica, answers: cfg.Answers, now: cfg.Now, json: cache}, nil
+	return &Service{
+		kinds: cfg.Kinds, replica: cfg.Replica, answers: cfg.Answers, now: cfg.Now, json: cache,
+		auth: auth.NewAuthorizer(cfg.Replica.Store(), graph{cfg.Replica.Store()}),
+	}, nil
 }
+
+// Authorizer returns what decides about the objects.
+func (s *Service) Authorizer() *auth.Authorizer { return s.auth }
 
 // Kinds returns the kinds that are served.
 func (s *Service) Kinds() *registry.Table { return s.kinds }
@@ -148,10 +155,10 @@ func (s *Service) authorize(ctx context.Context, verb string, t Target, selector
 	if t.Subresource == "" && !slices.Contains(t.Kind.Verbs, verb) {
 		return apierrors.NewMethodNotSupported(t.Kind.GroupResource(), verb)
 	}
-	return auth.Authorize(auth.Request{
+	return s.auth.Authorize(auth.Request{
 		User: user, Verb: verb, Resource: t.Kind.GroupResource(), Subresource: t.Subresource,
 		Namespace: t.Namespace, Name: t.Name, Fields: selector,
-	}, s)
+	})
 }
 
 func (s *Service) authorizeChange(ctx context.Context, verb string, t Target, old, obj registry.Object) error {
@@ -159,7 +166,7 @@ func (s *Service) authorizeChange(ctx context.Context, verb string, t Target, ol
 	if !ok {
 		return apierrors.NewUnauthorized("Unauthorized")
 	}
-	return auth.AuthorizeChange(auth.Request{
+	return s.auth.AuthorizeChange(auth.Request{
 		User: user, Verb: verb, Resource: t.Kind.GroupResource(), Subresource: t.Subresource,
 		Namespace: t.Namespace, Name: t.Name,
 	}, old, obj)

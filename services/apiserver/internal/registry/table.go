@@ -34,6 +34,10 @@ func All(o Options) []*Kind {
 		replicaSetKind(),
 		endpointSliceKind(),
 		leaseKind(),
+		roleKind(),
+		roleBindingKind(),
+		clusterRoleKind(),
+		clusterRoleBindingKind(),
 	}
 }
 

@@ -16,8 +16,8 @@ import (
 
 func TestTableFindsEveryKind(t *testing.T) {
 	table := registry.New(registry.Options{})
-	if got := len(table.Kinds()); got != 13 {
-		t.Fatalf("%d kinds, want 13", got)
+	if got := len(table.Kinds()); got != 17 {
+		t.Fatalf("%d kinds, want 17", got)
 	}
 	for _, k := range table.Kinds() {
 		t.Run(k.Resource, func(t *testing.T) {
@@ -62,19 +62,23 @@ func TestTypeNamesMatchGoTypes(t *testing.T) {
 
 func TestColumnNames(t *testing.T) {
 	want := map[string]string{
-		"namespaces":                      "Status Age",
-		"nodes":                           "Status Roles Age Version | Internal-IP External-IP OS-Image Kernel-Version Container-Runtime",
-		"pods":                            "Ready Status Restarts Age | IP Node Nominated-Node Readiness-Gates",
-		"services":                        "Type Cluster-IP External-IP Port(s) Age | Selector",
-		"endpoints":                       "Endpoints Age",
-		"configmaps":                      "Data Age",
-		"secrets":                         "Type Data Age",
-		"serviceaccounts":                 "Age",
-		"events":                          "Last-Seen Type Reason Object Message | Subobject Source First-Seen Count Name",
-		"deployments.apps":                "Ready Up-to-date Available Age | Containers Images Selector",
-		"replicasets.apps":                "Desired Current Ready Age | Containers Images Selector",
-		"endpointslices.discovery.k8s.io": "AddressType Ports Endpoints Age",
-		"leases.coordination.k8s.io":      "Holder Age",
+		"namespaces":                             "Status Age",
+		"nodes":                                  "Status Roles Age Version | Internal-IP External-IP OS-Image Kernel-Version Container-Runtime",
+		"pods":                                   "Ready Status Restarts Age | IP Node Nominated-Node Readiness-Gates",
+		"services":                               "Type Cluster-IP External-IP Port(s) Age | Selector",
+		"endpoints":                              "Endpoints Age",
+		"configmaps":                             "Data Age",
+		"secrets":                                "Type Data Age",
+		"serviceaccounts":                        "Age",
+		"events":                                 "Last-Seen Type Reason Object Message | Subobject Source First-Seen Count Name",
+		"deployments.apps":                       "Ready Up-to-date Available Age | Containers Images Selector",
+		"replicasets.apps":                       "Desired Current Ready Age | Containers Images Selector",
+		"endpointslices.discovery.k8s.io":        "AddressType Ports Endpoints Age",
+		"leases.coordination.k8s.io":             "Holder Age",
+		"roles.rbac.authorization.k8s.io":        "Created-At",
+		"clusterroles.rbac.authorization.k8s.io": "Created-At",
+		"rolebindings.rbac.authorization.k8s.io": "Role Age | Users Groups ServiceAccounts",
+		"clusterrolebindings.rbac.authorization.k8s.io": "Role Age | Users Groups ServiceAccounts",
 	}
 	for _, k := range registry.All(registry.Options{}) {
 		var narrow, wide []string

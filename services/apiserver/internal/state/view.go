@@ -76,3 +76,14 @@ func (v View) Count(resource, namespace string) int {
 	}
 	return 0
 }
+
+// Mark is what a namespace of a resource held in a view. Marks are comparable: equal
+// ones held the same. (Different ones may have, too.) A mark keeps what it marks from
+// being collected.
+type Mark struct{ at *group }
+
+// Mark returns the mark of a namespace of a resource, "" for what has no namespace.
+// It is the zero Mark where there is nothing.
+func (v View) Mark(resource, namespace string) Mark {
+	return Mark{v.at.group(resource, namespace)}
+}
