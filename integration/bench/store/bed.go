@@ -9,7 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/musterhq/muster/integration/bench/store/process"
+	"github.com/musterhq/muster/integration/bench/load"
+	"github.com/musterhq/muster/integration/bench/process"
 )
 
 const (
@@ -134,24 +135,23 @@ func (b *bed) load(ctx context.Context, count int, load func(ctx context.Context
 // generate runs the generator with the options' times.
 func (b *bed) generate(ctx context.Context, callers int, op func(ctx context.Context, caller, n int) error) (outcome, error) {
 	var members, client time.Duration
-	g := generator{
-		callers: callers, warmup: b.options.Warmup, duration: b.options.Duration,
-		begins: func() {
+	g := load.Generator{
+		Callers: callers, Warmup: b.options.Warmup, Duration: b.options.Duration,
+		Begins: func() {
 			members, client = b.used(), process.Own()
 			b.profile()
 		},
-		ends: func() {
+		Ends: func() {
 			b.profile()
 			b.account()
 			members, client = b.used()-members, process.Own()-client
 		},
 	}
-	o, err := g.run(ctx, op)
-	o.members, o.client = members, client
-	if err == nil && len(o.latencies) == 0 {
+	o, err := g.Run(ctx, op)
+	if err == nil && len(o.Latencies) == 0 {
 		err = fmt.Errorf("no call took less than the %v measured; give a longer -duration", b.options.Duration)
 	}
-	return o, err
+	return outcome{o, members, client}, err
 }
 
 // used is the processor time of all members.

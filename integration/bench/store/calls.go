@@ -62,7 +62,7 @@ func (b *bed) list(ctx context.Context, namespace string) ([]Figure, error) {
 		}
 		return err
 	})
-	return []Figure{{Unit: "ms", Value: report.Quantile(o.latencies, 0.5)}}, err
+	return []Figure{{Unit: "ms", Value: report.Quantile(o.Latencies, 0.5)}}, err
 }
 
 func pause(ctx context.Context, d time.Duration) error {

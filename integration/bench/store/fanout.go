@@ -8,8 +8,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/musterhq/muster/integration/bench/process"
 	"github.com/musterhq/muster/integration/bench/report"
-	"github.com/musterhq/muster/integration/bench/store/process"
 )
 
 const (
@@ -88,7 +88,7 @@ func (b *bed) eventLatency(ctx context.Context, f *fanout, watchers int) ([]time
 		}
 		return until(ctx, f.there, deliverTime, "see an event everywhere")
 	})
-	return o.latencies, err
+	return o.Latencies, err
 }
 
 // eventRate puts as fast as it can, and waits until all watchers have seen it.

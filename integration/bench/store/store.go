@@ -9,7 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/musterhq/muster/integration/bench/store/process"
+	"github.com/musterhq/muster/integration/bench/process"
 )
 
 // Maker makes clusters of one store.

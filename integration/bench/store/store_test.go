@@ -12,9 +12,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/musterhq/muster/integration/bench/process"
 	"github.com/musterhq/muster/integration/bench/report"
 	"github.com/musterhq/muster/integration/bench/store"
-	"github.com/musterhq/muster/integration/bench/store/process"
 )
 
 // fake is a store whose calls take a fixed time each, however many there are.

@@ -13,8 +13,8 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
 
+	"github.com/musterhq/muster/integration/bench/process"
 	"github.com/musterhq/muster/integration/bench/store"
-	"github.com/musterhq/muster/integration/bench/store/process"
 )
 
 const (

@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/musterhq/muster/integration/bench/process"
 	"github.com/musterhq/muster/integration/bench/store"
-	"github.com/musterhq/muster/integration/bench/store/process"
 	"github.com/musterhq/muster/internal/pki"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 	"github.com/musterhq/muster/sdk"

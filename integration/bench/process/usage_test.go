@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/musterhq/muster/integration/bench/store/process"
+	"github.com/musterhq/muster/integration/bench/process"
 )
 
 // TestUsage looks at a process that works, and has memory, until it is ended.

@@ -10,13 +10,22 @@ import (
 	"time"
 )
 
-// Resident returns the bytes of its memory that are resident, as VmRSS in
-// /proc/PID/status (see proc(5)).
+// Resident returns the bytes of its memory that are resident.
 func (p *Process) Resident() (int64, error) {
 	if p.cmd == nil {
 		return 0, errors.New("resident memory: not started")
 	}
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
+	bytes, err := Resident(p.cmd.Process.Pid)
+	if err != nil {
+		err = fmt.Errorf("%w, see %s", err, p.Log)
+	}
+	return bytes, err
+}
+
+// Resident returns the bytes of a process's memory that are resident, as VmRSS in
+// /proc/PID/status (see proc(5)).
+func Resident(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, fmt.Errorf("resident memory: %w", err)
 	}
@@ -26,20 +35,25 @@ func (p *Process) Resident() (int64, error) {
 			return kib << 10, err
 		}
 	}
-	return 0, errors.New("resident memory: the process has ended, see " + p.Log)
+	return 0, errors.New("resident memory: the process has ended")
 }
 
 // tick is what the kernel counts processor time in, for everybody who asks it
 // (USER_HZ, see time(7)).
 const tick = 10 * time.Millisecond
 
-// Used returns the processor time that it has used since its start, of user and
-// system together, from /proc/PID/stat (see proc(5)). It is 0 once it has ended.
+// Used returns the processor time that it has used since its start; see Used.
 func (p *Process) Used() time.Duration {
 	if p == nil || p.cmd == nil {
 		return 0
 	}
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	return Used(p.cmd.Process.Pid)
+}
+
+// Used returns the processor time that a process has used since its start, of user
+// and system together, from /proc/PID/stat (see proc(5)). It is 0 once it has ended.
+func Used(pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
 	}
