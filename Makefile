@@ -28,7 +28,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test-power test-frozen test-compose-vm test race bench bench-store chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test-power test-frozen test-compose-vm test race bench bench-store bench-api chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -96,6 +96,9 @@ bench: build images ## Measure the main job; prints a table, writes build/bench/
 bench-store: ## Measure the store beside etcd's; ARGS='-run put/members=3 -rounds 1', or -growth
 	@scripts/setup etcd-server
 	go run ./integration/cmd/bench-store $(ARGS)
+
+bench-api: build images debian-kubectl ## Measure the Kubernetes API with client-go; ARGS='-run create/members=1 -rounds 1'; needs root
+	go run ./integration/cmd/bench-api $(ARGS)
 
 chaos-sim: ## Break clusters in virtual time and judge what clients saw: SEEDS=100, SEED=x for one
 	@go run ./integration/cmd/chaos sim -seeds $(or $(SEEDS),100) -seed $(or $(SEED),0)

@@ -50,7 +50,7 @@ func Write(w io.Writer, dir, suite string, rows []Row) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(table, "figure\tvalue\tunit\tpeer\tratio\t")
 	for _, r := range rows {
-		fmt.Fprintf(table, "%s\t%.1f\t%s\t%.1f\t%.2f\t\n", r.Name, r.Value, r.Unit, r.Peer, r.Ratio)
+		fmt.Fprintf(table, "%s\t%.4g\t%s\t%.4g\t%.2f\t\n", r.Name, r.Value, r.Unit, r.Peer, r.Ratio)
 	}
 	if err := table.Flush(); err != nil {
 		return err
