@@ -41,9 +41,9 @@ func (s *Server) wireGRPC(authn *auth.Authenticator) error {
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ANONYMOUS}, healthMethods...)
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ADMIN}, reflectionMethods...)
 	tlsConfig := s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2")
+	s.rpc = rpc.New(s.objects, s.gate)
 	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard,
-		grpc.ChainUnaryInterceptor(bounded), grpc.ForceServerCodecV2(exchange.Codec()))
-	s.rpc = rpc.New(s.objects)
+		grpc.ChainUnaryInterceptor(bounded, s.rpc.Seated), grpc.ChainStreamInterceptor(s.readers.Watch), grpc.ForceServerCodecV2(exchange.Codec()))
 	apiv1.RegisterObjectServiceServer(s.grpc, s.rpc)
 	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)
 	s.health = health.NewServer()

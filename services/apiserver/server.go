@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/netip"
 	"path/filepath"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
@@ -24,6 +23,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/bootstrap"
 	"github.com/musterhq/muster/services/apiserver/internal/cluster"
 	"github.com/musterhq/muster/services/apiserver/internal/expiry"
+	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/images"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
@@ -46,6 +46,8 @@ type Server struct {
 	tokens  *auth.Tokens
 	rest    *http.Server
 	grpc    *grpc.Server
+	readers *serve.Readers
+	gate    *fairness.Gate
 	rpc     *rpc.Service
 	health  *health.Server
 	logger  *slog.Logger
@@ -61,7 +63,10 @@ func New(config Config) (*Server, error) {
 	if err := config.listen(); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, logger: config.Logger.With("component", "apiserver")}
+	s := &Server{
+		config: config, logger: config.Logger.With("component", "apiserver"),
+		gate: fairness.New(fairness.DefaultLimits()), readers: serve.NewReaders(stallLimit),
+	}
 	if err := s.openReplica(); err != nil {
 		config.closeListeners()
 		return nil, fmt.Errorf("new apiserver: %w", err)
@@ -155,18 +160,15 @@ func (s *Server) wireREST(authn *auth.Authenticator) error {
 		return err
 	}
 	handler, err := rest.New(rest.Config{
-		Objects: s.objects, Authenticator: authn, Logs: agents.New(s.config.KeyPair, s.config.Dial),
+		Objects: s.objects, Authenticator: authn, Logs: agents.New(s.config.KeyPair, s.config.Dial), Gate: s.gate,
 		Version: version.Version, Commit: version.Commit, Date: version.Date,
 		Extra: map[string]http.Handler{"/v2/": registry}, Logger: s.config.Logger,
 	})
 	if err != nil {
 		return err
 	}
-	s.rest = &http.Server{
-		Handler:           handler, // The authenticator verifies the certificate.
-		TLSConfig:         s.config.KeyPair.ServerTLS(tls.RequestClientCert, "h2", "http/1.1"),
-		ReadHeaderTimeout: 30 * time.Second, ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
-	}
+	s.rest = newHTTPServer(handler, s.logger)
+	s.rest.TLSConfig = s.config.KeyPair.ServerTLS(tls.RequestClientCert, "h2", "http/1.1") // The authenticator verifies the certificate.
 	drained(s.rest)
 	return nil
 }
@@ -184,7 +186,7 @@ func (s *Server) Run(ctx context.Context) error {
 	doors, open := errgroup.WithContext(ctx)
 	defer context.AfterFunc(open, s.rpc.Stop)()
 	doors.Go(func() error { return serve.HTTP(open, s.logger, s.config.RESTListener, s.rest) })
-	doors.Go(func() error { return serve.GRPC(open, s.logger, s.config.GRPCListener, s.grpc) })
+	doors.Go(func() error { return serve.GRPC(open, s.logger, s.readers.Listen(s.config.GRPCListener), s.grpc) })
 	doors.Go(func() error { return s.cluster.Run(open) })
 	doors.Go(func() error { return s.keeper.Run(open) })
 	doors.Go(func() error { return s.roles.Run(open) })

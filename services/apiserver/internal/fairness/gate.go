@@ -14,13 +14,13 @@ import (
 )
 
 // ErrBusy is the answer to who found no seat: nothing was done, and he may come
-// again in RetryAfter.
+// again in a second.
 var ErrBusy = errors.New("too many requests, please try again later")
 
-// RetryAfter is when who found no seat may come again, in seconds.
-const RetryAfter = 1
-
 const (
+	// retryAfter is when who found no seat may come again.
+	retryAfter = 1 // seconds
+
 	// queueLength is how many requests of a class wait at most. One that waits is a
 	// goroutine and what was read of it: tens of kilobytes.
 	queueLength = 2048

@@ -30,7 +30,7 @@ func caller(ctx context.Context, t *testing.T, g *fairness.Gate, name string, wi
 			if ctx.Err() == nil && name != "greedy" {
 				t.Errorf("%s: %v", name, err)
 			}
-			time.Sleep(fairness.RetryAfter * time.Second)
+			time.Sleep(time.Second)
 			continue
 		}
 		time.Sleep(holds)

@@ -122,3 +122,9 @@ func (s *Service) authorizeSelected(ctx context.Context, verb string, t Target, 
 	t.Name = sel.name()
 	return s.authorize(ctx, verb, t, sel.fields)
 }
+
+// Count tells about how many objects a list of t goes through, without a look at
+// them.
+func (s *Service) Count(t Target) int {
+	return s.replica.Store().View().Count(t.Kind.StoreResource(), t.Namespace)
+}

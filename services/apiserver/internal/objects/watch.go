@@ -113,6 +113,9 @@ func (s *Service) start(ctx context.Context, w *Watcher, o WatchOptions) (uint64
 	return view.Revision(), nil
 }
 
+// Pending tells whether Next has some of the present state left to return, at once.
+func (w *Watcher) Pending() bool { return len(w.initial) > 0 }
+
 // Next returns the next events, at least one; it blocks until there are some or
 // ctx ends.
 func (w *Watcher) Next(ctx context.Context) ([]Event, error) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ import (
 	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/openapi"
 )
@@ -46,6 +48,8 @@ type Config struct {
 	Objects       *objects.Service
 	Authenticator Authenticator
 	Logs          LogSource
+	// Gate hands out seats; nil is one with the default limits for this door alone.
+	Gate *fairness.Gate
 	// Version is the build of Muster, Date its time in RFC 3339.
 	Version, Commit, Date string
 	// Extra serves paths of other parts ("/v2/"), by prefix; they see the user
@@ -59,6 +63,7 @@ type Handler struct {
 	objects *objects.Service
 	authn   Authenticator
 	logs    LogSource
+	gate    *fairness.Gate
 	info    versionInfo
 	schemas *openapi.Cache
 	extra   map[string]http.Handler
@@ -70,9 +75,12 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Objects == nil || cfg.Authenticator == nil || cfg.Logs == nil || cfg.Logger == nil {
 		return nil, errors.New("new REST handler: objects, authenticator, logs and logger are required")
 	}
+	if cfg.Gate == nil {
+		cfg.Gate = fairness.New(fairness.DefaultLimits())
+	}
 	info := newVersionInfo(cfg)
 	return &Handler{
-		objects: cfg.Objects, authn: cfg.Authenticator, logs: cfg.Logs, info: info,
+		objects: cfg.Objects, authn: cfg.Authenticator, logs: cfg.Logs, gate: cfg.Gate, info: info,
 		schemas: openapi.NewCache(cfg.Objects.Kinds().Kinds(), info.GitVersion),
 		extra:   cfg.Extra, logger: cfg.Logger.With("component", "rest"),
 	}, nil
@@ -80,7 +88,8 @@ func New(cfg Config) (*Handler, error) {
 
 // ServeHTTP answers one request. Panics end here.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	sent := &tracked{ResponseWriter: w}
+	sent := newTracked(w)
+	defer sent.leave()
 	defer func() {
 		cause := recover()
 		if err, ok := cause.(error); cause == nil || ok && errors.Is(err, http.ErrAbortHandler) {
@@ -97,26 +106,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// tracked remembers whether an answer has begun.
-type tracked struct {
-	http.ResponseWriter
-	started bool
-}
-
-func (t *tracked) WriteHeader(code int) {
-	t.started = true
-	t.ResponseWriter.WriteHeader(code)
-}
-
-func (t *tracked) Write(p []byte) (int, error) {
-	t.started = true
-	return t.ResponseWriter.Write(p)
-}
-
-// Unwrap lets http.ResponseController reach the connection.
-func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
-
-func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
+func (h *Handler) serve(w *tracked, r *http.Request) error {
 	if h.serveHealth(w, r) {
 		return nil
 	}
@@ -131,6 +121,8 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	r = r.WithContext(access.WithUser(r.Context(), user))
 	for prefix, extra := range h.extra {
 		if strings.HasPrefix(r.URL.Path, prefix) {
+			w.last()
+			r.Body = watchedBody{r.Body, w, r.Context()}
 			extra.ServeHTTP(w, r)
 			return nil
 		}
@@ -141,6 +133,9 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	if user.Role() == accessv1.Role_ROLE_ANONYMOUS {
 		return apierrors.NewUnauthorized("Unauthorized")
 	}
+	if err := h.seat(w, r); err != nil {
+		return err
+	}
 	if done, err := h.serveDocuments(w, r); done {
 		return err
 	}
@@ -150,8 +145,7 @@ func (h *Handler) serve(w http.ResponseWriter, r *http.Request) error {
 	return h.serveObjects(w, r)
 }
 
-func (h *Handler) serveObjects(w http.ResponseWriter, r *http.Request) error {
-	r.Body = http.MaxBytesReader(w, r.Body, bodyLimit)
+func (h *Handler) serveObjects(w *tracked, r *http.Request) error {
 	route, ok := parseRoute(r.URL.Path)
 	if !ok {
 		return notFound()
@@ -168,11 +162,45 @@ func (h *Handler) serveObjects(w http.ResponseWriter, r *http.Request) error {
 		return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, strings.ToLower(r.Method), target.Kind.GroupResource(), "", "", 0, false)
 	}
 	if isWatch(r) || target.Subresource == "log" {
+		w.last()
+		if !isWatch(r) {
+			w.leave() // A watch holds a seat until it has told the present state.
+		}
 		return verb(h, w, r, target)
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), requestTimeout)
+	timeout, err := timeoutOf(r)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), timeout)
 	defer cancel()
+	r.Body = http.MaxBytesReader(w, watchedBody{r.Body, w, ctx}, bodyLimit)
 	return verb(h, w, r.WithContext(ctx), target)
+}
+
+// timeoutOf is how long the request may take: what it asks for, and not more than
+// is usual.
+func timeoutOf(r *http.Request) (time.Duration, error) {
+	text := parameter(r, "timeout")
+	if text == "" {
+		return requestTimeout, nil
+	}
+	asked, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, apierrors.NewBadRequest("invalid timeout specified in the request URL - " + err.Error())
+	}
+	if asked <= 0 || asked > requestTimeout {
+		return requestTimeout, nil
+	}
+	return asked, nil
+}
+
+// parameter is a parameter of the query.
+func parameter(r *http.Request, name string) string {
+	if r.URL.RawQuery == "" {
+		return ""
+	}
+	return r.URL.Query().Get(name)
 }
 
 func notFound() *apierrors.StatusError {
@@ -208,7 +236,7 @@ func (h *Handler) statusOf(r *http.Request, err error) metav1.Status {
 	case errors.As(err, &known):
 	case errors.As(err, &large):
 		known = apierrors.NewRequestEntityTooLargeError(fmt.Sprintf("limit is %d", bodyLimit))
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		known = apierrors.NewTimeoutError("request did not complete within the allotted timeout", 0)
 	case errors.Is(err, context.Canceled):
 		known = apierrors.NewGenericServerResponse(http.StatusServiceUnavailable, r.Method, schema.GroupResource{}, "", "the request was cancelled", 0, false)

@@ -122,6 +122,6 @@ func hasVerb(sub *registry.Subresource, verb string) bool {
 }
 
 func isWatch(r *http.Request) bool {
-	v := r.URL.Query().Get("watch")
+	v := parameter(r, "watch")
 	return v == "true" || v == "1"
 }

@@ -97,6 +97,9 @@ func (s *watchStream) begin() error {
 
 func (s *watchStream) run(ctx context.Context, watcher *objects.Watcher) error {
 	for {
+		if !watcher.Pending() {
+			leave(s.w)
+		}
 		events, err := watcher.Next(ctx)
 		switch {
 		case ctx.Err() != nil:

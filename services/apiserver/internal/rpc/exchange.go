@@ -12,6 +12,7 @@ import (
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
 	"github.com/musterhq/muster/sdk/exchange"
+	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 )
 
@@ -38,6 +39,12 @@ func (s *Service) Stop() { s.stop() }
 func (s *Service) Answer(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(calls))
 	defer cancel()
+	seat, err := s.gate.Seat(ctx, fairness.BatchWidth(len(calls)))
+	if err != nil {
+		refuse(calls, asStatus(err), answer)
+		return
+	}
+	defer seat.Release()
 	gets, changes := parted(calls)
 	var rest sync.WaitGroup
 	switch {
@@ -49,6 +56,14 @@ func (s *Service) Answer(ctx context.Context, calls []*apiv1.Call, answer func(.
 	}
 	s.changeEach(ctx, changes, answer)
 	rest.Wait()
+}
+
+func refuse(calls []*apiv1.Call, err error, answer func(...*apiv1.Answer)) {
+	answers := make([]*apiv1.Answer, len(calls))
+	for i, c := range calls {
+		answers[i] = exchange.Refused(c, err)
+	}
+	answer(answers...)
 }
 
 // parted returns the reads and the writes. Mostly all calls are one of the two.
@@ -77,6 +92,11 @@ func (s *Service) answerNow(ctx context.Context, calls []*apiv1.Call, answer fun
 	if slices.ContainsFunc(calls, isChange) {
 		return false
 	}
+	seat, ok := s.gate.SeatNow(ctx, fairness.BatchWidth(len(calls)))
+	if !ok {
+		return false
+	}
+	defer seat.Release()
 	now, ok := s.objects.Now()
 	if ok {
 		r := s.reads(calls)

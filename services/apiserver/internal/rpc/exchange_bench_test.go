@@ -13,6 +13,7 @@ import (
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
 	"github.com/musterhq/muster/internal/pki"
+	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 )
@@ -58,7 +59,7 @@ func benchmarkGets(b *testing.B) {
 
 func newBenchmark(b *testing.B) (*rpc.Service, context.Context) {
 	service, _ := objectstest.New(b)
-	return rpc.New(service), objectstest.As(pki.AdminIdentity())
+	return rpc.New(service, fairness.New(fairness.DefaultLimits())), objectstest.As(pki.AdminIdentity())
 }
 
 func createEach(ctx context.Context, b *testing.B, s *rpc.Service, value func(i int) []byte) []*anypb.Any {

@@ -13,6 +13,7 @@ import (
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
+	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
@@ -22,14 +23,15 @@ type Service struct {
 	apiv1.UnimplementedObjectServiceServer
 
 	objects *objects.Service
+	gate    *fairness.Gate
 	life    context.Context // of streams that calls are exchanged on
 	stop    context.CancelFunc
 }
 
-// New returns a Service over the objects.
-func New(o *objects.Service) *Service {
+// New returns a Service over the objects, whose callers take seats at the gate.
+func New(o *objects.Service, gate *fairness.Gate) *Service {
 	life, stop := context.WithCancel(context.Background())
-	return &Service{objects: o, life: life, stop: stop}
+	return &Service{objects: o, gate: gate, life: life, stop: stop}
 }
 
 func (s *Service) kind(name string) (*registry.Kind, error) {

@@ -19,6 +19,7 @@ import (
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/pki"
 	sdkexchange "github.com/musterhq/muster/sdk/exchange"
+	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 )
@@ -43,7 +44,7 @@ func dialOver(t *testing.T, replica *objectstest.Replica) apiv1.ObjectServiceCli
 	guard := access.NewGuard(func(context.Context) (access.User, error) { return user, nil })
 	server := grpc.NewServer(grpc.ChainUnaryInterceptor(guard.Unary()), grpc.ChainStreamInterceptor(guard.Stream()),
 		grpc.ForceServerCodecV2(sdkexchange.Codec()))
-	apiv1.RegisterObjectServiceServer(server, rpc.New(service))
+	apiv1.RegisterObjectServiceServer(server, rpc.New(service, fairness.New(fairness.DefaultLimits())))
 	lis := bufconn.Listen(1 << 20)
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(lis) }()

@@ -10,6 +10,7 @@ import (
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
+	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 )
 
@@ -32,15 +33,29 @@ func (s *Service) Watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer
 		ResourceVersionMatch: metav1.ResourceVersionMatchNotOlderThan, SendInitialEvents: &initial, Bookmarks: true,
 	}
 	ctx := stream.Context()
+	width := 1
+	if initial {
+		width = fairness.ListWidth(s.count(r.GetType(), r.GetNamespace()))
+	}
+	seat, err := s.gate.Seat(ctx, width)
+	if err != nil {
+		return asStatus(err)
+	}
+	defer seat.Release()
 	watcher, err := s.objects.Watch(ctx, objects.Target{Kind: k, Namespace: r.GetNamespace()}, o)
 	if err != nil {
 		return asStatus(err)
 	}
-	return asStatus(send(ctx, watcher, stream))
+	return asStatus(send(ctx, watcher, stream, &seat))
 }
 
-func send(ctx context.Context, watcher *objects.Watcher, stream grpc.ServerStreamingServer[apiv1.WatchResponse]) error {
+// send holds the seat for as long as the present state is sent, not while it waits
+// for changes.
+func send(ctx context.Context, watcher *objects.Watcher, stream grpc.ServerStreamingServer[apiv1.WatchResponse], seat *fairness.Seat) error {
 	for {
+		if !watcher.Pending() {
+			seat.Release()
+		}
 		events, err := watcher.Next(ctx)
 		if err != nil {
 			return err
