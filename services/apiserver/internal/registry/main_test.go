@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -94,4 +95,21 @@ func cells(k *registry.Kind, obj registry.Object, now time.Time, wide bool) []an
 		}
 	}
 	return out
+}
+
+// validateNew checks a new object as the server does, but for its metadata.
+func validateNew(k *registry.Kind, obj registry.Object) field.ErrorList {
+	errs := validate(k, obj)
+	if k.ValidateCreate != nil {
+		errs = append(errs, k.ValidateCreate(obj)...)
+	}
+	return errs
+}
+
+// lines are the errors that a test expects, one on each line; none for "".
+func lines(want string) []string {
+	if want == "" {
+		return nil
+	}
+	return strings.Split(want, "\n")
 }

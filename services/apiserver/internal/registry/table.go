@@ -20,6 +20,7 @@ type Table struct {
 // All builds every kind that Muster serves, core group first.
 func All(o Options) []*Kind {
 	o = o.withDefaults()
+	autoscaler := horizontalPodAutoscalerKind()
 	return []*Kind{
 		namespaceKind(),
 		nodeKind(),
@@ -32,6 +33,8 @@ func All(o Options) []*Kind {
 		eventKind(o),
 		deploymentKind(),
 		replicaSetKind(),
+		autoscaler,
+		horizontalPodAutoscalerV1Kind(autoscaler),
 		endpointSliceKind(),
 		leaseKind(),
 		roleKind(),

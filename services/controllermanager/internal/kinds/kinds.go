@@ -7,6 +7,7 @@ import (
 	"context"
 
 	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -55,6 +56,7 @@ func All() []Kind {
 	return []Kind{
 		of[*appsv1.Deployment](apps.WithKind("Deployment"), "deployments", true),
 		of[*appsv1.ReplicaSet](apps.WithKind("ReplicaSet"), "replicasets", true),
+		of[*autoscalingv2.HorizontalPodAutoscaler](autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"), "horizontalpodautoscalers", true),
 		of[*corev1.Pod](core.WithKind("Pod"), "pods", true),
 		of[*corev1.Service](core.WithKind("Service"), "services", true),
 		of[*corev1.Endpoints](core.WithKind("Endpoints"), "endpoints", true),
