@@ -16,8 +16,8 @@ KUBECTL     = $(foreach m,component-base/version client-go/pkg/version,-X k8s.io
 # Tools have versions of their own, so they are built outside of the workspace.
 TOOL       := GOWORK=off go tool -modfile=scripts/tools.mod
 INPLACE    := $(foreach p,muster/store muster/api muster/cluster/v1/replica.proto,--path proto/$p)
-GENERATE   := $(TOOL) buf generate && $(TOOL) buf generate --template buf.gen.inplace.yaml $(INPLACE) && go generate ./services/apiserver/internal/openapi
-GENERATED  := { find proto -name '*.pb.go'; echo services/apiserver/internal/openapi/markers.txt; } | sort
+GENERATE   := $(TOOL) buf generate && $(TOOL) buf generate --template buf.gen.inplace.yaml $(INPLACE) && go generate ./services/apiserver/internal/openapi ./services/apiserver/internal/descriptors
+GENERATED  := { find proto -name '*.pb.go'; echo services/apiserver/internal/openapi/markers.txt; echo services/apiserver/internal/descriptors/kubernetes.binpb.gz; } | sort
 PACKAGES   := ./... ./proto/... ./sdk/... ./integration/...
 # Packages whose tests need root, containerd or the kernel; those with the build tag.
 ROOT_TESTS  = $(shell grep -rlE --include='*_test.go' '^//go:build root' agent cmd internal services sdk integration | xargs -r -n1 dirname | sort -u | sed 's|^|./|')

@@ -12,6 +12,8 @@ import (
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/reflection"
+	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
+	reflectionv1alpha "google.golang.org/grpc/reflection/grpc_reflection_v1alpha"
 
 	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
@@ -22,6 +24,7 @@ import (
 	"github.com/musterhq/muster/sdk/exchange"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/cluster"
+	"github.com/musterhq/muster/services/apiserver/internal/descriptors"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 )
 
@@ -31,15 +34,20 @@ var (
 		healthv1.Health_Check_FullMethodName, healthv1.Health_Watch_FullMethodName, healthv1.Health_List_FullMethodName,
 	}
 	reflectionMethods = []string{
-		"/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-		"/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+		reflectionv1.ServerReflection_ServerReflectionInfo_FullMethodName,
+		reflectionv1alpha.ServerReflection_ServerReflectionInfo_FullMethodName,
+	}
+	// everybody may learn what the API looks like, as by discovery over HTTPS.
+	everybody = []accessv1.Role{
+		accessv1.Role_ROLE_ADMIN, accessv1.Role_ROLE_SERVER, accessv1.Role_ROLE_SCHEDULER,
+		accessv1.Role_ROLE_CONTROLLER_MANAGER, accessv1.Role_ROLE_NODE, accessv1.Role_ROLE_USER,
 	}
 )
 
 func (s *Server) wireGRPC(authn *auth.Authenticator) error {
 	guard := access.NewGuard(authn.AuthenticateRPC)
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ANONYMOUS}, healthMethods...)
-	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ADMIN}, reflectionMethods...)
+	guard.Declare(everybody, reflectionMethods...)
 	tlsConfig := s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2")
 	s.rpc = rpc.New(s.objects, s.gate)
 	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard,
@@ -47,10 +55,19 @@ func (s *Server) wireGRPC(authn *auth.Authenticator) error {
 	apiv1.RegisterObjectServiceServer(s.grpc, s.rpc)
 	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)
 	s.health = health.NewServer()
-	s.health.SetServingStatus("", healthv1.HealthCheckResponse_NOT_SERVING)
+	s.setHealth(healthv1.HealthCheckResponse_NOT_SERVING)
+	s.health.SetServingStatus(clusterv1.ClusterService_ServiceDesc.ServiceName, healthv1.HealthCheckResponse_SERVING)
 	healthv1.RegisterHealthServer(s.grpc, s.health)
-	reflection.Register(s.grpc)
+	s.registerReflection()
 	return guard.CheckServer(s.grpc)
+}
+
+// registerReflection has the server describe its services, and the Kubernetes
+// messages that travel in them.
+func (s *Server) registerReflection() {
+	options := reflection.ServerOptions{Services: s.grpc, DescriptorResolver: &descriptors.Resolver{}}
+	reflectionv1.RegisterServerReflectionServer(s.grpc, reflection.NewServerV1(options))
+	reflectionv1alpha.RegisterServerReflectionServer(s.grpc, reflection.NewServer(options))
 }
 
 // bounded ends a call whose caller set no deadline: without a quorum it would
@@ -83,8 +100,18 @@ const (
 	healthTimeout  = 3 * time.Second
 )
 
+// setHealth sets the health of the server as a whole and of the objects.
+func (s *Server) setHealth(status healthv1.HealthCheckResponse_ServingStatus) {
+	for _, service := range []string{"", apiv1.ObjectService_ServiceDesc.ServiceName} {
+		s.health.SetServingStatus(service, status)
+	}
+}
+
 // reportHealth keeps the gRPC health as /readyz says it: not serving without a
-// quorum, and from the moment in which the doors begin to close.
+// quorum, since reads need one as writes do, and from the moment in which the doors
+// begin to close. ClusterService serves until then: who the servers are it says
+// without one, too. A full disk refuses writes, on all servers alike, and makes none
+// of them unhealthy.
 func (s *Server) reportHealth(ctx context.Context) error {
 	defer s.health.Shutdown()
 	tick := time.NewTicker(healthInterval)
@@ -96,7 +123,7 @@ func (s *Server) reportHealth(ctx context.Context) error {
 			status = healthv1.HealthCheckResponse_NOT_SERVING
 		}
 		cancel()
-		s.health.SetServingStatus("", status)
+		s.setHealth(status)
 		select {
 		case <-ctx.Done():
 			return nil

@@ -52,6 +52,11 @@ const (
 // and INTERNAL.
 //
 // A server answers a call within a minute, or sooner if the client's deadline is.
+//
+// gRPC's health service tells by the name of this service whether it serves: not
+// while there is no majority of servers that reads and writes could rely on, nor when
+// the server is about to stop. Its Watch tells a change within four seconds.
+// Reflection describes the Kubernetes messages, too.
 type ObjectServiceClient interface {
 	// Get returns one object. Linearizable.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
@@ -234,6 +239,11 @@ type ObjectService_ExchangeClient = grpc.BidiStreamingClient[ExchangeRequest, Ex
 // and INTERNAL.
 //
 // A server answers a call within a minute, or sooner if the client's deadline is.
+//
+// gRPC's health service tells by the name of this service whether it serves: not
+// while there is no majority of servers that reads and writes could rely on, nor when
+// the server is about to stop. Its Watch tells a change within four seconds.
+// Reflection describes the Kubernetes messages, too.
 type ObjectServiceServer interface {
 	// Get returns one object. Linearizable.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
