@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"strconv"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc/credentials"
@@ -19,6 +20,7 @@ import (
 	"github.com/musterhq/muster/agent/dns"
 	"github.com/musterhq/muster/agent/node"
 	"github.com/musterhq/muster/agent/pod"
+	"github.com/musterhq/muster/agent/stream"
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/gossip"
 	"github.com/musterhq/muster/internal/pki"
@@ -28,6 +30,9 @@ import (
 	"github.com/musterhq/muster/sdk/events"
 	"github.com/musterhq/muster/sdk/informer"
 )
+
+// endRetry is how soon the runtime is asked again.
+const endRetry = 5 * time.Second
 
 // Agent is one node's agent.
 type Agent struct {
@@ -85,6 +90,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	group.Go(func() error { return a.slices.Run(ctx) })
 	group.Go(func() error { return a.nodes.Run(ctx) })
 	group.Go(func() error { return a.start(ctx, group) })
+	group.Go(func() error { return a.endCommands(ctx) })
 	err = group.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
@@ -140,11 +146,28 @@ func (a *Agent) serve(ctx context.Context) error {
 	guard := access.NewGuard(access.UserFromPeer)
 	creds := credentials.NewTLS(a.cfg.KeyPair.ServerTLS(tls.RequireAndVerifyClientCert, "h2"))
 	srv := serve.NewGRPCServer(creds, guard)
-	agentv1.RegisterAgentServiceServer(srv, &service{agent: a})
+	agentv1.RegisterAgentServiceServer(srv, &service{agent: a, streams: stream.New(a.pods, a.cfg.Runtime)})
 	if err := guard.CheckServer(srv); err != nil {
 		return err
 	}
 	return serve.GRPC(ctx, a.cfg.Logger.With("component", "service"), a.cfg.Listener, srv)
+}
+
+// endCommands kills what an agent before this one ran for somebody who is gone
+// with it. The runtime may be away for a while.
+func (a *Agent) endCommands(ctx context.Context) error {
+	for {
+		err := a.cfg.Runtime.EndCommands(ctx)
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		a.cfg.Logger.Warn("end commands of an earlier agent", "error", err)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(endRetry):
+		}
+	}
 }
 
 func (a *Agent) gossip(ctx context.Context) error {

@@ -155,15 +155,15 @@ func TestLogEnded(t *testing.T) {
 	}
 }
 
-// stream takes a number of messages before it breaks.
-type stream struct {
+// sink takes a number of messages before it breaks.
+type sink struct {
 	grpc.ServerStreamingServer[agentv1.LogsResponse]
 	room int
 	sent []string
 }
 
 // Send implements AgentService_LogsServer.
-func (s *stream) Send(r *agentv1.LogsResponse) error {
+func (s *sink) Send(r *agentv1.LogsResponse) error {
 	if len(s.sent) == s.room {
 		return errors.New("broken")
 	}
@@ -173,11 +173,11 @@ func (s *stream) Send(r *agentv1.LogsResponse) error {
 
 func TestLogsAreSentInChunks(t *testing.T) {
 	line := strings.Repeat("x", 2*chunk) + "y"
-	whole := &stream{room: 10}
+	whole := &sink{room: 10}
 	if n, err := (sender{whole}).Write([]byte(line)); n != len(line) || err != nil || len(whole.sent) != 3 || strings.Join(whole.sent, "") != line {
 		t.Errorf("wrote %d of %d in %d messages: %v", n, len(line), len(whole.sent), err)
 	}
-	broken := &stream{room: 1}
+	broken := &sink{room: 1}
 	if n, err := (sender{broken}).Write([]byte(line)); n != chunk || err == nil {
 		t.Errorf("wrote %d before it broke, want %d: %v", n, chunk, err)
 	}

@@ -12,14 +12,22 @@ import (
 	"github.com/musterhq/muster/agent/node"
 	"github.com/musterhq/muster/agent/pod"
 	"github.com/musterhq/muster/agent/runtime"
+	"github.com/musterhq/muster/agent/stream"
 	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 )
 
 // service answers the apiservers and the node controller.
 type service struct {
 	agentv1.UnimplementedAgentServiceServer
-	agent *Agent
+	agent   *Agent
+	streams *stream.Server
 }
+
+// Exec runs a command in a container.
+func (s *service) Exec(call agentv1.AgentService_ExecServer) error { return s.streams.Exec(call) }
+
+// Dial connects with a port of a pod.
+func (s *service) Dial(call agentv1.AgentService_DialServer) error { return s.streams.Dial(call) }
 
 // Ping says whether pods can run here.
 func (s *service) Ping(ctx context.Context, _ *agentv1.PingRequest) (*agentv1.PingResponse, error) {

@@ -6,6 +6,7 @@ package runtime
 import (
 	"context"
 	"io"
+	"net"
 	"time"
 )
 
@@ -39,6 +40,16 @@ type Runtime interface {
 	// and returns how it ended and the first MaxOutput bytes it wrote. When ctx
 	// ends the command is killed. An error says that it could not be run.
 	Exec(ctx context.Context, podUID, containerID string, command []string) (output []byte, exitCode int, err error)
+
+	// Stream runs a command as Exec does and connects it with s until it has ended
+	// and all its output is written. When ctx ends the command is killed, with
+	// what it started and did not detach. It is called beside the pod's worker.
+	Stream(ctx context.Context, podUID, containerID string, command []string, s Streams) (exitCode int, err error)
+	// EndCommands kills the commands that an agent before this one left running.
+	EndCommands(ctx context.Context) error
+	// Dial connects with localhost as the pod sees it. It is called beside the
+	// pod's worker.
+	Dial(ctx context.Context, podUID string, port uint16) (net.Conn, error)
 
 	// Events streams exits (and OOM kills) until ctx ends. An event may be lost
 	// when the runtime restarts: callers list Pods again when it returns.

@@ -155,6 +155,9 @@ var programs = map[string]string{
 	"ignore-term": "#!/bin/sh\ntrap '' TERM\nwhile :; do sleep 1; done\n",
 	"print":       "#!/bin/sh\necho \"$@\"\n",
 	"eat-memory":  "#!/bin/sh\nx=0123456789abcdef\nwhile :; do x=$x$x; done\n",
+	"both":        "#!/bin/sh\necho $1\necho $2 >&2\nexit $3\n",
+	"pour":        "#!/bin/sh\nexec yes 0123456789abcde | head -c ${1}k\n",
+	"size":        "#!/bin/sh\nwhile read x; do stty size; done\n",
 	"count":       "#!/bin/sh\ni=0\nwhile :; do echo $i; i=$((i+1)); sleep 0.05; done\n",
 }
 
@@ -176,7 +179,7 @@ func busyboxImage(t *testing.T) v1.Image {
 		t.Fatal(err)
 	}
 	add(&tar.Header{Name: "bin/busybox", Mode: 0o755}, busybox)
-	for _, applet := range []string{"sh", "sleep", "echo", "cat", "id", "hostname"} {
+	for _, applet := range []string{"sh", "sleep", "echo", "cat", "id", "hostname", "stty", "yes", "head"} {
 		add(&tar.Header{Name: "bin/" + applet, Typeflag: tar.TypeSymlink, Linkname: "busybox"}, nil)
 	}
 	for name, script := range programs {

@@ -6,6 +6,7 @@ package containerd
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -56,6 +57,7 @@ type Mirror struct {
 // Runtime implements runtime.Runtime.
 type Runtime struct {
 	cfg    Config
+	run    string // names this Runtime among those of agents before it
 	client *client.Client
 	owners owners
 	locks  locks
@@ -87,7 +89,7 @@ func New(cfg Config) (*Runtime, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect containerd %s: %w", cfg.Address, err)
 	}
-	return &Runtime{cfg: cfg, client: c, owners: newOwners(), locks: newLocks()}, nil
+	return &Runtime{cfg: cfg, run: rand.Text(), client: c, owners: newOwners(), locks: newLocks()}, nil
 }
 
 // Close ends the connection; containers run on.

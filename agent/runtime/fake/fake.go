@@ -8,6 +8,7 @@ package fake
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"sort"
@@ -31,6 +32,7 @@ type Runtime struct {
 	disk     int64
 	ready    bool
 	watchers map[chan runtime.Event]struct{}
+	ports    map[portKey]func(net.Conn)
 }
 
 type pod struct {
@@ -53,6 +55,7 @@ func New(registry ...string) *Runtime {
 	r := &Runtime{
 		pods: map[string]*pod{}, images: map[string]runtime.Image{},
 		registry: map[string]bool{}, disk: 1 << 40, watchers: map[chan runtime.Event]struct{}{},
+		ports: map[portKey]func(net.Conn){},
 	}
 	r.Publish(registry...)
 	return r

@@ -317,6 +317,843 @@ func (x *LogsResponse) GetData() []byte {
 	return nil
 }
 
+// ExecRequest is one step of what the caller sends.
+type ExecRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// part is start in the first request, and never again.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ExecRequest_Start
+	//	*ExecRequest_Stdin
+	//	*ExecRequest_StdinEnd
+	//	*ExecRequest_Resize
+	Part          isExecRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRequest) Reset() {
+	*x = ExecRequest{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRequest) ProtoMessage() {}
+
+func (x *ExecRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
+func (*ExecRequest) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *ExecRequest) GetPart() isExecRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetStart() *ExecStart {
+	if x != nil {
+		if x, ok := x.Part.(*ExecRequest_Start); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetStdin() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*ExecRequest_Stdin); ok {
+			return x.Stdin
+		}
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetStdinEnd() *StdinEnd {
+	if x != nil {
+		if x, ok := x.Part.(*ExecRequest_StdinEnd); ok {
+			return x.StdinEnd
+		}
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetResize() *TerminalSize {
+	if x != nil {
+		if x, ok := x.Part.(*ExecRequest_Resize); ok {
+			return x.Resize
+		}
+	}
+	return nil
+}
+
+type isExecRequest_Part interface {
+	isExecRequest_Part()
+}
+
+type ExecRequest_Start struct {
+	// start says what to run.
+	Start *ExecStart `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
+}
+
+type ExecRequest_Stdin struct {
+	// stdin is the command's next input.
+	Stdin []byte `protobuf:"bytes,2,opt,name=stdin,proto3,oneof"`
+}
+
+type ExecRequest_StdinEnd struct {
+	// stdin_end ends the input; output goes on.
+	StdinEnd *StdinEnd `protobuf:"bytes,3,opt,name=stdin_end,json=stdinEnd,proto3,oneof"`
+}
+
+type ExecRequest_Resize struct {
+	// resize the terminal.
+	Resize *TerminalSize `protobuf:"bytes,4,opt,name=resize,proto3,oneof"`
+}
+
+func (*ExecRequest_Start) isExecRequest_Part() {}
+
+func (*ExecRequest_Stdin) isExecRequest_Part() {}
+
+func (*ExecRequest_StdinEnd) isExecRequest_Part() {}
+
+func (*ExecRequest_Resize) isExecRequest_Part() {}
+
+// ExecStart says what to run, and what of its streams is wanted.
+type ExecStart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespace of the pod.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// pod name.
+	Pod string `protobuf:"bytes,2,opt,name=pod,proto3" json:"pod,omitempty"`
+	// pod_uid; empty for any.
+	PodUid string `protobuf:"bytes,3,opt,name=pod_uid,json=podUid,proto3" json:"pod_uid,omitempty"`
+	// container name.
+	Container string `protobuf:"bytes,4,opt,name=container,proto3" json:"container,omitempty"`
+	// command and its arguments; none attaches to the container's own program.
+	Command []string `protobuf:"bytes,5,rep,name=command,proto3" json:"command,omitempty"`
+	// stdin will be sent.
+	Stdin bool `protobuf:"varint,6,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	// stdout is wanted.
+	Stdout bool `protobuf:"varint,7,opt,name=stdout,proto3" json:"stdout,omitempty"`
+	// stderr is wanted.
+	Stderr bool `protobuf:"varint,8,opt,name=stderr,proto3" json:"stderr,omitempty"`
+	// tty runs the command in a terminal, whose output is all stdout.
+	Tty           bool `protobuf:"varint,9,opt,name=tty,proto3" json:"tty,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecStart) Reset() {
+	*x = ExecStart{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecStart) ProtoMessage() {}
+
+func (x *ExecStart) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
+func (*ExecStart) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *ExecStart) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *ExecStart) GetPod() string {
+	if x != nil {
+		return x.Pod
+	}
+	return ""
+}
+
+func (x *ExecStart) GetPodUid() string {
+	if x != nil {
+		return x.PodUid
+	}
+	return ""
+}
+
+func (x *ExecStart) GetContainer() string {
+	if x != nil {
+		return x.Container
+	}
+	return ""
+}
+
+func (x *ExecStart) GetCommand() []string {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
+
+func (x *ExecStart) GetStdin() bool {
+	if x != nil {
+		return x.Stdin
+	}
+	return false
+}
+
+func (x *ExecStart) GetStdout() bool {
+	if x != nil {
+		return x.Stdout
+	}
+	return false
+}
+
+func (x *ExecStart) GetStderr() bool {
+	if x != nil {
+		return x.Stderr
+	}
+	return false
+}
+
+func (x *ExecStart) GetTty() bool {
+	if x != nil {
+		return x.Tty
+	}
+	return false
+}
+
+// StdinEnd is empty.
+type StdinEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StdinEnd) Reset() {
+	*x = StdinEnd{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StdinEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StdinEnd) ProtoMessage() {}
+
+func (x *StdinEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StdinEnd.ProtoReflect.Descriptor instead.
+func (*StdinEnd) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{6}
+}
+
+// TerminalSize in characters.
+type TerminalSize struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// width of a line.
+	Width uint32 `protobuf:"varint,1,opt,name=width,proto3" json:"width,omitempty"`
+	// height in lines.
+	Height        uint32 `protobuf:"varint,2,opt,name=height,proto3" json:"height,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TerminalSize) Reset() {
+	*x = TerminalSize{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TerminalSize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TerminalSize) ProtoMessage() {}
+
+func (x *TerminalSize) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
+func (*TerminalSize) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *TerminalSize) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+func (x *TerminalSize) GetHeight() uint32 {
+	if x != nil {
+		return x.Height
+	}
+	return 0
+}
+
+// ExecResponse is one step of what the command does.
+type ExecResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// part is started in the first response.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*ExecResponse_Started
+	//	*ExecResponse_Stdout
+	//	*ExecResponse_Stderr
+	//	*ExecResponse_ExitCode
+	Part          isExecResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecResponse) Reset() {
+	*x = ExecResponse{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecResponse) ProtoMessage() {}
+
+func (x *ExecResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
+func (*ExecResponse) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *ExecResponse) GetPart() isExecResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetStarted() *ExecStarted {
+	if x != nil {
+		if x, ok := x.Part.(*ExecResponse_Started); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetStdout() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*ExecResponse_Stdout); ok {
+			return x.Stdout
+		}
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetStderr() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*ExecResponse_Stderr); ok {
+			return x.Stderr
+		}
+	}
+	return nil
+}
+
+func (x *ExecResponse) GetExitCode() int32 {
+	if x != nil {
+		if x, ok := x.Part.(*ExecResponse_ExitCode); ok {
+			return x.ExitCode
+		}
+	}
+	return 0
+}
+
+type isExecResponse_Part interface {
+	isExecResponse_Part()
+}
+
+type ExecResponse_Started struct {
+	// started says that the container runs: streams may be opened.
+	Started *ExecStarted `protobuf:"bytes,1,opt,name=started,proto3,oneof"`
+}
+
+type ExecResponse_Stdout struct {
+	// stdout is the next output.
+	Stdout []byte `protobuf:"bytes,2,opt,name=stdout,proto3,oneof"`
+}
+
+type ExecResponse_Stderr struct {
+	// stderr is the next output for errors.
+	Stderr []byte `protobuf:"bytes,3,opt,name=stderr,proto3,oneof"`
+}
+
+type ExecResponse_ExitCode struct {
+	// exit_code of the command, after all output; absent when attached.
+	ExitCode int32 `protobuf:"varint,4,opt,name=exit_code,json=exitCode,proto3,oneof"`
+}
+
+func (*ExecResponse_Started) isExecResponse_Part() {}
+
+func (*ExecResponse_Stdout) isExecResponse_Part() {}
+
+func (*ExecResponse_Stderr) isExecResponse_Part() {}
+
+func (*ExecResponse_ExitCode) isExecResponse_Part() {}
+
+// ExecStarted is empty.
+type ExecStarted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecStarted) Reset() {
+	*x = ExecStarted{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecStarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecStarted) ProtoMessage() {}
+
+func (x *ExecStarted) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecStarted.ProtoReflect.Descriptor instead.
+func (*ExecStarted) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{9}
+}
+
+// DialRequest is one step of what the caller sends.
+type DialRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// part is start in the first request, and never again.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*DialRequest_Start
+	//	*DialRequest_Data
+	//	*DialRequest_DataEnd
+	Part          isDialRequest_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DialRequest) Reset() {
+	*x = DialRequest{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DialRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DialRequest) ProtoMessage() {}
+
+func (x *DialRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
+func (*DialRequest) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *DialRequest) GetPart() isDialRequest_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *DialRequest) GetStart() *DialStart {
+	if x != nil {
+		if x, ok := x.Part.(*DialRequest_Start); ok {
+			return x.Start
+		}
+	}
+	return nil
+}
+
+func (x *DialRequest) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*DialRequest_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+func (x *DialRequest) GetDataEnd() *DataEnd {
+	if x != nil {
+		if x, ok := x.Part.(*DialRequest_DataEnd); ok {
+			return x.DataEnd
+		}
+	}
+	return nil
+}
+
+type isDialRequest_Part interface {
+	isDialRequest_Part()
+}
+
+type DialRequest_Start struct {
+	// start says where to connect.
+	Start *DialStart `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
+}
+
+type DialRequest_Data struct {
+	// data for the pod.
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+type DialRequest_DataEnd struct {
+	// data_end shuts the connection's sending side.
+	DataEnd *DataEnd `protobuf:"bytes,3,opt,name=data_end,json=dataEnd,proto3,oneof"`
+}
+
+func (*DialRequest_Start) isDialRequest_Part() {}
+
+func (*DialRequest_Data) isDialRequest_Part() {}
+
+func (*DialRequest_DataEnd) isDialRequest_Part() {}
+
+// DialStart names a port.
+type DialStart struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespace of the pod.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// pod name.
+	Pod string `protobuf:"bytes,2,opt,name=pod,proto3" json:"pod,omitempty"`
+	// pod_uid; empty for any.
+	PodUid string `protobuf:"bytes,3,opt,name=pod_uid,json=podUid,proto3" json:"pod_uid,omitempty"`
+	// port number.
+	Port uint32 `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`
+	// from_node connects to the pod's address, as others do; otherwise to localhost
+	// within the pod.
+	FromNode      bool `protobuf:"varint,5,opt,name=from_node,json=fromNode,proto3" json:"from_node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DialStart) Reset() {
+	*x = DialStart{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DialStart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DialStart) ProtoMessage() {}
+
+func (x *DialStart) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DialStart.ProtoReflect.Descriptor instead.
+func (*DialStart) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *DialStart) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *DialStart) GetPod() string {
+	if x != nil {
+		return x.Pod
+	}
+	return ""
+}
+
+func (x *DialStart) GetPodUid() string {
+	if x != nil {
+		return x.PodUid
+	}
+	return ""
+}
+
+func (x *DialStart) GetPort() uint32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *DialStart) GetFromNode() bool {
+	if x != nil {
+		return x.FromNode
+	}
+	return false
+}
+
+// DataEnd is empty.
+type DataEnd struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DataEnd) Reset() {
+	*x = DataEnd{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DataEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DataEnd) ProtoMessage() {}
+
+func (x *DataEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DataEnd.ProtoReflect.Descriptor instead.
+func (*DataEnd) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{12}
+}
+
+// DialResponse is one step of what the pod sends.
+type DialResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// part is connected in the first response.
+	//
+	// Types that are valid to be assigned to Part:
+	//
+	//	*DialResponse_Connected
+	//	*DialResponse_Data
+	Part          isDialResponse_Part `protobuf_oneof:"part"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DialResponse) Reset() {
+	*x = DialResponse{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DialResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DialResponse) ProtoMessage() {}
+
+func (x *DialResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
+func (*DialResponse) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *DialResponse) GetPart() isDialResponse_Part {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *DialResponse) GetConnected() *Connected {
+	if x != nil {
+		if x, ok := x.Part.(*DialResponse_Connected); ok {
+			return x.Connected
+		}
+	}
+	return nil
+}
+
+func (x *DialResponse) GetData() []byte {
+	if x != nil {
+		if x, ok := x.Part.(*DialResponse_Data); ok {
+			return x.Data
+		}
+	}
+	return nil
+}
+
+type isDialResponse_Part interface {
+	isDialResponse_Part()
+}
+
+type DialResponse_Connected struct {
+	// connected says that the pod accepted.
+	Connected *Connected `protobuf:"bytes,1,opt,name=connected,proto3,oneof"`
+}
+
+type DialResponse_Data struct {
+	// data of the pod.
+	Data []byte `protobuf:"bytes,2,opt,name=data,proto3,oneof"`
+}
+
+func (*DialResponse_Connected) isDialResponse_Part() {}
+
+func (*DialResponse_Data) isDialResponse_Part() {}
+
+// Connected is empty.
+type Connected struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Connected) Reset() {
+	*x = Connected{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Connected) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Connected) ProtoMessage() {}
+
+func (x *Connected) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Connected.ProtoReflect.Descriptor instead.
+func (*Connected) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{14}
+}
+
 var File_muster_agent_v1_agent_proto protoreflect.FileDescriptor
 
 const file_muster_agent_v1_agent_proto_rawDesc = "" +
@@ -349,10 +1186,57 @@ const file_muster_agent_v1_agent_proto_rawDesc = "" +
 	"\v_tail_linesB\x0e\n" +
 	"\f_limit_bytes\"\"\n" +
 	"\fLogsResponse\x12\x12\n" +
-	"\x04data\x18\x01 \x01(\fR\x04data2\xab\x01\n" +
+	"\x04data\x18\x01 \x01(\fR\x04data\"\xd4\x01\n" +
+	"\vExecRequest\x122\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.muster.agent.v1.ExecStartH\x00R\x05start\x12\x16\n" +
+	"\x05stdin\x18\x02 \x01(\fH\x00R\x05stdin\x128\n" +
+	"\tstdin_end\x18\x03 \x01(\v2\x19.muster.agent.v1.StdinEndH\x00R\bstdinEnd\x127\n" +
+	"\x06resize\x18\x04 \x01(\v2\x1d.muster.agent.v1.TerminalSizeH\x00R\x06resizeB\x06\n" +
+	"\x04part\"\xe4\x01\n" +
+	"\tExecStart\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03pod\x18\x02 \x01(\tR\x03pod\x12\x17\n" +
+	"\apod_uid\x18\x03 \x01(\tR\x06podUid\x12\x1c\n" +
+	"\tcontainer\x18\x04 \x01(\tR\tcontainer\x12\x18\n" +
+	"\acommand\x18\x05 \x03(\tR\acommand\x12\x14\n" +
+	"\x05stdin\x18\x06 \x01(\bR\x05stdin\x12\x16\n" +
+	"\x06stdout\x18\a \x01(\bR\x06stdout\x12\x16\n" +
+	"\x06stderr\x18\b \x01(\bR\x06stderr\x12\x10\n" +
+	"\x03tty\x18\t \x01(\bR\x03tty\"\n" +
+	"\n" +
+	"\bStdinEnd\"<\n" +
+	"\fTerminalSize\x12\x14\n" +
+	"\x05width\x18\x01 \x01(\rR\x05width\x12\x16\n" +
+	"\x06height\x18\x02 \x01(\rR\x06height\"\xa3\x01\n" +
+	"\fExecResponse\x128\n" +
+	"\astarted\x18\x01 \x01(\v2\x1c.muster.agent.v1.ExecStartedH\x00R\astarted\x12\x18\n" +
+	"\x06stdout\x18\x02 \x01(\fH\x00R\x06stdout\x12\x18\n" +
+	"\x06stderr\x18\x03 \x01(\fH\x00R\x06stderr\x12\x1d\n" +
+	"\texit_code\x18\x04 \x01(\x05H\x00R\bexitCodeB\x06\n" +
+	"\x04part\"\r\n" +
+	"\vExecStarted\"\x96\x01\n" +
+	"\vDialRequest\x122\n" +
+	"\x05start\x18\x01 \x01(\v2\x1a.muster.agent.v1.DialStartH\x00R\x05start\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04data\x125\n" +
+	"\bdata_end\x18\x03 \x01(\v2\x18.muster.agent.v1.DataEndH\x00R\adataEndB\x06\n" +
+	"\x04part\"\x85\x01\n" +
+	"\tDialStart\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
+	"\x03pod\x18\x02 \x01(\tR\x03pod\x12\x17\n" +
+	"\apod_uid\x18\x03 \x01(\tR\x06podUid\x12\x12\n" +
+	"\x04port\x18\x04 \x01(\rR\x04port\x12\x1b\n" +
+	"\tfrom_node\x18\x05 \x01(\bR\bfromNode\"\t\n" +
+	"\aDataEnd\"h\n" +
+	"\fDialResponse\x12:\n" +
+	"\tconnected\x18\x01 \x01(\v2\x1a.muster.agent.v1.ConnectedH\x00R\tconnected\x12\x14\n" +
+	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\x06\n" +
+	"\x04part\"\v\n" +
+	"\tConnected2\xcd\x02\n" +
 	"\fAgentService\x12L\n" +
 	"\x04Ping\x12\x1c.muster.agent.v1.PingRequest\x1a\x1d.muster.agent.v1.PingResponse\"\a\xba\xeb\x18\x03\x02\x03\x05\x12M\n" +
-	"\x04Logs\x12\x1c.muster.agent.v1.LogsRequest\x1a\x1d.muster.agent.v1.LogsResponse\"\x06\xba\xeb\x18\x02\x02\x030\x01B:Z8github.com/musterhq/muster/proto/muster/agent/v1;agentv1b\x06proto3"
+	"\x04Logs\x12\x1c.muster.agent.v1.LogsRequest\x1a\x1d.muster.agent.v1.LogsResponse\"\x06\xba\xeb\x18\x02\x02\x030\x01\x12O\n" +
+	"\x04Exec\x12\x1c.muster.agent.v1.ExecRequest\x1a\x1d.muster.agent.v1.ExecResponse\"\x06\xba\xeb\x18\x02\x02\x03(\x010\x01\x12O\n" +
+	"\x04Dial\x12\x1c.muster.agent.v1.DialRequest\x1a\x1d.muster.agent.v1.DialResponse\"\x06\xba\xeb\x18\x02\x02\x03(\x010\x01B:Z8github.com/musterhq/muster/proto/muster/agent/v1;agentv1b\x06proto3"
 
 var (
 	file_muster_agent_v1_agent_proto_rawDescOnce sync.Once
@@ -366,25 +1250,47 @@ func file_muster_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_muster_agent_v1_agent_proto_rawDescData
 }
 
-var file_muster_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 4)
+var file_muster_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_muster_agent_v1_agent_proto_goTypes = []any{
 	(*PingRequest)(nil),           // 0: muster.agent.v1.PingRequest
 	(*PingResponse)(nil),          // 1: muster.agent.v1.PingResponse
 	(*LogsRequest)(nil),           // 2: muster.agent.v1.LogsRequest
 	(*LogsResponse)(nil),          // 3: muster.agent.v1.LogsResponse
-	(*timestamppb.Timestamp)(nil), // 4: google.protobuf.Timestamp
+	(*ExecRequest)(nil),           // 4: muster.agent.v1.ExecRequest
+	(*ExecStart)(nil),             // 5: muster.agent.v1.ExecStart
+	(*StdinEnd)(nil),              // 6: muster.agent.v1.StdinEnd
+	(*TerminalSize)(nil),          // 7: muster.agent.v1.TerminalSize
+	(*ExecResponse)(nil),          // 8: muster.agent.v1.ExecResponse
+	(*ExecStarted)(nil),           // 9: muster.agent.v1.ExecStarted
+	(*DialRequest)(nil),           // 10: muster.agent.v1.DialRequest
+	(*DialStart)(nil),             // 11: muster.agent.v1.DialStart
+	(*DataEnd)(nil),               // 12: muster.agent.v1.DataEnd
+	(*DialResponse)(nil),          // 13: muster.agent.v1.DialResponse
+	(*Connected)(nil),             // 14: muster.agent.v1.Connected
+	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
 }
 var file_muster_agent_v1_agent_proto_depIdxs = []int32{
-	4, // 0: muster.agent.v1.LogsRequest.since_time:type_name -> google.protobuf.Timestamp
-	0, // 1: muster.agent.v1.AgentService.Ping:input_type -> muster.agent.v1.PingRequest
-	2, // 2: muster.agent.v1.AgentService.Logs:input_type -> muster.agent.v1.LogsRequest
-	1, // 3: muster.agent.v1.AgentService.Ping:output_type -> muster.agent.v1.PingResponse
-	3, // 4: muster.agent.v1.AgentService.Logs:output_type -> muster.agent.v1.LogsResponse
-	3, // [3:5] is the sub-list for method output_type
-	1, // [1:3] is the sub-list for method input_type
-	1, // [1:1] is the sub-list for extension type_name
-	1, // [1:1] is the sub-list for extension extendee
-	0, // [0:1] is the sub-list for field type_name
+	15, // 0: muster.agent.v1.LogsRequest.since_time:type_name -> google.protobuf.Timestamp
+	5,  // 1: muster.agent.v1.ExecRequest.start:type_name -> muster.agent.v1.ExecStart
+	6,  // 2: muster.agent.v1.ExecRequest.stdin_end:type_name -> muster.agent.v1.StdinEnd
+	7,  // 3: muster.agent.v1.ExecRequest.resize:type_name -> muster.agent.v1.TerminalSize
+	9,  // 4: muster.agent.v1.ExecResponse.started:type_name -> muster.agent.v1.ExecStarted
+	11, // 5: muster.agent.v1.DialRequest.start:type_name -> muster.agent.v1.DialStart
+	12, // 6: muster.agent.v1.DialRequest.data_end:type_name -> muster.agent.v1.DataEnd
+	14, // 7: muster.agent.v1.DialResponse.connected:type_name -> muster.agent.v1.Connected
+	0,  // 8: muster.agent.v1.AgentService.Ping:input_type -> muster.agent.v1.PingRequest
+	2,  // 9: muster.agent.v1.AgentService.Logs:input_type -> muster.agent.v1.LogsRequest
+	4,  // 10: muster.agent.v1.AgentService.Exec:input_type -> muster.agent.v1.ExecRequest
+	10, // 11: muster.agent.v1.AgentService.Dial:input_type -> muster.agent.v1.DialRequest
+	1,  // 12: muster.agent.v1.AgentService.Ping:output_type -> muster.agent.v1.PingResponse
+	3,  // 13: muster.agent.v1.AgentService.Logs:output_type -> muster.agent.v1.LogsResponse
+	8,  // 14: muster.agent.v1.AgentService.Exec:output_type -> muster.agent.v1.ExecResponse
+	13, // 15: muster.agent.v1.AgentService.Dial:output_type -> muster.agent.v1.DialResponse
+	12, // [12:16] is the sub-list for method output_type
+	8,  // [8:12] is the sub-list for method input_type
+	8,  // [8:8] is the sub-list for extension type_name
+	8,  // [8:8] is the sub-list for extension extendee
+	0,  // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_muster_agent_v1_agent_proto_init() }
@@ -393,13 +1299,34 @@ func file_muster_agent_v1_agent_proto_init() {
 		return
 	}
 	file_muster_agent_v1_agent_proto_msgTypes[2].OneofWrappers = []any{}
+	file_muster_agent_v1_agent_proto_msgTypes[4].OneofWrappers = []any{
+		(*ExecRequest_Start)(nil),
+		(*ExecRequest_Stdin)(nil),
+		(*ExecRequest_StdinEnd)(nil),
+		(*ExecRequest_Resize)(nil),
+	}
+	file_muster_agent_v1_agent_proto_msgTypes[8].OneofWrappers = []any{
+		(*ExecResponse_Started)(nil),
+		(*ExecResponse_Stdout)(nil),
+		(*ExecResponse_Stderr)(nil),
+		(*ExecResponse_ExitCode)(nil),
+	}
+	file_muster_agent_v1_agent_proto_msgTypes[10].OneofWrappers = []any{
+		(*DialRequest_Start)(nil),
+		(*DialRequest_Data)(nil),
+		(*DialRequest_DataEnd)(nil),
+	}
+	file_muster_agent_v1_agent_proto_msgTypes[13].OneofWrappers = []any{
+		(*DialResponse_Connected)(nil),
+		(*DialResponse_Data)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_agent_v1_agent_proto_rawDesc), len(file_muster_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   4,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

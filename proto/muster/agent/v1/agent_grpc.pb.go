@@ -23,6 +23,8 @@ const _ = grpc.SupportPackageIsVersion9
 const (
 	AgentService_Ping_FullMethodName = "/muster.agent.v1.AgentService/Ping"
 	AgentService_Logs_FullMethodName = "/muster.agent.v1.AgentService/Logs"
+	AgentService_Exec_FullMethodName = "/muster.agent.v1.AgentService/Exec"
+	AgentService_Dial_FullMethodName = "/muster.agent.v1.AgentService/Dial"
 )
 
 // AgentServiceClient is the client API for AgentService service.
@@ -35,6 +37,13 @@ type AgentServiceClient interface {
 	Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingResponse, error)
 	// Logs streams a container's log. NOT_FOUND when there is none (yet).
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error)
+	// Exec runs a command in a container, or attaches to the container's own
+	// program. The first request says which; NOT_FOUND when the container does not
+	// run. The command is killed when the call ends before it.
+	Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error)
+	// Dial connects with a port of a pod. The first request names it; NOT_FOUND
+	// when the pod is not on this node, UNAVAILABLE when nothing listens.
+	Dial(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DialRequest, DialResponse], error)
 }
 
 type agentServiceClient struct {
@@ -74,6 +83,32 @@ func (c *agentServiceClient) Logs(ctx context.Context, in *LogsRequest, opts ...
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_LogsClient = grpc.ServerStreamingClient[LogsResponse]
 
+func (c *agentServiceClient) Exec(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[ExecRequest, ExecResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AgentService_ServiceDesc.Streams[1], AgentService_Exec_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ExecRequest, ExecResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgentService_ExecClient = grpc.BidiStreamingClient[ExecRequest, ExecResponse]
+
+func (c *agentServiceClient) Dial(ctx context.Context, opts ...grpc.CallOption) (grpc.BidiStreamingClient[DialRequest, DialResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &AgentService_ServiceDesc.Streams[2], AgentService_Dial_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[DialRequest, DialResponse]{ClientStream: stream}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgentService_DialClient = grpc.BidiStreamingClient[DialRequest, DialResponse]
+
 // AgentServiceServer is the server API for AgentService service.
 // All implementations must embed UnimplementedAgentServiceServer
 // for forward compatibility.
@@ -84,6 +119,13 @@ type AgentServiceServer interface {
 	Ping(context.Context, *PingRequest) (*PingResponse, error)
 	// Logs streams a container's log. NOT_FOUND when there is none (yet).
 	Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error
+	// Exec runs a command in a container, or attaches to the container's own
+	// program. The first request says which; NOT_FOUND when the container does not
+	// run. The command is killed when the call ends before it.
+	Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error
+	// Dial connects with a port of a pod. The first request names it; NOT_FOUND
+	// when the pod is not on this node, UNAVAILABLE when nothing listens.
+	Dial(grpc.BidiStreamingServer[DialRequest, DialResponse]) error
 	mustEmbedUnimplementedAgentServiceServer()
 }
 
@@ -99,6 +141,12 @@ func (UnimplementedAgentServiceServer) Ping(context.Context, *PingRequest) (*Pin
 }
 func (UnimplementedAgentServiceServer) Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error {
 	return status.Error(codes.Unimplemented, "method Logs not implemented")
+}
+func (UnimplementedAgentServiceServer) Exec(grpc.BidiStreamingServer[ExecRequest, ExecResponse]) error {
+	return status.Error(codes.Unimplemented, "method Exec not implemented")
+}
+func (UnimplementedAgentServiceServer) Dial(grpc.BidiStreamingServer[DialRequest, DialResponse]) error {
+	return status.Error(codes.Unimplemented, "method Dial not implemented")
 }
 func (UnimplementedAgentServiceServer) mustEmbedUnimplementedAgentServiceServer() {}
 func (UnimplementedAgentServiceServer) testEmbeddedByValue()                      {}
@@ -150,6 +198,20 @@ func _AgentService_Logs_Handler(srv interface{}, stream grpc.ServerStream) error
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type AgentService_LogsServer = grpc.ServerStreamingServer[LogsResponse]
 
+func _AgentService_Exec_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(AgentServiceServer).Exec(&grpc.GenericServerStream[ExecRequest, ExecResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgentService_ExecServer = grpc.BidiStreamingServer[ExecRequest, ExecResponse]
+
+func _AgentService_Dial_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(AgentServiceServer).Dial(&grpc.GenericServerStream[DialRequest, DialResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type AgentService_DialServer = grpc.BidiStreamingServer[DialRequest, DialResponse]
+
 // AgentService_ServiceDesc is the grpc.ServiceDesc for AgentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -167,6 +229,18 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Logs",
 			Handler:       _AgentService_Logs_Handler,
 			ServerStreams: true,
+		},
+		{
+			StreamName:    "Exec",
+			Handler:       _AgentService_Exec_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "Dial",
+			Handler:       _AgentService_Dial_Handler,
+			ServerStreams: true,
+			ClientStreams: true,
 		},
 	},
 	Metadata: "muster/agent/v1/agent.proto",
