@@ -160,7 +160,7 @@ func (s *Server) wireREST(authn *auth.Authenticator) error {
 		return err
 	}
 	handler, err := rest.New(rest.Config{
-		Objects: s.objects, Authenticator: authn, Logs: agents.New(s.config.KeyPair, s.config.Dial), Gate: s.gate,
+		Objects: s.objects, Authenticator: authn, Agents: agents.New(s.config.KeyPair, s.config.Dial), Gate: s.gate,
 		Version: version.Version, Commit: version.Commit, Date: version.Date,
 		Extra: map[string]http.Handler{"/v2/": registry}, Logger: s.config.Logger,
 	})

@@ -7,13 +7,21 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/keepalive"
 
 	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 
 	"github.com/musterhq/muster/internal/pki"
+)
+
+// keepaliveTime is the shortest that gRPC allows a client.
+const (
+	keepaliveTime    = 10 * time.Second
+	keepaliveTimeout = 10 * time.Second
 )
 
 // Client calls agents with this server's certificate.
@@ -27,17 +35,30 @@ func New(keys *pki.KeyPair, dial func(ctx context.Context, address string) (net.
 	return &Client{keys: keys, dial: dial}
 }
 
-// Logs streams a container's log until it ends, send fails or ctx ends. The
-// agent at the address must prove that it is the node's. A connection of its
-// own carries each log, so that one reader cannot hold up another.
-func (c *Client) Logs(ctx context.Context, node, address string, request *agentv1.LogsRequest, send func([]byte) error) error {
-	options := []grpc.DialOption{grpc.WithTransportCredentials(credentials.NewTLS(c.keys.PeerTLS(pki.IsNode(node))))}
+// connect opens a connection to the agent at the address, which must prove that
+// it is the node's. One of its own carries each log, command and port-forward, so
+// that one reader cannot hold up another. It is made by the first call on it.
+func (c *Client) connect(node, address string) (*grpc.ClientConn, error) {
+	options := []grpc.DialOption{
+		grpc.WithTransportCredentials(credentials.NewTLS(c.keys.PeerTLS(pki.IsNode(node)))),
+		// A machine that is gone ends what it carried.
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: keepaliveTime, Timeout: keepaliveTimeout}),
+	}
 	if c.dial != nil {
 		options = append(options, grpc.WithContextDialer(c.dial))
 	}
 	conn, err := grpc.NewClient("passthrough:///"+address, options...)
 	if err != nil {
-		return fmt.Errorf("call agent of node %s: %w", node, err)
+		return nil, fmt.Errorf("call agent of node %s: %w", node, err)
+	}
+	return conn, nil
+}
+
+// Logs streams a container's log until it ends, send fails or ctx ends.
+func (c *Client) Logs(ctx context.Context, node, address string, request *agentv1.LogsRequest, send func([]byte) error) error {
+	conn, err := c.connect(node, address)
+	if err != nil {
+		return err
 	}
 	defer func() { _ = conn.Close() }()
 	stream, err := agentv1.NewAgentServiceClient(conn).Logs(ctx, request)

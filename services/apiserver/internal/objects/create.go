@@ -73,10 +73,8 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 		}
 		t := from.target.stored()
 		prepareNew(t.Kind, fresh, uid, now)
+		noteRequester(ctx, t.Kind, fresh)
 		if err := p.chooseName(&t, fresh); err != nil {
-			return Outcome{}, err
-		}
-		if err := requested(ctx, t.Kind, fresh); err != nil {
 			return Outcome{}, err
 		}
 		if err := s.authorizeChange(ctx, "create", t, nil, fresh); err != nil {
@@ -127,13 +125,11 @@ func prepareNew(k *registry.Kind, obj registry.Object, uid types.UID, now time.T
 	}
 }
 
-// requested tells the kind who asks for a new object.
-func requested(ctx context.Context, k *registry.Kind, obj registry.Object) error {
-	if k.Requested == nil {
-		return nil
+func noteRequester(ctx context.Context, k *registry.Kind, obj registry.Object) {
+	if k.Requester != nil {
+		user, _ := access.UserFrom(ctx)
+		k.Requester(obj, user)
 	}
-	user, _ := access.UserFrom(ctx)
-	return k.Requested(obj, user)
 }
 
 // chooseName generates the name where the user gave only its beginning.

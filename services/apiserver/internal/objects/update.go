@@ -111,9 +111,6 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 	if err := s.authorizeChange(ctx, verb, t, old, obj); err != nil {
 		return Outcome{}, err
 	}
-	if err := s.authorizeNeeds(ctx, t, old, obj); err != nil {
-		return Outcome{}, err
-	}
 	if err := p.prepareUpdate(t, obj, old); err != nil {
 		return Outcome{}, err
 	}

@@ -40,8 +40,13 @@ func podKind() *Kind {
 			Apply:     func(obj, sub Object) error { return bindPod(obj.(*corev1.Pod), sub.(*corev1.Binding)) },
 		}, {
 			Name: "log", Verbs: []string{"get"},
-		}},
+		}, connection("exec", "PodExecOptions"), connection("attach", "PodAttachOptions"), connection("portforward", "PodPortForwardOptions")},
 	})
+}
+
+// connection is a subresource that opens a stream: a POST or, by WebSocket, a GET.
+func connection(name, options string) Subresource {
+	return Subresource{Name: name, GVK: corev1.SchemeGroupVersion.WithKind(options), Verbs: []string{"create", "get"}}
 }
 
 func preparePod(obj *corev1.Pod) {

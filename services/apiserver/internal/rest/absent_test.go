@@ -30,7 +30,7 @@ func TestImpersonationIsRefused(t *testing.T) {
 func TestAbsentSubresourcesAreNamed(t *testing.T) {
 	d := open(t)
 	for path, want := range map[string]string{
-		"/api/v1/namespaces/default/pods/a/exec?command=ls":  `pods \"a\": exec is not supported by this version of Muster`,
+		"/api/v1/namespaces/default/pods/a/nap":              `pods \"a\": nap is not supported by this version of Muster`,
 		"/api/v1/namespaces/default/serviceaccounts/a/token": `serviceaccounts \"a\": token is not supported by this version of Muster`,
 		"/api/v1/namespaces/default/sofas/a/exec":            "could not find the requested resource",
 		"/apis/batch/v1/namespaces/default/jobs":             "could not find the requested resource",

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
-	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/services/apiserver/internal/fairness"
@@ -31,12 +30,6 @@ const (
 	requestTimeout = 60 * time.Second
 )
 
-// LogSource streams a container's log from the node it runs on. It blocks until
-// the log ends, send fails or ctx ends.
-type LogSource interface {
-	Logs(ctx context.Context, node, address string, request *agentv1.LogsRequest, send func([]byte) error) error
-}
-
 // Authenticator tells who makes a request: an error is 401, and a request
 // without credentials is the anonymous user's.
 type Authenticator interface {
@@ -47,7 +40,7 @@ type Authenticator interface {
 type Config struct {
 	Objects       *objects.Service
 	Authenticator Authenticator
-	Logs          LogSource
+	Agents        Agents
 	// Gate hands out seats; nil is one with the default limits for this door alone.
 	Gate *fairness.Gate
 	// Version is the build of Muster, Date its time in RFC 3339.
@@ -62,7 +55,7 @@ type Config struct {
 type Handler struct {
 	objects *objects.Service
 	authn   Authenticator
-	logs    LogSource
+	agents  Agents
 	gate    *fairness.Gate
 	info    versionInfo
 	schemas *openapi.Cache
@@ -72,15 +65,15 @@ type Handler struct {
 
 // New returns a Handler.
 func New(cfg Config) (*Handler, error) {
-	if cfg.Objects == nil || cfg.Authenticator == nil || cfg.Logs == nil || cfg.Logger == nil {
-		return nil, errors.New("new REST handler: objects, authenticator, logs and logger are required")
+	if cfg.Objects == nil || cfg.Authenticator == nil || cfg.Agents == nil || cfg.Logger == nil {
+		return nil, errors.New("new REST handler: objects, authenticator, agents and logger are required")
 	}
 	if cfg.Gate == nil {
 		cfg.Gate = fairness.New(fairness.DefaultLimits())
 	}
 	info := newVersionInfo(cfg)
 	return &Handler{
-		objects: cfg.Objects, authn: cfg.Authenticator, logs: cfg.Logs, gate: cfg.Gate, info: info,
+		objects: cfg.Objects, authn: cfg.Authenticator, agents: cfg.Agents, gate: cfg.Gate, info: info,
 		schemas: openapi.NewCache(cfg.Objects.Kinds().Kinds(), info.GitVersion),
 		extra:   cfg.Extra, logger: cfg.Logger.With("component", "rest"),
 	}, nil
@@ -161,7 +154,7 @@ func (h *Handler) serveObjects(w *tracked, r *http.Request) error {
 	if verb == nil {
 		return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, strings.ToLower(r.Method), target.Kind.GroupResource(), "", "", 0, false)
 	}
-	if isWatch(r) || target.Subresource == "log" {
+	if isWatch(r) || streamFuncs[target.Subresource] != nil {
 		w.last()
 		if !isWatch(r) {
 			w.leave() // A watch holds a seat until it has told the present state.

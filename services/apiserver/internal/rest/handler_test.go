@@ -36,7 +36,10 @@ func (byHeader) Authenticate(r *http.Request) (access.User, error) {
 }
 
 // agent answers with what it was asked.
-type agent struct{ asked *agentv1.LogsRequest }
+type agent struct {
+	asked *agentv1.LogsRequest
+	ended chan struct{} // told when a command or a connection has ended
+}
 
 func (a *agent) Logs(_ context.Context, _, _ string, r *agentv1.LogsRequest, send func([]byte) error) error {
 	a.asked = r
@@ -56,9 +59,9 @@ func open(t *testing.T) *door {
 func openOver(t *testing.T, replica *objectstest.Replica) *door {
 	t.Helper()
 	service, _ := objectstest.NewOver(t, replica)
-	logs := &agent{}
+	logs := &agent{ended: make(chan struct{}, 16)}
 	handler, err := rest.New(rest.Config{
-		Objects: service, Authenticator: byHeader{}, Logs: logs, Version: "v1.2.3", Commit: "abc", Date: "2026-11-21T14:00:00Z", Logger: slog.New(slog.DiscardHandler),
+		Objects: service, Authenticator: byHeader{}, Agents: logs, Version: "v1.2.3", Commit: "abc", Date: "2026-11-21T14:00:00Z", Logger: slog.New(slog.DiscardHandler),
 		Extra: map[string]http.Handler{"/boom/": http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("boom") })},
 	})
 	if err != nil {

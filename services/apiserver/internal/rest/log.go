@@ -57,7 +57,7 @@ func (h *Handler) log(w http.ResponseWriter, r *http.Request, t objects.Target) 
 func (h *Handler) streamLog(w http.ResponseWriter, r *http.Request, pod *corev1.Pod, address string, request *agentv1.LogsRequest) error {
 	control := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/plain")
-	err := h.logs.Logs(r.Context(), pod.Spec.NodeName, address, request, func(data []byte) error {
+	err := h.agents.Logs(r.Context(), pod.Spec.NodeName, address, request, func(data []byte) error {
 		if _, err := w.Write(data); err != nil {
 			return err
 		}

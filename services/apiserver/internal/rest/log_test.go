@@ -36,13 +36,19 @@ func (d *door) addPod(t *testing.T, name string, state corev1.ContainerState, co
 	d.put(t, "/api/v1/namespaces/default/pods/"+name+"/status", pod, true)
 }
 
-func TestLog(t *testing.T) {
-	d := open(t)
+// addNode makes node n1.
+func (d *door) addNode(t *testing.T) {
+	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
 	d.put(t, "/api/v1/nodes", node, false)
 	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.7"}}
 	node.Status.DaemonEndpoints.KubeletEndpoint.Port = 10250
 	d.put(t, "/api/v1/nodes/n1/status", node, true)
+}
+
+func TestLog(t *testing.T) {
+	d := open(t)
+	d.addNode(t)
 	waiting := func(reason string) corev1.ContainerState {
 		return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}
 	}

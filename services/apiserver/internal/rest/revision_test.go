@@ -63,7 +63,7 @@ func forgetful(t *testing.T) http.Handler {
 	replica := objectstest.NewReplica()
 	replica.Forget()
 	service, _ := objectstest.NewOver(t, replica)
-	handler, err := rest.New(rest.Config{Objects: service, Authenticator: byHeader{}, Logs: &agent{}, Logger: slog.New(slog.DiscardHandler)})
+	handler, err := rest.New(rest.Config{Objects: service, Authenticator: byHeader{}, Agents: &agent{}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,6 +90,16 @@ var verbFuncs = map[string]verbFunc{
 	"list": (*Handler).list, "watch": (*Handler).watch, "create": (*Handler).create, "deletecollection": (*Handler).deleteCollection,
 }
 
+// streamFuncs serve the subresources whose answers take as long as they take.
+var streamFuncs = map[string]verbFunc{
+	"log": (*Handler).log, "exec": (*Handler).exec, "attach": (*Handler).exec, "portforward": (*Handler).portForward,
+}
+
+// subresourceVerbOf is what a method asks of a subresource.
+func subresourceVerbOf(name string) string {
+	return verbs[method{name, name == http.MethodPost}]
+}
+
 // verbOf chooses the function for a method; nil is a method that is not allowed.
 func (h *Handler) verbOf(r *http.Request, t objects.Target) verbFunc {
 	if t.Subresource != "" {
@@ -106,13 +116,13 @@ func (h *Handler) verbOf(r *http.Request, t objects.Target) verbFunc {
 }
 
 func (h *Handler) subresourceVerb(r *http.Request, t objects.Target) verbFunc {
-	verb := verbs[method{r.Method, r.Method == http.MethodPost}]
+	verb := subresourceVerbOf(r.Method)
 	sub, _ := t.Kind.Subresource(t.Subresource)
 	if !hasVerb(sub, verb) {
 		return nil
 	}
-	if t.Subresource == "log" {
-		return (*Handler).log
+	if stream, ok := streamFuncs[t.Subresource]; ok {
+		return stream
 	}
 	return verbFuncs[verb]
 }
