@@ -98,7 +98,7 @@ func (s *Server) openReplica() (err error) {
 // wire makes the parts over the replica.
 func (s *Server) wire() (err error) {
 	kinds := registry.New(s.config.registryOptions())
-	if s.objects, err = objects.New(objects.Config{Kinds: kinds, Replica: s.replica, Now: s.config.Now}); err != nil {
+	if s.objects, err = objects.New(objects.Config{Kinds: kinds, Replica: s.replica, RootCA: s.config.KeyPair.CAPEM(), Now: s.config.Now}); err != nil {
 		return err
 	}
 	s.tokens = auth.NewTokens(s.replica)

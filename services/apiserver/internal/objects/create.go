@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -73,14 +74,13 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 		}
 		t := from.target.stored()
 		prepareNew(t.Kind, fresh, uid, now)
-		noteRequester(ctx, t.Kind, fresh)
 		if err := p.chooseName(&t, fresh); err != nil {
 			return Outcome{}, err
 		}
 		if err := s.authorizeChange(ctx, "create", t, nil, fresh); err != nil {
 			return Outcome{}, err
 		}
-		return p.planCreate(t, fresh)
+		return s.planCreate(ctx, p, t, fresh)
 	}), nil
 }
 
@@ -120,6 +120,11 @@ func prepareNew(k *registry.Kind, obj registry.Object, uid types.UID, now time.T
 	if k.Default != nil {
 		k.Default(obj)
 	}
+}
+
+// prepareCreate resets what a client may not set. It comes behind admission, whose
+// changes it counts in (a pod's quality of service).
+func prepareCreate(k *registry.Kind, obj registry.Object, now time.Time) {
 	if k.PrepareCreate != nil {
 		k.PrepareCreate(obj, now)
 	}
@@ -151,8 +156,17 @@ func (p *plan) chooseName(t *Target, obj registry.Object) error {
 	return nil
 }
 
-func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
+func (s *Service) planCreate(ctx context.Context, p *plan, t Target, obj registry.Object) (Outcome, error) {
 	k := t.Kind
+	if err := p.requireNamespace(t); err != nil {
+		return Outcome{}, err
+	}
+	admitted, err := s.admit(ctx, p, admission.Create, t, obj, nil)
+	if err != nil {
+		return Outcome{}, err
+	}
+	prepareCreate(k, obj, p.now)
+	noteRequester(ctx, k, obj)
 	if err := p.allocate(t, obj, nil); err != nil {
 		return Outcome{}, err
 	}
@@ -166,10 +180,10 @@ func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
 	if len(errs) > 0 {
 		return Outcome{}, invalid(k, obj.GetName(), errs)
 	}
-	if err := p.requireNamespace(t); err != nil {
+	if err := admitted.check(); err != nil {
 		return Outcome{}, err
 	}
-	if _, exists := p.get(t.key()); exists {
+	if _, exists := p.get(t.key()); exists && !p.provided.has(t.key()) {
 		return Outcome{}, apierrors.NewAlreadyExists(k.GroupResource(), t.Name)
 	}
 	if err := p.claim(t, obj, nil); err != nil {
@@ -183,6 +197,9 @@ func (p *plan) planCreate(t Target, obj registry.Object) (Outcome, error) {
 		return Outcome{}, apierrors.NewBadRequest(fmt.Sprintf("%s %q is deleted and created again in one transaction; update it instead", k.Resource, t.Name))
 	}
 	op, err := p.create(t.key(), p.put(k, obj, value))
+	if err == nil && k.StoreResource() == namespaces {
+		err = s.furnish(p, t.Name)
+	}
 	return Outcome{Object: storedValue(k, value, 0), Effect: Created, operation: op}, err
 }
 

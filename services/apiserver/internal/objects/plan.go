@@ -43,13 +43,14 @@ const (
 // plan gathers one transaction. Whatever it reads it also checks, so that the
 // transaction applies only to the state that it was planned on.
 type plan struct {
-	view    state.View
-	now     time.Time
-	tx      storev1.Transaction
-	written keys
-	checked keys
-	pending pendings                  // nil in the plan of a single step
-	claims  map[registry.Claim]string // owner, "" when this plan lets go of it; nil while it is empty
+	view     state.View
+	now      time.Time
+	tx       storev1.Transaction
+	written  keys
+	checked  keys
+	provided keys                      // created by nobody's wish, see furnish
+	pending  pendings                  // nil in the plan of a single step
+	claims   map[registry.Claim]string // owner, "" when this plan lets go of it; nil while it is empty
 }
 
 // keys is a set of keys. The zero value is empty; most sets hold one key at most,

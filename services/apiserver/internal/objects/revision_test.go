@@ -16,11 +16,11 @@ import (
 )
 
 // What the tests of this file ask for: the ConfigMaps a to e came with revisions
-// 2 to 6. This member remembers the last four changes, and will learn of f, which has
-// revision 7, when it makes sure that it has the latest.
+// 3 to 7. This member remembers the last four changes, and will learn of f, which has
+// revision 8, when it makes sure that it has the latest.
 const (
-	old    = "3"
-	kept   = "5"
+	old    = "4"
+	kept   = "6"
 	future = "100"
 )
 
@@ -84,21 +84,21 @@ func TestListRevisions(t *testing.T) {
 		all     string // without a limit
 		limited string // with a limit of 2
 	}{
-		{"", "", "abcdef@7", "ab@7+"},
+		{"", "", "abcdef@8", "ab@8+"},
 		{"", exact, "422 Invalid", "422 Invalid"},
 		{"", notOlder, "422 Invalid", "422 Invalid"},
-		{"0", "", "abcde@6", "ab@6+"},
+		{"0", "", "abcde@7", "ab@7+"},
 		{"0", exact, "422 Invalid", "422 Invalid"},
-		{"0", notOlder, "abcde@6", "ab@6+"},
-		{kept, "", "abcde@6", "ab@5+"},
-		{kept, exact, "abcd@5", "ab@5+"},
-		{kept, notOlder, "abcde@6", "ab@6+"},
-		{old, "", "abcde@6", "ab@3"},
-		{old, exact, "ab@3", "ab@3"},
-		{old, notOlder, "abcde@6", "ab@6+"},
-		{"1", "", "abcde@6", "410 Expired"},
+		{"0", notOlder, "abcde@7", "ab@7+"},
+		{kept, "", "abcde@7", "ab@6+"},
+		{kept, exact, "abcd@6", "ab@6+"},
+		{kept, notOlder, "abcde@7", "ab@7+"},
+		{old, "", "abcde@7", "ab@4"},
+		{old, exact, "ab@4", "ab@4"},
+		{old, notOlder, "abcde@7", "ab@7+"},
+		{"1", "", "abcde@7", "410 Expired"},
 		{"1", exact, "410 Expired", "410 Expired"},
-		{"1", notOlder, "abcde@6", "ab@6+"},
+		{"1", notOlder, "abcde@7", "ab@7+"},
 		{future, "", tooLarge, tooLarge},
 		{future, exact, tooLarge, tooLarge},
 		{future, notOlder, tooLarge, tooLarge},
@@ -139,9 +139,9 @@ func TestContinueRevisions(t *testing.T) {
 			options objects.ListOptions
 			want    string
 		}{
-			{"plain", objects.ListOptions{Limit: 2}, "bc@5+"},
-			{"rest", objects.ListOptions{}, "bcd@5"},
-			{"any version", objects.ListOptions{ResourceVersion: "0"}, "bcd@5"},
+			{"plain", objects.ListOptions{Limit: 2}, "bc@6+"},
+			{"rest", objects.ListOptions{}, "bcd@6"},
+			{"any version", objects.ListOptions{ResourceVersion: "0"}, "bcd@6"},
 			{"another version", objects.ListOptions{ResourceVersion: kept}, "400 BadRequest"},
 			{"match", objects.ListOptions{ResourceVersion: kept, ResourceVersionMatch: metav1.ResourceVersionMatchExact}, "422 Invalid"},
 			{"initial events", objects.ListOptions{SendInitialEvents: &yes}, "422 Invalid"},
@@ -159,7 +159,7 @@ func TestContinueRevisions(t *testing.T) {
 		if !apierrors.IsResourceExpired(err) || !errors.As(err, &status) || status.ErrStatus.Continue == "" {
 			t.Fatalf("forgotten: %v, want 410 and a token to go on with", err)
 		}
-		if got, want := listed(s, to, objects.ListOptions{Continue: status.ErrStatus.Continue, Limit: 2}), "bbb@11+"; got != want {
+		if got, want := listed(s, to, objects.ListOptions{Continue: status.ErrStatus.Continue, Limit: 2}), "bbb@12+"; got != want {
 			t.Errorf("gone on with what is there now: got %s, want %s", got, want)
 		}
 	})
@@ -191,7 +191,7 @@ func TestRevisionThatComes(t *testing.T) {
 			time.Sleep(2 * time.Second)
 			create(t, s, "ConfigMap", configMap("f", nil))
 		}()
-		if got, want := listed(s, target(t, s, "ConfigMap", ""), objects.ListOptions{ResourceVersion: "7"}), "abcdef@7"; got != want {
+		if got, want := listed(s, target(t, s, "ConfigMap", ""), objects.ListOptions{ResourceVersion: "8"}), "abcdef@8"; got != want {
 			t.Errorf("got %s, want %s", got, want)
 		}
 	})
@@ -215,10 +215,10 @@ func TestWatchRevisions(t *testing.T) {
 		{"1", nil, "", "410 Expired"},
 		{"x", nil, "", "422 Invalid"},
 		{"", nil, notOlder, "422 Invalid"},
-		{"", &yes, notOlder, "abcdef|7 g"},
-		{"0", &yes, notOlder, "abcde|6 g"},
-		{kept, &yes, notOlder, "abcde|6 g"},
-		{"1", &yes, notOlder, "abcde|6 g"},
+		{"", &yes, notOlder, "abcdef|8 g"},
+		{"0", &yes, notOlder, "abcde|7 g"},
+		{kept, &yes, notOlder, "abcde|7 g"},
+		{"1", &yes, notOlder, "abcde|7 g"},
 		{future, &yes, notOlder, tooLarge},
 		{"", &yes, "", "422 Invalid"},
 		{kept, &yes, metav1.ResourceVersionMatchExact, "422 Invalid"},

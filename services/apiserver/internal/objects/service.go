@@ -17,6 +17,7 @@ import (
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
@@ -58,6 +59,11 @@ type Config struct {
 	// Answers has a function for each kind that is answered and not stored, by its
 	// StoreResource: "subjectaccessreviews.authorization.k8s.io".
 	Answers map[string]Answerer
+	// RootCA is the cluster's certificates in PEM, which every new namespace gets in a
+	// config map; empty for none.
+	RootCA []byte
+	// Admission says how admission is set up.
+	Admission admission.Options
 	// Now is the clock by which objects are stamped and expire; nil is this
 	// machine's.
 	Now func() time.Time
@@ -70,8 +76,11 @@ type Service struct {
 	replica Replica
 	answers map[string]Answerer
 	auth    *auth.Authorizer
+	rootCA  []byte
 	now     func() time.Time
 	json    *lru.Cache[*state.Entry, []byte]
+
+	admission *admission.Chain
 }
 
 // New returns a Service over cfg.
@@ -87,8 +96,9 @@ func New(cfg Config) (*Service, error) {
 		return nil, fmt.Errorf("new object service: %w", err)
 	}
 	return &Service{
-		kinds: cfg.Kinds, replica: cfg.Replica, answers: cfg.Answers, now: cfg.Now, json: cache,
-		auth: auth.NewAuthorizer(cfg.Replica.Store(), graph{cfg.Replica.Store()}),
+		kinds: cfg.Kinds, replica: cfg.Replica, answers: cfg.Answers, rootCA: cfg.RootCA, now: cfg.Now, json: cache,
+		auth:      auth.NewAuthorizer(cfg.Replica.Store(), graph{cfg.Replica.Store()}),
+		admission: admission.New(cfg.Kinds, cfg.Admission),
 	}, nil
 }
 

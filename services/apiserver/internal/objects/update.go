@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
@@ -111,7 +112,7 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 	if err := s.authorizeChange(ctx, verb, t, old, obj); err != nil {
 		return Outcome{}, err
 	}
-	if err := p.prepareUpdate(t, obj, old); err != nil {
+	if err := s.prepareUpdate(ctx, p, t, obj, old); err != nil {
 		return Outcome{}, err
 	}
 	if err := p.claim(t, obj, old); err != nil {
@@ -208,11 +209,23 @@ func keepServerFields(obj, old registry.Object) {
 }
 
 // prepareUpdate makes obj what is to be stored, and checks it.
-func (p *plan) prepareUpdate(t Target, obj, old registry.Object) error {
+func (s *Service) prepareUpdate(ctx context.Context, p *plan, t Target, obj, old registry.Object) error {
 	k := t.Kind
 	if k.Default != nil {
 		k.Default(obj)
 	}
+	admitted, err := s.admit(ctx, p, admission.Update, t, obj, old)
+	if err != nil {
+		return err
+	}
+	if err := p.prepareUpdate(t, obj, old); err != nil {
+		return err
+	}
+	return admitted.check()
+}
+
+func (p *plan) prepareUpdate(t Target, obj, old registry.Object) error {
+	k := t.Kind
 	if t.Subresource == "status" {
 		return prepareStatus(k, obj, old)
 	}

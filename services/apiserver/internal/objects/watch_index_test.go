@@ -91,7 +91,7 @@ func TestWatchByLabelIgnoresOthers(t *testing.T) {
 			create(t, s, "Pod", labelledPod(fmt.Sprint("other-", i), map[string]string{"app": "other"}))
 		}
 		create(t, s, "Pod", labelledPod("web", map[string]string{"app": "web"}))
-		if events := <-got; len(events) != 1 || events[0].Object.Revision != 22 {
+		if events := <-got; len(events) != 1 || events[0].Object.Revision != 23 {
 			t.Errorf("got %v, want the one pod", events)
 		}
 	})

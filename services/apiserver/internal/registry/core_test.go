@@ -71,7 +71,6 @@ func TestCoreValidation(t *testing.T) {
 		{"taint without effect", "nodes", `{spec: {taints: [{key: a}]}}`, `spec.taints[0].effect: Required value`},
 		{"taint effect", "nodes", `{spec: {taints: [{key: a, effect: Never}]}}`, `spec.taints[0].effect: Unsupported value: "Never": supported values: "NoSchedule", "PreferNoSchedule", "NoExecute"`},
 		{"config source", "nodes", `{spec: {configSource: {}}}`, `spec.configSource: Forbidden: not supported by this version of Muster`},
-		{"pull secrets for all", "serviceaccounts", `{imagePullSecrets: [{name: a}]}`, `imagePullSecrets: Forbidden: not supported by this version of Muster`},
 		{"event elsewhere", "events", `{metadata: {name: e, namespace: a}, involvedObject: {namespace: b}}`, `involvedObject.namespace: Invalid value: "b": does not match event.namespace`},
 		{"event about a node", "events", `{metadata: {name: e, namespace: default}, involvedObject: {kind: Node, name: n}}`, ``},
 		{"no addresses", "endpoints", `{subsets: [{ports: [{port: 80}]}]}`, "subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`"},

@@ -7,7 +7,7 @@ import "slices"
 var podSpecFields = supported(slices.Concat(
 	[]string{
 		"restartPolicy", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "dnsPolicy",
-		"nodeName", "nodeSelector", "schedulerName", "priority", "preemptionPolicy", "os.name",
+		"nodeName", "nodeSelector", "schedulerName", "priorityClassName", "priority", "preemptionPolicy", "os.name",
 		"hostname", "subdomain", "setHostnameAsFQDN", "enableServiceLinks",
 		"hostNetwork", "hostPID", "hostIPC", "hostUsers", "shareProcessNamespace",
 		"serviceAccountName", "serviceAccount", "automountServiceAccountToken", "imagePullSecrets.name",

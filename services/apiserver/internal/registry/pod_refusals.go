@@ -18,8 +18,6 @@ func refusedPodValues(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 			errs = append(errs, field.Forbidden(path.Child(names[0], names[1:]...), notSupported))
 		}
 	}
-	// Without priority classes every pod has priority 0, and none preempts another.
-	refuse(ptr.Deref(spec.Priority, 0) != 0, "priority")
 	refuse(!ptr.Deref(spec.HostUsers, true), "hostUsers")
 	refuse(ptr.Deref(spec.ShareProcessNamespace, false), "shareProcessNamespace")
 	if p := spec.PreemptionPolicy; p != nil {

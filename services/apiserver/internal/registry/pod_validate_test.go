@@ -106,7 +106,6 @@ func TestSchedulingValidation(t *testing.T) {
 		{"no place", `{affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{labelSelector: {matchLabels: {a: b}}}]}}, containers: [{name: a, image: a}]}`, `spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: Required value: can not be empty`},
 		{"some namespaces", `{affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: a, namespaceSelector: {matchLabels: {a: b}}}]}}, containers: [{name: a, image: a}]}`, "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].namespaceSelector" + notSupported + ", but for {}"},
 		{"skew", `{topologySpreadConstraints: [{maxSkew: 0, topologyKey: a, whenUnsatisfiable: Never}], containers: [{name: a, image: a}]}`, "spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero\nspec.topologySpreadConstraints[0].whenUnsatisfiable: Unsupported value: \"Never\": supported values: \"DoNotSchedule\", \"ScheduleAnyway\""},
-		{"priority", `{priority: 5, containers: [{name: a, image: a}]}`, "spec.priority" + notSupported},
 	})
 }
 
@@ -127,7 +126,8 @@ const everything = `
   serviceAccountName: sa
   automountServiceAccountToken: false
   imagePullSecrets: [{name: p}]
-  priority: 0
+  priorityClassName: high
+  priority: 1000
   preemptionPolicy: Never
   activeDeadlineSeconds: 60
   os: {name: linux}

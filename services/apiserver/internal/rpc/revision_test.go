@@ -16,8 +16,8 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 )
 
-// What a watch over gRPC begins with, by where it is to begin; the ConfigMaps 2
-// to 6 came with those revisions, and what was before 3 is forgotten.
+// What a watch over gRPC begins with, by where it is to begin; the ConfigMaps 3
+// to 7 came with those revisions, and what was before 4 is forgotten.
 func TestWatchRevisions(t *testing.T) {
 	for _, test := range []struct {
 		version string
@@ -27,10 +27,10 @@ func TestWatchRevisions(t *testing.T) {
 		took    time.Duration
 	}{
 		{"4", false, codes.OK, "5", 0},
-		{"4", true, codes.OK, "2", 0},
-		{"", true, codes.OK, "2", 0},
+		{"4", true, codes.OK, "3", 0},
+		{"", true, codes.OK, "3", 0},
 		{"1", false, codes.OutOfRange, "", 0},
-		{"1", true, codes.OK, "2", 0},
+		{"1", true, codes.OK, "3", 0},
 		{"99", true, codes.DeadlineExceeded, "", 3 * time.Second},
 		{"x", false, codes.InvalidArgument, "", 0},
 	} {
@@ -39,7 +39,7 @@ func TestWatchRevisions(t *testing.T) {
 				replica := objectstest.NewReplica()
 				replica.Forget()
 				client := dialOver(t, replica)
-				for i := 2; i <= 6; i++ {
+				for i := 3; i <= 7; i++ {
 					obj := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint("cm-", i), Namespace: "default"}}
 					if _, err := client.Create(t.Context(), &apiv1.CreateRequest{Object: pack(t, cmType, obj)}); err != nil {
 						t.Fatal(err)
