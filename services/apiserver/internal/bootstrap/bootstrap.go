@@ -11,10 +11,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/musterhq/muster/internal/access"
@@ -96,8 +95,8 @@ func (k *Keeper) keep(ctx context.Context) error {
 			return err
 		}
 	}
-	for _, service := range k.services() {
-		if err := k.ensure(ctx, service); err != nil {
+	for _, obj := range k.fixed() {
+		if err := k.ensure(ctx, obj); err != nil {
 			return err
 		}
 	}
@@ -110,6 +109,30 @@ func (k *Keeper) keep(ctx context.Context) error {
 		return nil
 	}
 	return k.keepEndpoints(ctx)
+}
+
+// fixed returns what is not changed once it is there.
+func (k *Keeper) fixed() []registry.Object {
+	list := []registry.Object{k.serviceCIDR()}
+	for _, service := range k.services() {
+		list = append(list, service)
+	}
+	for _, class := range registry.SystemPriorityClasses() {
+		list = append(list, class)
+	}
+	return list
+}
+
+// serviceCIDR tells where cluster IPs come from.
+func (k *Keeper) serviceCIDR() *networkingv1.ServiceCIDR {
+	return &networkingv1.ServiceCIDR{
+		ObjectMeta: metav1.ObjectMeta{Name: registry.DefaultServiceCIDR},
+		Spec:       networkingv1.ServiceCIDRSpec{CIDRs: []string{k.config.ServiceCIDR.Masked().String()}},
+		Status: networkingv1.ServiceCIDRStatus{Conditions: []metav1.Condition{{
+			Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue,
+			Message: "Kubernetes default Service CIDR is ready", LastTransitionTime: metav1.Now(),
+		}}},
+	}
 }
 
 // services returns the Services with fixed addresses: the first of the range
@@ -142,14 +165,6 @@ func (k *Keeper) services() []*corev1.Service {
 	}}
 }
 
-func (k *Keeper) kind(gvk schema.GroupVersionKind) (*registry.Kind, error) {
-	kind, ok := k.config.Objects.Kinds().ByKind(gvk)
-	if !ok {
-		return nil, fmt.Errorf("bootstrap: kind %s is not served", gvk)
-	}
-	return kind, nil
-}
-
 // ensure creates an object that is not there.
 func (k *Keeper) ensure(ctx context.Context, obj registry.Object) error {
 	t, err := k.target(obj)
@@ -169,17 +184,9 @@ func (k *Keeper) ensure(ctx context.Context, obj registry.Object) error {
 }
 
 func (k *Keeper) target(obj registry.Object) (objects.Target, error) {
-	var gvk schema.GroupVersionKind
-	switch obj.(type) {
-	case *corev1.Namespace:
-		gvk = corev1.SchemeGroupVersion.WithKind("Namespace")
-	case *corev1.Service:
-		gvk = corev1.SchemeGroupVersion.WithKind("Service")
-	case *corev1.Endpoints: //nolint:staticcheck // Clients still read it.
-		gvk = corev1.SchemeGroupVersion.WithKind("Endpoints")
-	case *discoveryv1.EndpointSlice:
-		gvk = discoveryv1.SchemeGroupVersion.WithKind("EndpointSlice")
+	kind, ok := k.config.Objects.Kinds().Of(obj)
+	if !ok {
+		return objects.Target{}, fmt.Errorf("bootstrap: %T is not served", obj)
 	}
-	kind, err := k.kind(gvk)
-	return objects.Target{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}, err
+	return objects.Target{Kind: kind, Namespace: obj.GetNamespace(), Name: obj.GetName()}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -11,6 +12,9 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/musterhq/muster/internal/pki"
@@ -61,6 +65,14 @@ func TestKeeper(t *testing.T) {
 		}
 		if dns, _ := get[*corev1.Service](t, s, service, "kube-system", "kube-dns"); dns.Spec.ClusterIP != "10.96.0.10" {
 			t.Errorf("kube-dns at %s", dns.Spec.ClusterIP)
+		}
+		cidr, _ := get[*networkingv1.ServiceCIDR](t, s, networkingv1.SchemeGroupVersion.WithKind("ServiceCIDR"), "", "kubernetes")
+		if !slices.Equal(cidr.Spec.CIDRs, []string{"10.96.0.0/12"}) || !meta.IsStatusConditionTrue(cidr.Status.Conditions, "Ready") {
+			t.Errorf("ServiceCIDR %+v", cidr)
+		}
+		class, _ := get[*schedulingv1.PriorityClass](t, s, schedulingv1.SchemeGroupVersion.WithKind("PriorityClass"), "", "system-node-critical")
+		if class.Value != 2000001000 || *class.PreemptionPolicy != corev1.PreemptLowerPriority {
+			t.Errorf("PriorityClass %+v", class)
 		}
 		before := replica.Store().View().Revision()
 		time.Sleep(time.Minute)

@@ -130,11 +130,13 @@ func prepareCreate(k *registry.Kind, obj registry.Object, now time.Time) {
 	}
 }
 
-func noteRequester(ctx context.Context, k *registry.Kind, obj registry.Object) {
-	if k.Requester != nil {
-		user, _ := access.UserFrom(ctx)
-		k.Requester(obj, user)
+// requested tells the kind who asks for a new object.
+func requested(ctx context.Context, k *registry.Kind, obj registry.Object) error {
+	if k.Requested == nil {
+		return nil
 	}
+	user, _ := access.UserFrom(ctx)
+	return k.Requested(obj, user)
 }
 
 // chooseName generates the name where the user gave only its beginning.
@@ -166,7 +168,9 @@ func (s *Service) planCreate(ctx context.Context, p *plan, t Target, obj registr
 		return Outcome{}, err
 	}
 	prepareCreate(k, obj, p.now)
-	noteRequester(ctx, k, obj)
+	if err := requested(ctx, k, obj); err != nil {
+		return Outcome{}, err
+	}
 	if err := p.allocate(t, obj, nil); err != nil {
 		return Outcome{}, err
 	}

@@ -182,6 +182,26 @@ func (s *Service) authorizeChange(ctx context.Context, verb string, t Target, ol
 	}, old, obj)
 }
 
+// authorizeNeeds checks what a change through a subresource takes beside the
+// permission to make it: to approve for a signer, to sign as one.
+func (s *Service) authorizeNeeds(ctx context.Context, t Target, old, obj registry.Object) error {
+	sub, ok := t.Kind.Subresource(t.Subresource)
+	if !ok || sub.Needs == nil {
+		return nil
+	}
+	needs := sub.Needs(obj, old)
+	if needs == nil {
+		return nil
+	}
+	user, _ := access.UserFrom(ctx)
+	for _, name := range needs.Names {
+		if s.auth.Authorize(auth.Request{User: user, Verb: needs.Verb, Resource: needs.Resource, Name: name}) == nil {
+			return nil
+		}
+	}
+	return apierrors.NewForbidden(t.Kind.GroupResource(), t.Name, errors.New(needs.Refusal))
+}
+
 // unavailable is the answer when the cluster could not be asked.
 func unavailable(err error) error {
 	if status := apierrors.APIStatus(nil); errors.As(err, &status) {

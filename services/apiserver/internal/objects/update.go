@@ -112,6 +112,9 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 	if err := s.authorizeChange(ctx, verb, t, old, obj); err != nil {
 		return Outcome{}, err
 	}
+	if err := s.authorizeNeeds(ctx, t, old, obj); err != nil {
+		return Outcome{}, err
+	}
 	if err := s.prepareUpdate(ctx, p, t, obj, old); err != nil {
 		return Outcome{}, err
 	}

@@ -22,13 +22,6 @@ func adaptResult[T Object, R any](f func(T) R) func(Object) R {
 	return func(obj Object) R { return f(obj.(T)) }
 }
 
-func adaptTo[T Object, A any](f func(T, A)) func(Object, A) {
-	if f == nil {
-		return nil
-	}
-	return func(obj Object, a A) { f(obj.(T), a) }
-}
-
 func adaptClaim[T Object](f func(T, Claim, string) error) func(Object, Claim, string) error {
 	if f == nil {
 		return nil

@@ -44,7 +44,7 @@ type definition[T Object] struct {
 	PrepareUpdate       func(obj, old T)
 	PrepareStatusUpdate func(obj, old T)
 
-	Requester func(obj T, user access.User)
+	Requested func(obj T, user access.User) error
 
 	Validate             func(obj T) field.ErrorList
 	ValidateCreate       func(obj T) field.ErrorList
@@ -112,7 +112,7 @@ func define[T any, P interface {
 	return &Kind{
 		GVK: gvk, Resource: d.Resource, Singular: singular.Resource, ShortNames: d.ShortNames,
 		Categories: d.Categories, Namespaced: d.Namespaced, Verbs: d.Verbs,
-		Type:    strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name(),
+		Type:    typeName(t),
 		New:     func() Object { return P(new(T)) },
 		NewList: list.DeepCopyObject,
 		Old:     d.Old,
@@ -121,7 +121,7 @@ func define[T any, P interface {
 		PrepareCreate:       s.prepareCreate,
 		PrepareUpdate:       s.prepareUpdate,
 		PrepareStatusUpdate: s.prepareStatusUpdate,
-		Requester:           adaptTo(d.Requester),
+		Requested:           adaptWith(d.Requested),
 
 		Validate:             adaptResult(d.Validate),
 		ValidateCreate:       adaptResult(d.ValidateCreate),
@@ -141,6 +141,11 @@ func define[T any, P interface {
 
 		Columns: d.Columns, NoNameColumn: d.NoNameColumn, Subresources: d.Subresources,
 	}
+}
+
+// typeName is the protobuf message of a Go type, as Kubernetes' generators derive it.
+func typeName(t reflect.Type) string {
+	return strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
 }
 
 // fieldIndex finds a field of a struct; -1 is none.

@@ -55,10 +55,14 @@ func validateRollingUpdate(r *appsv1.RollingUpdateDeployment, path *field.Path) 
 	if percentOrInt(unavailable) == 0 && percentOrInt(surge) == 0 {
 		errs = append(errs, field.Invalid(path.Child("maxUnavailable"), unavailable, "may not be 0 when `maxSurge` is 0"))
 	}
-	if unavailable.Type == intstr.String && percentOrInt(unavailable) > 100 {
-		errs = append(errs, field.Invalid(path.Child("maxUnavailable"), unavailable, "must not be greater than 100%"))
+	return append(errs, atMostWhole(unavailable, path.Child("maxUnavailable"))...)
+}
+
+func atMostWhole(v intstr.IntOrString, path *field.Path) field.ErrorList {
+	if v.Type == intstr.String && percentOrInt(v) > 100 {
+		return field.ErrorList{field.Invalid(path, v, "must not be greater than 100%")}
 	}
-	return errs
+	return nil
 }
 
 func orZero(v *intstr.IntOrString) intstr.IntOrString {

@@ -56,8 +56,9 @@ type Kind struct {
 	Default func(obj Object)
 	// PrepareCreate resets what a client may not set (status, generation).
 	PrepareCreate func(obj Object, now time.Time)
-	// Requester notes in a new object who asked for it, after PrepareCreate.
-	Requester func(obj Object, user access.User)
+	// Requested notes in a new object who asked for it, after PrepareCreate, or
+	// refuses it by an API error.
+	Requested func(obj Object, user access.User) error
 	// PrepareUpdate carries over from old what a plain update may not change
 	// (status) and raises metadata.generation when the spec changed.
 	PrepareUpdate func(obj, old Object)
@@ -168,6 +169,9 @@ type Subresource struct {
 	// Apply changes obj as the subresource's object says ("scale", "binding").
 	// The result is validated and stored like an update, unless Direct is set.
 	Apply func(obj Object, sub Object) error
+	// Needs names a permission that changing old to obj takes beside that to change
+	// the subresource; nil is none.
+	Needs func(obj, old Object) *Permission
 	// Direct says that Apply checks and prepares all by itself: its result is
 	// stored without PrepareUpdate and ValidateUpdate, which refuse or undo just
 	// what the subresource is for ("binding", "finalize").
@@ -176,6 +180,16 @@ type Subresource struct {
 	NewObject func() Object
 	// Columns of the server-side table of it, after Name; none for no table.
 	Columns []Column
+}
+
+// Permission is something that a user must be allowed beside what the request says.
+type Permission struct {
+	Verb     string
+	Resource schema.GroupResource
+	// Names of which one must be allowed.
+	Names []string
+	// Refusal is said where none is.
+	Refusal string
 }
 
 // GroupResource returns the resource with its group, as errors name it.

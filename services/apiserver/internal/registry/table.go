@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"reflect"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -41,6 +42,21 @@ func All(o Options) []*Kind {
 		roleBindingKind(),
 		clusterRoleKind(),
 		clusterRoleBindingKind(),
+		ingressKind(),
+		ingressClassKind(),
+		networkPolicyKind(),
+		ipAddressKind(),
+		serviceCIDRKind(o),
+		podDisruptionBudgetKind(),
+		storageClassKind(),
+		csiDriverKind(),
+		csiNodeKind(),
+		csiStorageCapacityKind(),
+		volumeAttachmentKind(),
+		volumeAttributesClassKind(),
+		priorityClassKind(),
+		runtimeClassKind(),
+		certificateSigningRequestKind(),
 	}
 }
 
@@ -92,6 +108,9 @@ func (t *Table) ByType(name string) (*Kind, bool) {
 	k, ok := t.byType[name]
 	return k, ok
 }
+
+// Of finds the kind of an object by its Go type.
+func (t *Table) Of(obj Object) (*Kind, bool) { return t.ByType(typeName(reflect.TypeOf(obj).Elem())) }
 
 // ByStoreResource finds a kind by what the state calls it: "deployments.apps".
 func (t *Table) ByStoreResource(resource string) (*Kind, bool) {

@@ -61,27 +61,49 @@ func TestTypeNamesMatchGoTypes(t *testing.T) {
 	}
 }
 
+// columnNames are those of every kind, as Kubernetes prints them: wide ones after a
+// bar.
+var columnNames = map[string]string{
+	"namespaces":      "Status Age",
+	"nodes":           "Status Roles Age Version | Internal-IP External-IP OS-Image Kernel-Version Container-Runtime",
+	"pods":            "Ready Status Restarts Age | IP Node Nominated-Node Readiness-Gates",
+	"services":        "Type Cluster-IP External-IP Port(s) Age | Selector",
+	"endpoints":       "Endpoints Age",
+	"configmaps":      "Data Age",
+	"secrets":         "Type Data Age",
+	"serviceaccounts": "Age",
+	"events":          "Last-Seen Type Reason Object Message | Subobject Source First-Seen Count Name",
+
+	"deployments.apps":                     "Ready Up-to-date Available Age | Containers Images Selector",
+	"replicasets.apps":                     "Desired Current Ready Age | Containers Images Selector",
+	"horizontalpodautoscalers.autoscaling": "Reference Targets MinPods MaxPods Replicas Age",
+
+	"endpointslices.discovery.k8s.io": "AddressType Ports Endpoints Age",
+	"leases.coordination.k8s.io":      "Holder Age",
+
+	"roles.rbac.authorization.k8s.io":               "Created-At",
+	"clusterroles.rbac.authorization.k8s.io":        "Created-At",
+	"rolebindings.rbac.authorization.k8s.io":        "Role Age | Users Groups ServiceAccounts",
+	"clusterrolebindings.rbac.authorization.k8s.io": "Role Age | Users Groups ServiceAccounts",
+
+	"ingresses.networking.k8s.io":                    "Class Hosts Address Ports Age",
+	"ingressclasses.networking.k8s.io":               "Controller Parameters Age",
+	"networkpolicies.networking.k8s.io":              "Pod-Selector Age",
+	"ipaddresses.networking.k8s.io":                  "ParentRef",
+	"servicecidrs.networking.k8s.io":                 "CIDRs Age",
+	"poddisruptionbudgets.policy":                    "Min-Available Max-Unavailable Allowed-Disruptions Age",
+	"storageclasses.storage.k8s.io":                  "Name Provisioner ReclaimPolicy VolumeBindingMode AllowVolumeExpansion Age",
+	"csidrivers.storage.k8s.io":                      "AttachRequired PodInfoOnMount StorageCapacity TokenRequests RequiresRepublish Modes Age",
+	"csinodes.storage.k8s.io":                        "Drivers Age",
+	"csistoragecapacities.storage.k8s.io":            "StorageClassName Capacity",
+	"volumeattachments.storage.k8s.io":               "Attacher PV Node Attached Age",
+	"volumeattributesclasses.storage.k8s.io":         "Name DriverName Age",
+	"priorityclasses.scheduling.k8s.io":              "Value Global-Default Age PreemptionPolicy",
+	"runtimeclasses.node.k8s.io":                     "Handler Age",
+	"certificatesigningrequests.certificates.k8s.io": "Age SignerName Requestor RequestedDuration Condition",
+}
+
 func TestColumnNames(t *testing.T) {
-	want := map[string]string{
-		"namespaces":                             "Status Age",
-		"nodes":                                  "Status Roles Age Version | Internal-IP External-IP OS-Image Kernel-Version Container-Runtime",
-		"pods":                                   "Ready Status Restarts Age | IP Node Nominated-Node Readiness-Gates",
-		"services":                               "Type Cluster-IP External-IP Port(s) Age | Selector",
-		"endpoints":                              "Endpoints Age",
-		"configmaps":                             "Data Age",
-		"secrets":                                "Type Data Age",
-		"serviceaccounts":                        "Age",
-		"events":                                 "Last-Seen Type Reason Object Message | Subobject Source First-Seen Count Name",
-		"deployments.apps":                       "Ready Up-to-date Available Age | Containers Images Selector",
-		"replicasets.apps":                       "Desired Current Ready Age | Containers Images Selector",
-		"horizontalpodautoscalers.autoscaling":   "Reference Targets MinPods MaxPods Replicas Age",
-		"endpointslices.discovery.k8s.io":        "AddressType Ports Endpoints Age",
-		"leases.coordination.k8s.io":             "Holder Age",
-		"roles.rbac.authorization.k8s.io":        "Created-At",
-		"clusterroles.rbac.authorization.k8s.io": "Created-At",
-		"rolebindings.rbac.authorization.k8s.io": "Role Age | Users Groups ServiceAccounts",
-		"clusterrolebindings.rbac.authorization.k8s.io": "Role Age | Users Groups ServiceAccounts",
-	}
 	for _, k := range registry.All(registry.Options{}) {
 		var narrow, wide []string
 		for _, c := range k.Columns {
@@ -99,8 +121,8 @@ func TestColumnNames(t *testing.T) {
 		if len(wide) > 0 {
 			got += " | " + strings.Join(wide, " ")
 		}
-		if got != want[k.StoreResource()] {
-			t.Errorf("%s: columns\n got %s\nwant %s", k.StoreResource(), got, want[k.StoreResource()])
+		if got != columnNames[k.StoreResource()] {
+			t.Errorf("%s: columns\n got %s\nwant %s", k.StoreResource(), got, columnNames[k.StoreResource()])
 		}
 	}
 }

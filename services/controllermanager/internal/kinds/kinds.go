@@ -11,6 +11,9 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
@@ -64,6 +67,10 @@ func All() []Kind {
 		of[*corev1.ConfigMap](core.WithKind("ConfigMap"), "configmaps", true),
 		of[*corev1.Secret](core.WithKind("Secret"), "secrets", true),
 		of[*corev1.ServiceAccount](core.WithKind("ServiceAccount"), "serviceaccounts", true),
+		of[*networkingv1.Ingress](networkingv1.SchemeGroupVersion.WithKind("Ingress"), "ingresses", true),
+		of[*networkingv1.NetworkPolicy](networkingv1.SchemeGroupVersion.WithKind("NetworkPolicy"), "networkpolicies", true),
+		of[*policyv1.PodDisruptionBudget](policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"), "poddisruptionbudgets", true),
+		of[*storagev1.CSIStorageCapacity](storagev1.SchemeGroupVersion.WithKind("CSIStorageCapacity"), "csistoragecapacities", true),
 		of[*coordinationv1.Lease](coordinationv1.SchemeGroupVersion.WithKind("Lease"), "leases", true),
 		of[*corev1.Event](core.WithKind("Event"), "events", true),
 		of[*corev1.Node](core.WithKind("Node"), "nodes", false),

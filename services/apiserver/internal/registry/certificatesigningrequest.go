@@ -1,0 +1,184 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/validate/content"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/util/duration"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/pki"
+)
+
+// How long a request is kept: once it is decided, so that who asked can fetch the
+// answer, and while nobody decides.
+const (
+	decidedRequestKept = time.Hour
+	pendingRequestKept = 24 * time.Hour
+)
+
+func certificateSigningRequestKind() *Kind {
+	k := define(certificatesv1.SchemeGroupVersion, &certificatesv1.CertificateSigningRequestList{}, definition[*certificatesv1.CertificateSigningRequest]{
+		ShortNames: []string{"csr"}, Status: true,
+
+		Requested:           requestedCertificate,
+		PrepareUpdate:       func(obj, old *certificatesv1.CertificateSigningRequest) { obj.Spec = old.Spec },
+		PrepareStatusUpdate: stampConditions,
+
+		Validate:             validateRequest,
+		ValidateUpdate:       validateRequestUpdate,
+		ValidateStatusUpdate: validateRequestStatus,
+		ValidateName:         func(name string, _ bool) []string { return content.IsPathSegmentName(name) },
+
+		Fields: func(obj *certificatesv1.CertificateSigningRequest) fields.Set {
+			return fields.Set{"spec.signerName": obj.Spec.SignerName}
+		},
+		Expires: requestExpires,
+		Columns: requestColumns(),
+
+		Subresources: []Subresource{{
+			Name: "approval", Verbs: []string{"get", "patch", "update"}, Direct: true,
+			NewObject: func() Object { return &certificatesv1.CertificateSigningRequest{} },
+			Get:       func(obj Object) (Object, error) { return obj, nil },
+			Apply: func(obj, sub Object) error {
+				return approve(obj.(*certificatesv1.CertificateSigningRequest), sub.(*certificatesv1.CertificateSigningRequest))
+			},
+			Needs: func(obj, _ Object) *Permission {
+				return signerPermission("approve", obj.(*certificatesv1.CertificateSigningRequest).Spec.SignerName,
+					"user not permitted to approve requests with signerName %q")
+			},
+		}},
+	})
+	status, _ := k.Subresource("status")
+	status.Needs = func(obj, old Object) *Permission {
+		now, before := obj.(*certificatesv1.CertificateSigningRequest), old.(*certificatesv1.CertificateSigningRequest)
+		if equal(now.Status, before.Status) {
+			return nil
+		}
+		return signerPermission("sign", before.Spec.SignerName, "user not permitted to sign requests with signerName %q")
+	}
+	return k
+}
+
+// requestedCertificate notes who asks, whom the certificate may be for, and that
+// nobody asks for a certificate of the administrators by this way.
+func requestedCertificate(obj *certificatesv1.CertificateSigningRequest, user access.User) error {
+	s := &obj.Spec
+	s.Username, s.UID, s.Groups, s.Extra = user.Name, "", slices.Clone(user.Groups), nil
+	if s.SignerName != certificatesv1.KubeAPIServerClientSignerName {
+		return nil
+	}
+	request, err := pki.ParseRequest(s.Request)
+	if err != nil {
+		return nil // Validation says what is wrong.
+	}
+	if slices.Contains(request.Subject.Organization, pki.GroupAdmins) {
+		return apierrors.NewForbidden(certificatesv1.Resource("certificatesigningrequests"), obj.Name,
+			fmt.Errorf("use of %s signer with %s group is not allowed", s.SignerName, pki.GroupAdmins))
+	}
+	return nil
+}
+
+// stampConditions sets the times that were left out.
+func stampConditions(obj, old *certificatesv1.CertificateSigningRequest) {
+	now := metav1.Now()
+	for i := range obj.Status.Conditions {
+		c := &obj.Status.Conditions[i]
+		if c.LastUpdateTime.IsZero() {
+			c.LastUpdateTime = now
+		}
+		if !c.LastTransitionTime.IsZero() {
+			continue
+		}
+		c.LastTransitionTime = now
+		for _, before := range old.Status.Conditions {
+			if before.Type == c.Type && before.Status == c.Status && !before.LastTransitionTime.IsZero() {
+				c.LastTransitionTime = before.LastTransitionTime
+				break
+			}
+		}
+	}
+}
+
+// approve takes over the conditions alone.
+func approve(obj, sub *certificatesv1.CertificateSigningRequest) error {
+	old := obj.DeepCopy()
+	obj.Status.Conditions = sub.DeepCopy().Status.Conditions
+	stampConditions(obj, old)
+	errs := append(validateRequest(obj), keepsConditions(obj, old)...)
+	if len(errs) > 0 {
+		return apierrors.NewInvalid(certificatesv1.Kind("CertificateSigningRequest"), obj.Name, errs)
+	}
+	return nil
+}
+
+// requestState is what the conditions of a request say.
+func requestState(obj *certificatesv1.CertificateSigningRequest) (approved, denied, failed bool, since time.Time) {
+	for _, c := range obj.Status.Conditions {
+		switch c.Type {
+		case certificatesv1.CertificateApproved:
+			approved = true
+		case certificatesv1.CertificateDenied:
+			denied = true
+		case certificatesv1.CertificateFailed:
+			failed = true
+		}
+		if c.LastUpdateTime.After(since) {
+			since = c.LastUpdateTime.Time
+		}
+	}
+	return approved, denied, failed, since
+}
+
+func requestExpires(obj *certificatesv1.CertificateSigningRequest, now time.Time) time.Time {
+	_, denied, failed, since := requestState(obj)
+	if !denied && !failed && len(obj.Status.Certificate) == 0 {
+		return obj.CreationTimestamp.Add(pendingRequestKept)
+	}
+	if since.IsZero() {
+		since = now
+	}
+	return since.Add(decidedRequestKept)
+}
+
+func requestColumns() []Column {
+	doc := certificatesv1.CertificateSigningRequestSpec{}.SwaggerDoc()
+	return []Column{
+		ageColumn(),
+		column("SignerName", "string", doc["signerName"], func(obj *certificatesv1.CertificateSigningRequest) any { return orNone(obj.Spec.SignerName) }),
+		column("Requestor", "string", doc["request"], func(obj *certificatesv1.CertificateSigningRequest) any { return obj.Spec.Username }),
+		column("RequestedDuration", "string", doc["expirationSeconds"], func(obj *certificatesv1.CertificateSigningRequest) any {
+			if obj.Spec.ExpirationSeconds == nil {
+				return noneCell
+			}
+			return duration.HumanDuration(time.Duration(*obj.Spec.ExpirationSeconds) * time.Second)
+		}),
+		column("Condition", "string", certificatesv1.CertificateSigningRequestStatus{}.SwaggerDoc()["conditions"], func(obj *certificatesv1.CertificateSigningRequest) any {
+			return requestCondition(obj)
+		}),
+	}
+}
+
+func requestCondition(obj *certificatesv1.CertificateSigningRequest) string {
+	approved, denied, failed, _ := requestState(obj)
+	text := "Pending"
+	switch {
+	case denied:
+		text = "Denied"
+	case approved:
+		text = "Approved"
+	}
+	if failed {
+		text += ",Failed"
+	}
+	if len(obj.Status.Certificate) > 0 {
+		text += ",Issued"
+	}
+	return text
+}

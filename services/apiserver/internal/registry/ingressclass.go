@@ -1,0 +1,82 @@
+package registry
+
+import (
+	networkingv1 "k8s.io/api/networking/v1"
+	apivalidation "k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
+)
+
+// longestController is how many bytes the name of an ingress controller may have.
+const longestController = 250
+
+func ingressClassKind() *Kind {
+	return define(networkingv1.SchemeGroupVersion, &networkingv1.IngressClassList{}, definition[*networkingv1.IngressClass]{
+		Generation: true,
+
+		Default: func(obj *networkingv1.IngressClass) {
+			if p := obj.Spec.Parameters; p != nil && p.Scope == nil {
+				p.Scope = ptr.To(networkingv1.IngressClassParametersReferenceScopeCluster)
+			}
+		},
+		Validate: validateIngressClass,
+		ValidateUpdate: func(obj, old *networkingv1.IngressClass) field.ErrorList {
+			return apivalidation.ValidateImmutableField(obj.Spec.Controller, old.Spec.Controller, field.NewPath("spec", "controller"))
+		},
+
+		Columns: []Column{
+			column("Controller", "string", "Controller that is responsible for handling this class", func(obj *networkingv1.IngressClass) any { return obj.Spec.Controller }),
+			column("Parameters", "string", "A reference to a resource with additional parameters", func(obj *networkingv1.IngressClass) any {
+				p := obj.Spec.Parameters
+				if p == nil {
+					return noneCell
+				}
+				if p.APIGroup != nil {
+					return p.Kind + "." + *p.APIGroup + "/" + p.Name
+				}
+				return p.Kind + "/" + p.Name
+			}),
+			ageColumn(),
+		},
+	})
+}
+
+func validateIngressClass(obj *networkingv1.IngressClass) field.ErrorList {
+	var errs field.ErrorList
+	path, name := field.NewPath("spec", "controller"), obj.Spec.Controller
+	if name == "" {
+		errs = append(errs, field.Required(path, ""))
+	} else {
+		if len(name) > longestController {
+			errs = append(errs, field.TooLong(path, "" /* unused */, longestController))
+		}
+		errs = append(errs, validation.IsDomainPrefixedPath(path, name)...)
+	}
+	if obj.Spec.Parameters != nil {
+		errs = append(errs, validateClassParameters(obj.Spec.Parameters, field.NewPath("spec", "parameters"))...)
+	}
+	return errs
+}
+
+func validateClassParameters(p *networkingv1.IngressClassParametersReference, path *field.Path) field.ErrorList {
+	errs := validateAPIGroup(p.APIGroup, path.Child("apiGroup"))
+	errs = append(errs, requiredSegment(path.Child("kind"), p.Kind)...)
+	errs = append(errs, requiredSegment(path.Child("name"), p.Name)...)
+	namespace := path.Child("namespace")
+	switch scope := ptr.Deref(p.Scope, ""); {
+	case p.Scope == nil:
+		errs = append(errs, field.Required(path.Child("scope"), ""))
+	case scope == networkingv1.IngressClassParametersReferenceScopeCluster && p.Namespace != nil:
+		errs = append(errs, field.Forbidden(namespace, "`parameters.scope` is set to 'Cluster'"))
+	case scope == networkingv1.IngressClassParametersReferenceScopeCluster:
+	case scope != networkingv1.IngressClassParametersReferenceScopeNamespace:
+		errs = append(errs, among(path.Child("scope"), scope,
+			networkingv1.IngressClassParametersReferenceScopeCluster, networkingv1.IngressClassParametersReferenceScopeNamespace)...)
+	case p.Namespace == nil:
+		errs = append(errs, field.Required(namespace, "`parameters.scope` is set to 'Namespace'"))
+	default:
+		errs = append(errs, invalid(namespace, *p.Namespace, apivalidation.ValidateNamespaceName(*p.Namespace, false))...)
+	}
+	return errs
+}
