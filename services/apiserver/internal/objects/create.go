@@ -252,6 +252,9 @@ func encode(k *registry.Kind, obj registry.Object) ([]byte, error) {
 // actStep plans an action on an object by a subresource that is created.
 func (s *Service) actStep(ctx context.Context, t Target, action registry.Object) (step, error) {
 	sub, ok := t.Kind.Subresource(t.Subresource)
+	if ok && sub.Evicts {
+		return s.evictStep(ctx, t, action)
+	}
 	if !ok || sub.Apply == nil {
 		return nil, apierrors.NewMethodNotSupported(t.Kind.GroupResource(), "create")
 	}

@@ -50,16 +50,21 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 		if err := preconditions(t, obj, o.Preconditions); err != nil {
 			return Outcome{}, err
 		}
-		propagate(t.Kind, obj, o)
-		if markDeleted(t.Kind, obj, o.GracePeriodSeconds, now) {
-			value, err := encode(t.Kind, obj)
-			if err != nil {
-				return Outcome{}, err
-			}
-			return p.planRemove(t, was, obj, value)
-		}
-		return p.store(t, was, obj)
+		return p.end(t, was, obj, o, now)
 	}), nil
+}
+
+// end plans that an object goes, or that it is marked to end.
+func (p *plan) end(t Target, was Stored, obj registry.Object, o metav1.DeleteOptions, now time.Time) (Outcome, error) {
+	propagate(t.Kind, obj, o)
+	if !markDeleted(t.Kind, obj, o.GracePeriodSeconds, now) {
+		return p.store(t, was, obj)
+	}
+	value, err := encode(t.Kind, obj)
+	if err != nil {
+		return Outcome{}, err
+	}
+	return p.planRemove(t, was, obj, value)
 }
 
 // kept says why the target may not be deleted, or "".

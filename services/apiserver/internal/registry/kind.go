@@ -172,6 +172,8 @@ type Subresource struct {
 	// Needs names a permission that changing old to obj takes beside that to change
 	// the subresource; nil is none.
 	Needs func(obj, old Object) *Permission
+	// Evicts says that to create it is to delete the object, where budgets allow that.
+	Evicts bool
 	// Direct says that Apply checks and prepares all by itself: its result is
 	// stored without PrepareUpdate and ValidateUpdate, which refuse or undo just
 	// what the subresource is for ("binding", "finalize").

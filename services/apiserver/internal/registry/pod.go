@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -38,7 +39,7 @@ func podKind() *Kind {
 			Name: "binding", GVK: corev1.SchemeGroupVersion.WithKind("Binding"), Verbs: []string{"create"}, Direct: true,
 			NewObject: func() Object { return &corev1.Binding{} },
 			Apply:     func(obj, sub Object) error { return bindPod(obj.(*corev1.Pod), sub.(*corev1.Binding)) },
-		}, {
+		}, evictionSubresource(), {
 			Name: "log", Verbs: []string{"get"},
 		}, connection("exec", "PodExecOptions"), connection("attach", "PodAttachOptions"), connection("portforward", "PodPortForwardOptions")},
 	})
@@ -145,24 +146,23 @@ func bindPod(obj *corev1.Pod, b *corev1.Binding) error {
 	if errs := apivalidation.ValidateAnnotations(obj.Annotations, field.NewPath("metadata", "annotations")); len(errs) > 0 {
 		return apierrors.NewInvalid(corev1.SchemeGroupVersion.WithKind("Binding").GroupKind(), b.Name, errs)
 	}
-	setPodScheduled(obj)
+	setPodCondition(obj, corev1.PodCondition{Type: corev1.PodScheduled, Status: corev1.ConditionTrue}, time.Now())
 	return nil
 }
 
-func setPodScheduled(obj *corev1.Pod) {
-	scheduled := corev1.PodCondition{
-		Type: corev1.PodScheduled, Status: corev1.ConditionTrue,
-		LastTransitionTime: metav1.Now(), ObservedGeneration: obj.Generation,
-	}
-	for i, c := range obj.Status.Conditions {
-		if c.Type != corev1.PodScheduled {
+// setPodCondition sets a condition. The time of its last transition stays where its
+// status does.
+func setPodCondition(obj *corev1.Pod, c corev1.PodCondition, now time.Time) {
+	c.LastTransitionTime, c.ObservedGeneration = metav1.NewTime(now), obj.Generation
+	for i, before := range obj.Status.Conditions {
+		if before.Type != c.Type {
 			continue
 		}
-		if c.Status == scheduled.Status {
-			scheduled.LastTransitionTime = c.LastTransitionTime
+		if before.Status == c.Status {
+			c.LastTransitionTime = before.LastTransitionTime
 		}
-		obj.Status.Conditions[i] = scheduled
+		obj.Status.Conditions[i] = c
 		return
 	}
-	obj.Status.Conditions = append(obj.Status.Conditions, scheduled)
+	obj.Status.Conditions = append(obj.Status.Conditions, c)
 }
