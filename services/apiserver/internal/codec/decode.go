@@ -2,8 +2,11 @@ package codec
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,7 +29,7 @@ var protobufMagic = []byte("k8s\x00")
 func DecodeYAML(data []byte, into runtime.Object, gvk schema.GroupVersionKind, v Validation) ([]string, error) {
 	raw, err := yaml.YAMLToJSON(data)
 	if err != nil {
-		return nil, apierrors.NewBadRequest(fmt.Sprintf("couldn't get version/kind; json parse error: %v", err))
+		return nil, unrecognized(gvk, err, data)
 	}
 	var found []error
 	if v != Ignore {
@@ -72,22 +75,57 @@ func DecodeFields(data []byte, into runtime.Object, v Validation) ([]string, err
 func checkType(data []byte, gvk schema.GroupVersionKind) error {
 	var t metav1.TypeMeta
 	if err := json.Unmarshal(data, &t); err != nil {
-		return apierrors.NewBadRequest(fmt.Sprintf("couldn't get version/kind; json parse error: %v", err))
+		return unrecognized(gvk, fmt.Errorf("couldn't get version/kind; json parse error: %w", err), data)
 	}
 	return sameType(t, gvk)
 }
 
 func sameType(t metav1.TypeMeta, gvk schema.GroupVersionKind) error {
+	if t.Kind != "" && t.Kind != gvk.Kind {
+		got := gvk.GroupVersion().WithKind(t.Kind)
+		if t.APIVersion != "" {
+			got = schema.FromAPIVersionAndKind(t.APIVersion, t.Kind)
+		}
+		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: converting (%s.%s) to (%s.%s): unknown conversion",
+			got.Kind, got.Version, gvk.Kind, got.Version, got.Kind, internalPackage(gvk.Group), gvk.Kind))
+	}
 	if t.APIVersion != "" && t.APIVersion != gvk.GroupVersion().String() {
 		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)",
 			t.APIVersion, gvk.GroupVersion()))
 	}
-	if t.Kind != "" && t.Kind != gvk.Kind {
-		got := schema.FromAPIVersionAndKind(gvk.GroupVersion().String(), t.Kind)
-		return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: converting (%s) to (%s): unknown conversion",
-			got.Kind, gvk.Version, gvk.Kind, got, gvk))
-	}
 	return nil
+}
+
+// internalPackage is what Kubernetes calls the package of a group's types, which
+// its message names.
+func internalPackage(group string) string {
+	if group == "" {
+		return "core"
+	}
+	name, _, _ := strings.Cut(group, ".")
+	return name
+}
+
+// unrecognized is the answer to a body that does not tell of what type it is.
+func unrecognized(gvk schema.GroupVersionKind, err error, data []byte) error {
+	return apierrors.NewBadRequest(fmt.Sprintf("the object provided is unrecognized (must be of type %s): %v (%s)", gvk.Kind, err, summary(data)))
+}
+
+// summaryLength is how much of a body is shown to its sender.
+const summaryLength = 30 // bytes
+
+func summary(data []byte) string {
+	if len(data) == 0 {
+		return "<empty>"
+	}
+	more := ""
+	if len(data) > summaryLength {
+		data, more = data[:summaryLength], " ..."
+	}
+	if data[0] == '{' {
+		return string(data) + more
+	}
+	return hex.EncodeToString(data) + more
 }
 
 func unreadable(gvk schema.GroupVersionKind, err error) error {
@@ -96,12 +134,15 @@ func unreadable(gvk schema.GroupVersionKind, err error) error {
 
 // DecodeProtobuf reads Kubernetes' protobuf envelope and the object in it.
 func DecodeProtobuf(data []byte, into Message, gvk schema.GroupVersionKind) error {
+	if len(data) == 0 {
+		return unrecognized(gvk, errors.New("empty data"), data)
+	}
 	if !bytes.HasPrefix(data, protobufMagic) {
-		return apierrors.NewBadRequest("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")
+		return unrecognized(gvk, fmt.Errorf("provided data does not appear to be a protobuf message, expected prefix %v", protobufMagic), data)
 	}
 	var envelope runtime.Unknown
 	if err := envelope.Unmarshal(data[len(protobufMagic):]); err != nil {
-		return unreadable(gvk, err)
+		return unrecognized(gvk, err, data)
 	}
 	if err := sameType(metav1.TypeMeta{APIVersion: envelope.APIVersion, Kind: envelope.Kind}, gvk); err != nil {
 		return err
