@@ -5,7 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strconv"
+	"strings"
 )
 
 var errClosing = errors.New("the server is stopping")
@@ -31,11 +31,15 @@ func drained(server *http.Server) {
 // lasting tells watches, and logs that are followed, from requests that end by
 // themselves.
 func lasting(r *http.Request) bool {
+	if r.URL.RawQuery == "" {
+		return strings.Contains(r.URL.Path, "/watch/")
+	}
 	query := r.URL.Query()
 	for _, name := range []string{"watch", "follow"} {
-		if on, err := strconv.ParseBool(query.Get(name)); err == nil && on {
+		// All but "0" and "false" is true, as with Kubernetes.
+		if on := query[name]; len(on) > 0 && on[0] != "0" && !strings.EqualFold(on[0], "false") {
 			return true
 		}
 	}
-	return false
+	return strings.Contains(r.URL.Path, "/watch/")
 }

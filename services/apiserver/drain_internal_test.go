@@ -12,7 +12,7 @@ import (
 
 // What a stopping server is answering is answered; what would not end is ended.
 func TestDrained(t *testing.T) {
-	for query, lasts := range map[string]bool{"": false, "?watch=true": true, "?watch=1": true, "?follow=true": true, "?watch=false": false, "?watch=x": false} {
+	for query, lasts := range map[string]bool{"": false, "?watch=true": true, "?watch=1": true, "?follow=true": true, "?watch=false": false, "?watch=0": false, "?watch=x": true} {
 		synctest.Test(t, func(t *testing.T) {
 			var cause error
 			server := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {

@@ -170,7 +170,7 @@ func TestDeletePreconditions(t *testing.T) {
 	create(t, s, "ConfigMap", configMap("a", nil))
 	for _, pre := range []metav1.Preconditions{{UID: ptr(types.UID("other"))}, {ResourceVersion: ptr("1")}} {
 		_, err := s.Delete(admin, target(t, s, "ConfigMap", "a"), metav1.DeleteOptions{Preconditions: &pre})
-		if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "Precondition failed") {
+		if !apierrors.IsConflict(err) || !strings.Contains(err.Error(), "in the precondition (") {
 			t.Errorf("%+v: %v", pre, err)
 		}
 	}

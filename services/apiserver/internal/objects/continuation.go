@@ -46,7 +46,7 @@ func parseContinuation(token string) (continuation, error) {
 		err = fmt.Errorf("revision or name is missing, or a count is negative")
 	}
 	if err != nil {
-		return c, apierrors.NewBadRequest(fmt.Sprintf("continue key is not valid: %v", err))
+		return c, apierrors.NewBadRequest(fmt.Sprintf("invalid continue token: continue key is not valid: %v", err))
 	}
 	return c, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
@@ -36,6 +37,9 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 	}
 	if why := kept(t); why != "" {
 		return nil, apierrors.NewForbidden(t.Kind.GroupResource(), t.Name, errors.New(why))
+	}
+	if o.GracePeriodSeconds != nil && *o.GracePeriodSeconds < 0 {
+		o.GracePeriodSeconds = new(int64(1)) // as Kubernetes takes it
 	}
 	now, seen := s.now(), t.Kind
 	t = t.stored()
@@ -76,21 +80,10 @@ func kept(t Target) string {
 }
 
 func validateDelete(o metav1.DeleteOptions) error {
-	if o.GracePeriodSeconds != nil && *o.GracePeriodSeconds < -1 {
-		return apierrors.NewBadRequest("gracePeriodSeconds must be at least -1")
+	if errs := validation.ValidateDeleteOptions(&o); len(errs) > 0 {
+		return apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("DeleteOptions").GroupKind(), "", errs)
 	}
-	if o.PropagationPolicy == nil {
-		return nil
-	}
-	if o.OrphanDependents != nil {
-		return apierrors.NewBadRequest("orphanDependents and deletionPropagation cannot be both set")
-	}
-	switch *o.PropagationPolicy {
-	case "", metav1.DeletePropagationBackground, metav1.DeletePropagationForeground, metav1.DeletePropagationOrphan:
-		return nil
-	}
-	return apierrors.NewBadRequest(fmt.Sprintf("propagationPolicy: Unsupported value: %q: supported values: %q, %q, %q", *o.PropagationPolicy,
-		metav1.DeletePropagationForeground, metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan))
+	return nil
 }
 
 func preconditions(t Target, obj registry.Object, pre *metav1.Preconditions) error {
@@ -98,11 +91,12 @@ func preconditions(t Target, obj registry.Object, pre *metav1.Preconditions) err
 		return nil
 	}
 	if pre.UID != nil && *pre.UID != obj.GetUID() {
-		return conflict(t, fmt.Errorf(uidMismatch, *pre.UID, obj.GetUID()))
+		return conflict(t, fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). "+
+			"The object might have been deleted and then recreated", *pre.UID, obj.GetUID()))
 	}
 	if pre.ResourceVersion != nil && *pre.ResourceVersion != obj.GetResourceVersion() {
-		return conflict(t, fmt.Errorf("Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v",
-			*pre.ResourceVersion, obj.GetResourceVersion()))
+		return conflict(t, fmt.Errorf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). "+
+			"The object might have been modified", *pre.ResourceVersion, obj.GetResourceVersion()))
 	}
 	return nil
 }

@@ -44,11 +44,20 @@ func parseSelector(k *registry.Kind, labelText, fieldText string) (*selector, er
 	s.useIndex()
 	for _, r := range f.Requirements() {
 		if !known[r.Field] {
-			return nil, apierrors.NewBadRequest(fmt.Sprintf("field label not supported: %s", r.Field))
+			return nil, unknownField(k, r.Field)
 		}
 		s.specific = s.specific || (r.Field != "metadata.name" && r.Field != "metadata.namespace" && r.Field != s.indexed)
 	}
 	return s, nil
+}
+
+// unknownField words the refusal as Kubernetes does: one way for kinds that have
+// fields of their own to select by, another for those that have none.
+func unknownField(k *registry.Kind, name string) error {
+	if k.Fields == nil {
+		return apierrors.NewBadRequest(fmt.Sprintf(`%q is not a known field selector: only "metadata.name", "metadata.namespace"`, name))
+	}
+	return apierrors.NewBadRequest("field label not supported: " + name)
 }
 
 // useIndex finds a field that must have one value and is kept as an index.

@@ -79,7 +79,7 @@ func matchURL(t Target, obj registry.Object) (Target, error) {
 		t.Namespace = obj.GetNamespace()
 	}
 	if obj.GetNamespace() != t.Namespace {
-		return t, apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the URL (%s)", obj.GetNamespace(), t.Namespace))
+		return t, apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the request (%s)", obj.GetNamespace(), t.Namespace))
 	}
 	return t, nil
 }

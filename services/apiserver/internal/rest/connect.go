@@ -121,7 +121,7 @@ func (h *Handler) portForward(w http.ResponseWriter, r *http.Request, t objects.
 	for _, text := range r.URL.Query()["ports"] {
 		port, err := strconv.ParseUint(text, 10, 16)
 		if err != nil || port == 0 {
-			return badParameter("ports", fmt.Errorf("%q is no port", text))
+			return apierrors.NewBadRequest(fmt.Sprintf("invalid query parameter ports: %q is no port", text))
 		}
 		ports = append(ports, int32(port))
 	}

@@ -146,17 +146,24 @@ func (h *Handler) serveObjects(w *tracked, r *http.Request) error {
 	if route.resource == "" {
 		return h.resourceList(w, r, route.gv)
 	}
+	if route.watch {
+		var err error
+		if r, err = route.asWatch(r); err != nil {
+			return err
+		}
+	}
 	target, ok := h.target(route)
 	if !ok {
 		return h.absent(route)
 	}
 	verb := h.verbOf(r, target)
 	if verb == nil {
-		return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, strings.ToLower(r.Method), target.Kind.GroupResource(), "", "", 0, false)
+		return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, strings.ToLower(r.Method), schema.GroupResource{}, "", "", 0, false)
 	}
-	if isWatch(r) || streamFuncs[target.Subresource] != nil {
+	watching := target.Name == "" && isWatch(r)
+	if watching || streamFuncs[target.Subresource] != nil {
 		w.last()
-		if !isWatch(r) {
+		if !watching {
 			w.leave() // A watch holds a seat until it has told the present state.
 		}
 		return verb(h, w, r, target)

@@ -130,7 +130,7 @@ func TestAnswers(t *testing.T) {
 		{"other name", "PUT", cms + "/b", cm, nil, 400, "the name of the object (a) does not match the name on the URL (b)"},
 		{"update none", "PUT", cms + "/z", strings.Replace(cm, `"a"`, `"z"`, 1), nil, 404, `not found`},
 		{"too large", "POST", cms, `{"x":"` + strings.Repeat("x", 4<<20) + `"}`, nil, 413, "Request entity too large: limit is 3145728"},
-		{"bad dry run", "POST", cms + "?dryRun=Some", cm, nil, 422, `Unsupported value: \"Some\"`},
+		{"bad dry run", "POST", cms + "?dryRun=Some", cm, nil, 422, `CreateOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"Some\"]: supported values: \"All\"`},
 		{"forbidden", "GET", cms, "", []string{"X-User: eve"}, 403, `configmaps is forbidden: User \"eve\" cannot list resource \"configmaps\" in API group \"\" in the namespace \"default\"`},
 		{"unauthorized", "GET", cms, "", []string{"X-User: bad"}, 401, `"reason":"Unauthorized"`},
 		{"anonymous", "GET", cms, "", []string{"X-User: system:anonymous"}, 401, `"reason":"Unauthorized"`},
@@ -165,7 +165,7 @@ func TestWarnings(t *testing.T) {
 // A list that is large is compressed, and is the same then.
 func TestGzip(t *testing.T) {
 	d := open(t)
-	large := strings.Replace(cm, `"y"`, `"`+strings.Repeat("y", 100<<10)+`"`, 1)
+	large := strings.Replace(cm, `"y"`, `"`+strings.Repeat("y", 200<<10)+`"`, 1)
 	if response, body := d.call(t, "POST", "/api/v1/namespaces/default/configmaps", large, "Accept-Encoding: identity"); response.StatusCode != 201 {
 		t.Fatal(body)
 	}

@@ -105,11 +105,7 @@ func logRequest(q url.Values, pod *corev1.Pod) (*agentv1.LogsRequest, error) {
 	}
 	out := &agentv1.LogsRequest{Namespace: pod.Namespace, Pod: pod.Name, PodUid: string(pod.UID), Container: container}
 	for name, into := range map[string]*bool{"follow": &out.Follow, "previous": &out.Previous, "timestamps": &out.Timestamps} {
-		value, err := boolean(q, name)
-		if err != nil {
-			return nil, err
-		}
-		*into = value != nil && *value
+		*into = isSet(q, name)
 	}
 	if out.TailLines, err = atLeast(q, "tailLines", 0); err != nil {
 		return nil, err
@@ -149,7 +145,7 @@ func since(q url.Values) (*timestamppb.Timestamp, error) {
 	}
 	at, err := time.Parse(time.RFC3339, text)
 	if err != nil {
-		return nil, badParameter("sinceTime", err)
+		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	return timestamppb.New(at), nil
 }

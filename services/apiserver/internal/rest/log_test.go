@@ -64,7 +64,7 @@ func TestLog(t *testing.T) {
 		{"up/log?tailLines=5&timestamps=true", 200, "a line\n"},
 		{"up/log?container=none", 400, "container none is not valid for pod up"},
 		{"up/log?previous=true", 400, `previous terminated container \"main\" in pod \"up\" not found`},
-		{"up/log?tailLines=x", 400, "invalid query parameter tailLines"},
+		{"up/log?tailLines=x", 400, `strconv.ParseInt: parsing \"x\": invalid syntax`},
 		{"new/log", 400, `container \"main\" in pod \"new\" is waiting to start: ContainerCreating`},
 		{"noimage/log", 400, `container \"main\" in pod \"noimage\" is waiting to start: trying and failing to pull image`},
 		{"two/log", 400, "a container name must be specified for pod two, choose one of: [main side]"},

@@ -1,14 +1,17 @@
 package rest
 
 import (
+	"cmp"
+	"fmt"
 	"mime"
 	"net/http"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Media types.
@@ -28,9 +31,16 @@ const (
 
 // form is how an answer is to be written.
 type form struct {
-	media  string
-	as     string
-	pretty bool
+	media string
+	as    string
+	// version of meta.k8s.io that as is of: v1 or v1beta1.
+	version string
+	pretty  bool
+}
+
+// gvk is the type of what as names.
+func (f form) gvk(kind string) schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: metav1.GroupName, Version: f.version, Kind: kind}
 }
 
 // clause is one alternative of an Accept header.
@@ -57,14 +67,17 @@ func parseAccept(header string) []clause {
 		}
 		out = append(out, c)
 	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].q > out[j].q })
+	slices.SortStableFunc(out, func(a, b clause) int { return cmp.Or(cmp.Compare(b.q, a.q), cmp.Compare(a.wildcards(), b.wildcards())) })
 	return out
 }
 
+// wildcards tells how little an alternative says: of two that are as good as each
+// other to the client, the one that names a type is meant.
+func (c clause) wildcards() int { return strings.Count(c.media, "*") }
+
 // negotiate chooses the form of an answer that holds objects.
 func negotiate(r *http.Request, watching bool) (form, error) {
-	pretty := r.URL.Query().Get("pretty")
-	f := form{pretty: pretty == "true" || pretty == "1"}
+	f := form{pretty: wantsPretty(r)}
 	for _, c := range parseAccept(r.Header.Get("Accept")) {
 		media, ok := canonicalMedia(c.media)
 		if !ok || (watching && media == typeYAML) {
@@ -76,17 +89,31 @@ func negotiate(r *http.Request, watching bool) (form, error) {
 			if c.params["g"] != metav1.GroupName || (c.params["v"] != "v1" && c.params["v"] != "v1beta1") {
 				continue
 			}
-			if as == asTable && (media == typeProtobuf || c.params["v"] != "v1") {
+			if as == asTable && media == typeProtobuf {
 				continue // Tables have no protobuf form.
 			}
 			f.as = as
 		default:
 			continue
 		}
-		f.media = media
+		if pretty, ok := c.params["pretty"]; ok {
+			f.pretty = pretty == "1"
+		}
+		f.media, f.version = media, c.params["v"]
 		return f, nil
 	}
-	return f, notAcceptable()
+	return f, notAcceptable("only the following media types are accepted: " + strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", "))
+}
+
+// wantsPretty tells whether people are going to read the answer: they say so, or
+// use a program that shows answers as they are.
+func wantsPretty(r *http.Request) bool {
+	if text := parameter(r, "pretty"); text != "" {
+		pretty, _ := strconv.ParseBool(text)
+		return pretty
+	}
+	agent := r.UserAgent()
+	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")
 }
 
 func canonicalMedia(media string) (string, bool) {
@@ -101,11 +128,16 @@ func canonicalMedia(media string) (string, bool) {
 	return "", false
 }
 
-func notAcceptable() error {
+func notAcceptable(message string) error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable,
-		Message: "only the following media types are accepted: " + strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", "),
+		Status: metav1.StatusFailure, Code: http.StatusNotAcceptable, Reason: metav1.StatusReasonNotAcceptable, Message: message,
 	}}
+}
+
+// mismatch is the answer to who asks for the metadata of a list as those of an
+// object, or the other way round.
+func mismatch(as, what string, gvk schema.GroupVersionKind) error {
+	return notAcceptable(fmt.Sprintf("you requested %s, but the requested object is %s (*%s.%s)", as, what, gvk.Version, gvk.Kind))
 }
 
 // bodyMedia returns the media type of the request's body; none is JSON.
@@ -120,13 +152,13 @@ func bodyMedia(r *http.Request) (string, error) {
 			return known, nil
 		}
 	}
-	return "", unsupportedMedia(header)
+	return "", unsupportedMedia()
 }
 
-func unsupportedMedia(header string) error {
+func unsupportedMedia() error {
 	return &apierrors.StatusError{ErrStatus: metav1.Status{
 		Status: metav1.StatusFailure, Code: http.StatusUnsupportedMediaType, Reason: metav1.StatusReasonUnsupportedMediaType,
 		Message: "the body of the request was in an unknown format - accepted media types include: " +
-			strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", ") + " (got " + strconv.Quote(header) + ")",
+			strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", "),
 	}}
 }

@@ -3,9 +3,7 @@ package rest
 import (
 	"net/http"
 	"net/url"
-	"strconv"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
@@ -44,36 +42,6 @@ func listOptions(q url.Values) (objects.ListOptions, error) {
 	if limit != nil {
 		o.Limit = *limit
 	}
-	o.SendInitialEvents, err = boolean(q, "sendInitialEvents")
-	return o, err
-}
-
-// integer reads a query parameter; nil is one that is not there.
-func integer(q url.Values, name string) (*int64, error) {
-	text := q.Get(name)
-	if text == "" {
-		return nil, nil
-	}
-	n, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
-		return nil, badParameter(name, err)
-	}
-	return &n, nil
-}
-
-// boolean reads a query parameter; nil is one that is not there.
-func boolean(q url.Values, name string) (*bool, error) {
-	text := q.Get(name)
-	if text == "" {
-		return nil, nil
-	}
-	b, err := strconv.ParseBool(text)
-	if err != nil {
-		return nil, badParameter(name, err)
-	}
-	return &b, nil
-}
-
-func badParameter(name string, err error) error {
-	return apierrors.NewBadRequest("invalid query parameter " + name + ": " + err.Error())
+	o.SendInitialEvents = boolean(q, "sendInitialEvents")
+	return o, nil
 }

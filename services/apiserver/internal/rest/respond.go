@@ -18,7 +18,7 @@ import (
 )
 
 // gzipFrom is the size from which an answer is compressed.
-const gzipFrom = 64 << 10 // bytes
+const gzipFrom = 128 << 10 // bytes
 
 var statusGVK = schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 
@@ -53,13 +53,15 @@ func (h *Handler) writeStored(w http.ResponseWriter, r *http.Request, code int, 
 func (h *Handler) render(r *http.Request, f form, t objects.Target, o objects.Stored) ([]byte, error) {
 	switch f.as {
 	case asTable:
-		table, err := h.newTable(r, t, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, true)
+		table, err := h.newTable(r, f, t, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, true)
 		if err != nil {
 			return nil, err
 		}
 		return json.Marshal(table)
 	case asPartial:
 		return renderPartial(f, o)
+	case asList:
+		return nil, mismatch(f.as, "not a list", o.GVK)
 	}
 	if f.media == typeProtobuf {
 		return envelope(o.GVK, o.Protobuf())
@@ -67,18 +69,18 @@ func (h *Handler) render(r *http.Request, f form, t objects.Target, o objects.St
 	return h.objects.JSON(o)
 }
 
-func partialOf(o objects.Stored) (*metav1.PartialObjectMetadata, error) {
+func partialOf(f form, o objects.Stored) (*metav1.PartialObjectMetadata, error) {
 	meta, err := o.Meta()
 	if err != nil {
 		return nil, err
 	}
 	out := &metav1.PartialObjectMetadata{ObjectMeta: *meta}
-	out.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind(asPartial))
+	out.SetGroupVersionKind(f.gvk(asPartial))
 	return out, nil
 }
 
 func renderPartial(f form, o objects.Stored) ([]byte, error) {
-	partial, err := partialOf(o)
+	partial, err := partialOf(f, o)
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +111,7 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, t objects.Ta
 	var body []byte
 	switch {
 	case f.as == asTable:
-		table, err := h.newTable(r, t, page.Items, meta, true)
+		table, err := h.newTable(r, f, t, page.Items, meta, true)
 		if err != nil {
 			return err
 		}
@@ -117,7 +119,9 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, t objects.Ta
 		if err != nil {
 			return err
 		}
-	case f.as == asList || f.as == asPartial:
+	case f.as == asPartial:
+		return mismatch(f.as, "a list", listGVK(t))
+	case f.as == asList:
 		body, err = partialList(f, page.Items, meta)
 	case f.media == typeProtobuf:
 		body, err = protobufList(t, page.Items, meta)
@@ -136,10 +140,10 @@ func listGVK(t objects.Target) schema.GroupVersionKind {
 
 func partialList(f form, items []objects.Stored, meta metav1.ListMeta) ([]byte, error) {
 	list := &metav1.PartialObjectMetadataList{ListMeta: meta, Items: make([]metav1.PartialObjectMetadata, len(items))}
-	gvk := metav1.SchemeGroupVersion.WithKind(asList)
+	gvk := f.gvk(asList)
 	list.SetGroupVersionKind(gvk)
 	for i, item := range items {
-		partial, err := partialOf(item)
+		partial, err := partialOf(f, item)
 		if err != nil {
 			return nil, err
 		}

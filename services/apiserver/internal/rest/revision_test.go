@@ -34,7 +34,7 @@ func TestRevisionErrors(t *testing.T) {
 		{"resourceVersion=x", 400, metav1.StatusReasonBadRequest, "", 0},
 		{"resourceVersionMatch=Exact", 422, metav1.StatusReasonInvalid, "FieldValueForbidden", 0},
 		{"sendInitialEvents=true", 422, metav1.StatusReasonInvalid, "FieldValueForbidden", 0},
-		{"sendInitialEvents=maybe", 400, metav1.StatusReasonBadRequest, "", 0},
+		{"sendInitialEvents=maybe", 422, metav1.StatusReasonInvalid, "FieldValueForbidden", 0},
 	} {
 		t.Run(test.query, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

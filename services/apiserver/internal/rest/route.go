@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
@@ -18,6 +19,7 @@ type route struct {
 	namespace string
 	name      string
 	sub       string
+	watch     bool // below /watch/, which is how old clients ask to watch
 }
 
 // parseRoute reads the path of an API group version and what is below it.
@@ -32,10 +34,13 @@ func parseRoute(path string) (route, bool) {
 	default:
 		return r, false
 	}
+	if len(parts) > 1 && parts[0] == "watch" {
+		r.watch, parts = true, parts[1:]
+	}
 	if len(parts) > 2 && parts[0] == "namespaces" && !isNamespaceSubresource(parts) {
 		r.namespace, parts = parts[1], parts[2:]
 	}
-	if len(parts) > 3 {
+	if len(parts) > 3 || slices.Contains(parts, "") || strings.Contains(path, "//") {
 		return r, false
 	}
 	for i, into := range []*string{&r.resource, &r.name, &r.sub} {
@@ -44,6 +49,26 @@ func parseRoute(path string) (route, bool) {
 		}
 	}
 	return r, true
+}
+
+// asWatch returns the request in the form that is usual for watches.
+func (r *route) asWatch(request *http.Request) (*http.Request, error) {
+	if request.Method != http.MethodGet || r.sub != "" {
+		return nil, notFound()
+	}
+	q := request.URL.Query()
+	q.Set("watch", "true")
+	if name := r.name; name != "" {
+		r.name = ""
+		if one := "metadata.name=" + name; q.Get("fieldSelector") == "" {
+			q.Set("fieldSelector", one)
+		} else if q.Get("fieldSelector") != one {
+			return nil, apierrors.NewBadRequest("fieldSelector metadata.name doesn't match requested name")
+		}
+	}
+	out := request.Clone(request.Context())
+	out.URL.RawQuery = q.Encode()
+	return out, nil
 }
 
 // isNamespaceSubresource tells namespaces/x/status from namespaces/x/pods.
@@ -109,6 +134,9 @@ func (h *Handler) verbOf(r *http.Request, t objects.Target) verbFunc {
 	if verb == "list" && isWatch(r) {
 		verb = "watch"
 	}
+	if t.Kind.Namespaced && t.Namespace == "" && verb != "list" && verb != "watch" {
+		return nil // Of all namespaces together there is no more.
+	}
 	if !slices.Contains(t.Kind.Verbs, verb) {
 		return nil
 	}
@@ -131,7 +159,7 @@ func hasVerb(sub *registry.Subresource, verb string) bool {
 	return slices.Contains(sub.Verbs, verb)
 }
 
+// isWatch tells whether a list is asked to go on.
 func isWatch(r *http.Request) bool {
-	v := parameter(r, "watch")
-	return v == "true" || v == "1"
+	return strings.Contains(r.URL.RawQuery, "watch") && isSet(r.URL.Query(), "watch")
 }

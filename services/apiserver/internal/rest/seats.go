@@ -26,11 +26,16 @@ func (h *Handler) width(r *http.Request) int {
 		return 1
 	}
 	route, ok := parseRoute(r.URL.Path)
-	if !ok || route.name != "" || route.resource == "" {
+	if !ok || (route.name != "" && !route.watch) || route.resource == "" {
 		return 1
 	}
+	one := route.name != ""
+	route.name = ""
 	t, ok := h.target(route)
-	if !ok || (isWatch(r) && !startsWithState(r)) {
+	if !ok || ((route.watch || isWatch(r)) && !startsWithState(r)) {
+		return 1
+	}
+	if one {
 		return 1
 	}
 	return fairness.ListWidth(h.listed(r, t))
@@ -40,8 +45,8 @@ func (h *Handler) width(r *http.Request) int {
 func startsWithState(r *http.Request) bool {
 	q := r.URL.Query()
 	from := q.Get("resourceVersion")
-	if initial := q.Get("sendInitialEvents"); initial != "" {
-		return initial != "false"
+	if initial := boolean(q, "sendInitialEvents"); initial != nil {
+		return *initial
 	}
 	return from == "" || from == "0"
 }

@@ -6,33 +6,32 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
 // newTable shows objects as kubectl prints them.
-func (h *Handler) newTable(r *http.Request, t objects.Target, items []objects.Stored, meta metav1.ListMeta, columns bool) (*metav1.Table, error) {
+func (h *Handler) newTable(r *http.Request, f form, t objects.Target, items []objects.Stored, meta metav1.ListMeta, columns bool) (*metav1.Table, error) {
 	include := metav1.IncludeObjectPolicy(r.URL.Query().Get("includeObject"))
 	switch include {
 	case "":
 		include = metav1.IncludeMetadata
 	case metav1.IncludeNone, metav1.IncludeMetadata, metav1.IncludeObject:
 	default:
-		return nil, apierrors.NewBadRequest(`includeObject must be "None", "Metadata" or "Object"`)
+		return nil, invalidOptions("TableOptions", validation.ValidateTableOptions(&metav1.TableOptions{IncludeObject: include}))
 	}
 	table := &metav1.Table{ListMeta: meta, Rows: make([]metav1.TableRow, 0, len(items))}
-	table.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind(asTable))
+	table.SetGroupVersionKind(f.gvk(asTable))
 	table.ColumnDefinitions = []metav1.TableColumnDefinition{}
 	if columns {
 		table.ColumnDefinitions = definitions(t)
 	}
 	now := time.Now()
 	for _, item := range items {
-		row, err := h.newRow(t, item, include, now)
+		row, err := h.newRow(f, t, item, include, now)
 		if err != nil {
 			return nil, err
 		}
@@ -66,7 +65,7 @@ func definitions(t objects.Target) []metav1.TableColumnDefinition {
 	return out
 }
 
-func (h *Handler) newRow(t objects.Target, item objects.Stored, include metav1.IncludeObjectPolicy, now time.Time) (metav1.TableRow, error) {
+func (h *Handler) newRow(f form, t objects.Target, item objects.Stored, include metav1.IncludeObjectPolicy, now time.Time) (metav1.TableRow, error) {
 	obj, err := item.Decode()
 	if err != nil {
 		return metav1.TableRow{}, err
@@ -84,14 +83,14 @@ func (h *Handler) newRow(t objects.Target, item objects.Stored, include metav1.I
 	case metav1.IncludeObject:
 		raw, err = h.objects.JSON(item)
 	case metav1.IncludeMetadata:
-		raw, err = partialJSON(item)
+		raw, err = partialJSON(f, item)
 	}
 	row.Object = runtime.RawExtension{Raw: raw}
 	return row, err
 }
 
-func partialJSON(item objects.Stored) ([]byte, error) {
-	partial, err := partialOf(item)
+func partialJSON(f form, item objects.Stored) ([]byte, error) {
+	partial, err := partialOf(f, item)
 	if err != nil {
 		return nil, err
 	}

@@ -54,15 +54,7 @@ func watchOptions(r *http.Request) (objects.WatchOptions, time.Duration, error) 
 		ResourceVersion:      q.Get("resourceVersion"),
 		ResourceVersionMatch: metav1.ResourceVersionMatch(q.Get("resourceVersionMatch")),
 	}
-	var err error
-	if o.SendInitialEvents, err = boolean(q, "sendInitialEvents"); err != nil {
-		return o, 0, err
-	}
-	marks, err := boolean(q, "allowWatchBookmarks")
-	if err != nil {
-		return o, 0, err
-	}
-	o.Bookmarks = marks != nil && *marks
+	o.SendInitialEvents, o.Bookmarks = boolean(q, "sendInitialEvents"), isSet(q, "allowWatchBookmarks")
 	seconds, err := integer(q, "timeoutSeconds")
 	if err != nil {
 		return o, 0, err
@@ -133,7 +125,7 @@ func (s *watchStream) body(o objects.Stored) ([]byte, error) {
 	if s.form.as != asTable {
 		return s.handler.render(s.request, s.form, s.target, o)
 	}
-	table, err := s.handler.newTable(s.request, s.target, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, !s.columns)
+	table, err := s.handler.newTable(s.request, s.form, s.target, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, !s.columns)
 	if err != nil {
 		return nil, err
 	}

@@ -73,7 +73,7 @@ func TestWatchTable(t *testing.T) {
 func TestWatchBadSelector(t *testing.T) {
 	d := open(t)
 	response, body := d.call(t, "GET", "/api/v1/configmaps?watch=true&fieldSelector=spec.x=1", "")
-	if response.StatusCode != 400 || !strings.Contains(body, "field label not supported: spec.x") {
+	if response.StatusCode != 400 || !strings.Contains(body, "is not a known field selector: only") {
 		t.Errorf("%d %s", response.StatusCode, body)
 	}
 }

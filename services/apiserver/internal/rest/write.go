@@ -1,18 +1,21 @@
 package rest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 	"sigs.k8s.io/yaml"
 
 	"github.com/musterhq/muster/services/apiserver/internal/codec"
@@ -21,7 +24,7 @@ import (
 )
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Target) error {
-	obj, dryRun, err := h.readObject(w, r, t)
+	obj, dryRun, err := h.readObject(w, r, t, createOptions)
 	if err != nil {
 		return err
 	}
@@ -37,7 +40,7 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Targe
 }
 
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, t objects.Target) error {
-	obj, dryRun, err := h.readObject(w, r, t)
+	obj, dryRun, err := h.readObject(w, r, t, updateOptions)
 	if err != nil {
 		return err
 	}
@@ -61,7 +64,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target
 	default:
 		return objects.UnsupportedPatch(media)
 	}
-	dryRun, validation, err := writeOptions(r)
+	options, err := readPatchOptions(r, types.PatchType(media))
 	if err != nil {
 		return err
 	}
@@ -70,9 +73,9 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target
 		return err
 	}
 	o, err := h.objects.Patch(r.Context(), t, objects.Patch{
-		Type: types.PatchType(media), Data: body, Validation: validation,
+		Type: types.PatchType(media), Data: body, Validation: options.Validation,
 		Warn: func(text string) { addWarning(w, text) },
-	}, dryRun)
+	}, options.DryRun)
 	if err != nil {
 		return err
 	}
@@ -82,38 +85,21 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target
 	return h.writeStored(w, r, http.StatusOK, t, o)
 }
 
-// writeOptions reads what all writes have in common.
-func writeOptions(r *http.Request) (bool, codec.Validation, error) {
-	q := r.URL.Query()
-	dryRun, err := dryRunOf(q["dryRun"])
-	if err != nil {
-		return false, "", err
-	}
-	validation, err := codec.ParseValidation(q.Get("fieldValidation"))
-	return dryRun, validation, err
-}
-
-func dryRunOf(values []string) (bool, error) {
-	for _, v := range values {
-		if v != metav1.DryRunAll {
-			return false, apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("Options").GroupKind(), "", field.ErrorList{
-				field.NotSupported(field.NewPath("dryRun"), v, []string{metav1.DryRunAll})})
-		}
-	}
-	return len(values) > 0, nil
-}
-
 func readBody(r *http.Request) ([]byte, error) {
 	body, err := io.ReadAll(r.Body)
-	if err != nil {
+	var large *http.MaxBytesError
+	switch {
+	case err == nil:
+		return body, nil
+	case errors.As(err, &large), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return nil, fmt.Errorf("read request body: %w", err)
 	}
-	return body, nil
+	return nil, apierrors.NewBadRequest("read request body: " + err.Error())
 }
 
 // readObject reads the object of a create or update.
-func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.Target) (registry.Object, bool, error) {
-	dryRun, validation, err := writeOptions(r)
+func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.Target, kind string) (registry.Object, bool, error) {
+	options, err := readOptions(r, kind)
 	if err != nil {
 		return nil, false, err
 	}
@@ -131,14 +117,14 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.T
 	case typeProtobuf:
 		err = codec.DecodeProtobuf(body, obj, gvk)
 	case typeYAML:
-		warnings, err = codec.DecodeYAML(body, obj, gvk, validation)
+		warnings, err = codec.DecodeYAML(body, obj, gvk, options.Validation)
 	default:
-		warnings, err = codec.DecodeJSON(body, obj, gvk, validation)
+		warnings, err = codec.DecodeJSON(body, obj, gvk, options.Validation)
 	}
 	for _, text := range warnings {
 		addWarning(w, text)
 	}
-	return obj, dryRun, err
+	return obj, options.DryRun, err
 }
 
 // newBody returns the empty object that a request's body is read into.
@@ -221,8 +207,10 @@ func deleteOptions(r *http.Request) (metav1.DeleteOptions, error) {
 	if err != nil {
 		return o, err
 	}
-	_, err = dryRunOf(o.DryRun)
-	return o, err
+	if errs := validation.ValidateDeleteOptions(&o); len(errs) > 0 {
+		return o, invalidOptions("DeleteOptions", errs)
+	}
+	return o, nil
 }
 
 func decodeDeleteOptions(r *http.Request, body []byte, o *metav1.DeleteOptions) error {
@@ -244,9 +232,7 @@ func deleteQuery(r *http.Request, o *metav1.DeleteOptions) error {
 	if o.GracePeriodSeconds, err = integer(q, "gracePeriodSeconds"); err != nil {
 		return err
 	}
-	if o.OrphanDependents, err = boolean(q, "orphanDependents"); err != nil {
-		return err
-	}
+	o.OrphanDependents = boolean(q, "orphanDependents")
 	if policy := metav1.DeletionPropagation(strings.TrimSpace(q.Get("propagationPolicy"))); policy != "" {
 		o.PropagationPolicy = &policy
 	}
