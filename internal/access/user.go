@@ -18,10 +18,22 @@ import (
 // Anonymous is the caller without credentials, named as Kubernetes names it.
 const Anonymous = "system:anonymous"
 
-// User is a caller.
+// The groups of all who showed who they are, and of those who did not.
+const (
+	Authenticated   = "system:authenticated"
+	Unauthenticated = "system:unauthenticated"
+)
+
+// User is a caller. What it refers to is shared and never modified.
 type User struct {
 	Name   string
 	Groups []string
+	// UID tells users of one name apart, where somebody counts them; else it is empty.
+	UID string
+	// Extra is what else is known of the user, by key: a token's pod.
+	Extra map[string][]string
+	// By is who acts in the user's name; nil is the user.
+	By *User
 }
 
 // Role is the one role that the user has. Groups decide first: a name alone

@@ -22,7 +22,6 @@ import (
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/serve"
 	"github.com/musterhq/muster/sdk/exchange"
-	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/cluster"
 	"github.com/musterhq/muster/services/apiserver/internal/descriptors"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
@@ -44,8 +43,11 @@ var (
 	}
 )
 
-func (s *Server) wireGRPC(authn *auth.Authenticator) error {
-	guard := access.NewGuard(authn.AuthenticateRPC)
+func (s *Server) wireGRPC() error {
+	guard := access.NewGuard(func(ctx context.Context) (access.User, error) {
+		user, err := s.authn.AuthenticateRPC(ctx)
+		return user, rpc.Refused(err)
+	})
 	guard.Declare([]accessv1.Role{accessv1.Role_ROLE_ANONYMOUS}, healthMethods...)
 	guard.Declare(everybody, reflectionMethods...)
 	tlsConfig := s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2")

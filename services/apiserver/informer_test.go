@@ -65,7 +65,7 @@ func TestStrangers(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	anonymous := server.client(t, pki.AdminIdentity(), func(c *rest.Config) { c.CertData, c.KeyData = nil, nil })
-	if _, err := anonymous.CoreV1().Pods("default").List(ctx, metav1.ListOptions{}); !apierrors.IsUnauthorized(err) {
+	if _, err := anonymous.CoreV1().Pods("default").List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Errorf("no certificate: %v", err)
 	}
 	wrongToken := server.client(t, pki.AdminIdentity(), func(c *rest.Config) { c.CertData, c.KeyData, c.BearerToken = nil, nil, "guess" })

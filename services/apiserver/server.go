@@ -31,6 +31,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/rest"
 	"github.com/musterhq/muster/services/apiserver/internal/roles"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
+	"github.com/musterhq/muster/services/apiserver/internal/serviceaccount"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -44,6 +45,7 @@ type Server struct {
 	roles   *roles.Keeper
 	sweeper *expiry.Sweeper
 	tokens  *auth.Tokens
+	authn   *auth.Authenticator
 	rest    *http.Server
 	grpc    *grpc.Server
 	readers *serve.Readers
@@ -51,6 +53,9 @@ type Server struct {
 	rpc     *rpc.Service
 	health  *health.Server
 	logger  *slog.Logger
+
+	authorizer *auth.Authorizer
+	accounts   *serviceaccount.Tokens // nil without a key
 }
 
 // New opens the data and the listeners. Run must follow. It refuses a data
@@ -98,11 +103,20 @@ func (s *Server) openReplica() (err error) {
 // wire makes the parts over the replica.
 func (s *Server) wire() (err error) {
 	kinds := registry.New(s.config.registryOptions())
-	if s.objects, err = objects.New(objects.Config{Kinds: kinds, Replica: s.replica, RootCA: s.config.KeyPair.CAPEM(), Now: s.config.Now}); err != nil {
+	if err := s.wireAccess(); err != nil {
 		return err
 	}
-	s.tokens = auth.NewTokens(s.replica)
-	authn := auth.NewAuthenticator(s.tokens, s.config.KeyPair.Verify)
+	answers, err := s.answers()
+	if err != nil {
+		return err
+	}
+	s.objects, err = objects.New(objects.Config{
+		Kinds: kinds, Replica: s.replica, Authorizer: s.authorizer, Answers: answers,
+		RootCA: s.config.KeyPair.CAPEM(), Now: s.config.Now,
+	})
+	if err != nil {
+		return err
+	}
 	if err := s.wireCluster(); err != nil {
 		return err
 	}
@@ -122,10 +136,10 @@ func (s *Server) wire() (err error) {
 	if s.sweeper, err = expiry.New(expiry.Config{Replica: s.replica, Now: s.config.Now, Logger: s.config.Logger}); err != nil {
 		return err
 	}
-	if err := s.wireREST(authn); err != nil {
+	if err := s.wireREST(); err != nil {
 		return err
 	}
-	return s.wireGRPC(authn)
+	return s.wireGRPC()
 }
 
 func (s *Server) wireCluster() (err error) {
@@ -147,7 +161,7 @@ func (s *Server) wireCluster() (err error) {
 	return err
 }
 
-func (s *Server) wireREST(authn *auth.Authenticator) error {
+func (s *Server) wireREST() error {
 	client := &http.Transport{TLSClientConfig: s.config.KeyPair.PeerTLS(pki.IsServer), ForceAttemptHTTP2: true}
 	if dial := s.config.Dial; dial != nil {
 		client.DialContext = func(ctx context.Context, _, address string) (net.Conn, error) { return dial(ctx, address) }
@@ -159,10 +173,14 @@ func (s *Server) wireREST(authn *auth.Authenticator) error {
 	if err != nil {
 		return err
 	}
+	documents, err := s.documents()
+	if err != nil {
+		return err
+	}
 	handler, err := rest.New(rest.Config{
-		Objects: s.objects, Authenticator: authn, Agents: agents.New(s.config.KeyPair, s.config.Dial), Gate: s.gate,
+		Objects: s.objects, Authenticator: s.authn, Agents: agents.New(s.config.KeyPair, s.config.Dial), Gate: s.gate,
 		Version: version.Version, Commit: version.Commit, Date: version.Date,
-		Extra: map[string]http.Handler{"/v2/": registry}, Logger: s.config.Logger,
+		Extra: map[string]http.Handler{"/v2/": registry}, Documents: documents, Logger: s.config.Logger,
 	})
 	if err != nil {
 		return err

@@ -55,6 +55,10 @@ func startServer(t *testing.T) *testServer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	accountKey, err := pki.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
 	out := &testServer{authority: ca}
 	restLis, grpcLis := listen(t), listen(t)
 	out.rest, out.grpc = restLis.Addr().String(), grpcLis.Addr().String()
@@ -62,7 +66,7 @@ func startServer(t *testing.T) *testServer {
 		Name: "s1", DataDir: t.TempDir(), AdvertiseAddress: "192.0.2.1", ClusterID: "test",
 		RESTListener: restLis, GRPCListener: grpcLis, RaftListener: listen(t),
 		Authority: ca, KeyPair: newKeyPair(t, ca, pki.ServerIdentity("s1")), Bootstrap: true, InMemory: true,
-		Logger: slog.New(slog.DiscardHandler),
+		ServiceAccountKeyPEM: accountKey, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)

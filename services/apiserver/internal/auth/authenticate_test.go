@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +40,7 @@ func TestCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 		tokens := auth.NewTokens(objectstest.NewReplica())
-		authn := auth.NewAuthenticator(tokens, pair("server", ours).Verify)
+		authn := auth.NewAuthenticator(auth.AuthenticatorConfig{Tokens: tokens, Verify: pair("server", ours).Verify})
 		secret, err := tokens.Issue(t.Context(), access.User{Name: "ci"}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -77,7 +78,7 @@ func TestTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		replica := objectstest.NewReplica()
 		tokens := auth.NewTokens(replica)
-		authn := auth.NewAuthenticator(tokens, nil)
+		authn := auth.NewAuthenticator(auth.AuthenticatorConfig{Tokens: tokens})
 		secret, err := tokens.Issue(t.Context(), access.User{Name: "ci", Groups: []string{"builders"}}, time.Hour)
 		if err != nil {
 			t.Fatal(err)
@@ -92,7 +93,7 @@ func TestTokens(t *testing.T) {
 			r.Header.Set("Authorization", header)
 			return authn.Authenticate(r)
 		}
-		if user, err := call("Bearer " + secret); err != nil || user.Name != "ci" || len(user.Groups) != 1 {
+		if user, err := call("Bearer " + secret); err != nil || user.Name != "ci" || strings.Join(user.Groups, " ") != "builders system:authenticated" {
 			t.Errorf("token: %+v, %v", user, err)
 		}
 		ctx := metadata.NewIncomingContext(context.Background(), metadata.Pairs("authorization", "bearer "+secret))

@@ -8,20 +8,44 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
+
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
-// graph holds the one secret that node n1 needs.
-type graph struct{}
-
-func (graph) NodeReads(node, resource, namespace, name string) bool {
-	return node == "n1" && resource == "secrets" && namespace == "default" && name == "needed"
+// cluster holds a pod on n1 that needs a secret.
+func cluster() *state.Store {
+	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", UID: "u1"}, Spec: corev1.PodSpec{
+		NodeName: "n1", ServiceAccountName: "robot",
+		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "needed"}},
+		Volumes: []corev1.Volume{{Name: "data", VolumeSource: corev1.VolumeSource{
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: "data"},
+		}}},
+	}}
+	claim := &corev1.PersistentVolumeClaim{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "data"},
+		Spec: corev1.PersistentVolumeClaimSpec{VolumeName: "disk"}}
+	store := state.New()
+	for i, obj := range map[string]interface {
+		metav1.Object
+		Marshal() ([]byte, error)
+	}{"pods": pod, "persistentvolumeclaims": claim} {
+		value, err := obj.Marshal()
+		if err != nil {
+			panic(err)
+		}
+		op := &storev1.Operation{
+			Key:    &storev1.Key{Resource: i, Namespace: "default", Name: obj.GetName()},
+			Action: storev1.Action_ACTION_PUT, Value: value, Index: []string{"spec.nodeName=n1"},
+		}
+		store.Apply(store.View().Index()+1, &storev1.Command{Transactions: []*storev1.Transaction{{Operations: []*storev1.Operation{op}}}})
+	}
+	return store
 }
 
-func authorizer() *auth.Authorizer { return auth.NewAuthorizer(state.New(), graph{}) }
+func authorizer() *auth.Authorizer { return auth.NewAuthorizer(cluster()) }
 
 func user(id pki.Identity) access.User { return access.User{Name: id.User, Groups: id.Groups} }
 
@@ -67,6 +91,14 @@ func TestAuthorize(t *testing.T) {
 		{node, "create", core("pods"), "", "default", "", "", true}, // AuthorizeChange wants a mirror pod
 		{node, "create", core("pods"), "exec", "default", "x", "", false},
 		{node, "create", core("serviceaccounts"), "token", "default", "x", "", false},
+		{node, "create", core("serviceaccounts"), "token", "default", "robot", "", true},
+		{node, "get", core("serviceaccounts"), "", "default", "robot", "", false},
+		{node, "get", core("persistentvolumeclaims"), "", "default", "data", "", true},
+		{node, "get", core("persistentvolumeclaims"), "", "default", "other", "", false},
+		{node, "update", core("persistentvolumeclaims"), "", "default", "data", "", false},
+		{node, "update", core("persistentvolumeclaims"), "status", "default", "data", "", true},
+		{node, "get", core("persistentvolumes"), "", "", "disk", "", true},
+		{node, "get", core("persistentvolumes"), "", "", "other", "", false},
 		{node, "list", schema.GroupResource{Group: "resource.k8s.io", Resource: "resourceslices"}, "", "", "", "", false},
 		{node, "get", schema.GroupResource{Group: "storage.k8s.io", Resource: "csinodes"}, "", "", "n1", "", true},
 		{node, "get", schema.GroupResource{Group: "storage.k8s.io", Resource: "csinodes"}, "", "", "n2", "", false},

@@ -8,13 +8,27 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
-// Answerer completes an object of a kind that is not stored (a review), which was
-// defaulted and validated, and which it may modify. It may block until ctx ends.
-type Answerer func(ctx context.Context, obj registry.Object) (registry.Object, error)
+// Answerer completes an object that is not stored (a review, or what a subresource
+// makes: a token), which was defaulted and validated as far as the kind does that, and
+// which it may modify. t is what the request is about. It may block until ctx ends.
+type Answerer func(ctx context.Context, t Target, obj registry.Object) (registry.Object, error)
+
+// answerer returns what answers a creation of the target.
+func (s *Service) answerer(t Target) (Answerer, bool) {
+	if len(s.answers) == 0 || t.Subresource == "" && len(t.Kind.Verbs) > 1 {
+		return nil, false
+	}
+	key := t.Kind.StoreResource()
+	if t.Subresource != "" {
+		key += "/" + t.Subresource
+	}
+	answer, ok := s.answers[key]
+	return answer, ok
+}
 
 // answer is Create for what is not stored.
 func (s *Service) answer(ctx context.Context, t Target, obj registry.Object, answer Answerer) (Stored, error) {
-	if t.Kind.Namespaced {
+	if t.Kind.Namespaced && t.Subresource == "" {
 		if err := matchNamespace(&t, obj); err != nil {
 			return Stored{}, err
 		}
@@ -22,7 +36,28 @@ func (s *Service) answer(ctx context.Context, t Target, obj registry.Object, ans
 	if err := s.authorize(ctx, "create", t, nil); err != nil {
 		return Stored{}, err
 	}
-	k, obj := t.Kind, obj.DeepCopyObject().(registry.Object)
+	obj = obj.DeepCopyObject().(registry.Object)
+	if err := s.authorizeChange(ctx, "create", t, nil, obj); err != nil {
+		return Stored{}, err
+	}
+	k := t.Kind
+	if t.Subresource == "" {
+		if err := s.prepareAnswer(k, obj); err != nil {
+			return Stored{}, err
+		}
+	}
+	obj, err := answer(ctx, t, obj)
+	if err != nil {
+		return Stored{}, err
+	}
+	if sub, ok := k.Subresource(t.Subresource); ok {
+		return encodeSubresource(sub, obj, 0)
+	}
+	value, err := encode(k, obj)
+	return storedValue(k, value, 0), err
+}
+
+func (s *Service) prepareAnswer(k *registry.Kind, obj registry.Object) error {
 	if k.Default != nil {
 		k.Default(obj)
 	}
@@ -32,12 +67,7 @@ func (s *Service) answer(ctx context.Context, t Target, obj registry.Object, ans
 		errs = k.Validate(obj)
 	}
 	if len(errs) > 0 {
-		return Stored{}, invalid(k, obj.GetName(), errs)
+		return invalid(k, obj.GetName(), errs)
 	}
-	obj, err := answer(ctx, obj)
-	if err != nil {
-		return Stored{}, err
-	}
-	value, err := encode(k, obj)
-	return storedValue(k, value, 0), err
+	return nil
 }

@@ -32,7 +32,7 @@ const (
 // Create stores a new object, or acts on a subresource that is created
 // ("binding"); then t names the object acted on. obj is not modified.
 func (s *Service) Create(ctx context.Context, t Target, obj registry.Object, dryRun bool) (Stored, error) {
-	if answer, ok := s.answers[t.Kind.StoreResource()]; ok {
+	if answer, ok := s.answerer(t); ok {
 		return s.answer(ctx, t, obj, answer)
 	}
 	st, err := s.createStep(ctx, t, obj, nil)
@@ -59,7 +59,7 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 	if err := s.authorize(ctx, "create", t, nil); err != nil {
 		return nil, err
 	}
-	if _, ok := s.answers[t.Kind.StoreResource()]; ok {
+	if _, ok := s.answerer(t); ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s are not stored, and so have no part in a transaction", t.Kind.Resource))
 	}
 	if obj.GetResourceVersion() != "" {

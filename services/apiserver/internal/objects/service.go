@@ -56,8 +56,11 @@ type Config struct {
 	Kinds *registry.Table
 	// Replica that holds the objects.
 	Replica Replica
-	// Answers has a function for each kind that is answered and not stored, by its
-	// StoreResource: "subjectaccessreviews.authorization.k8s.io".
+	// Authorizer says who may do what; nil is one over the replica's store.
+	Authorizer *auth.Authorizer
+	// Answers has a function for each kind or subresource that is answered and not
+	// stored, by its StoreResource: "subjectaccessreviews.authorization.k8s.io",
+	// "serviceaccounts/token".
 	Answers map[string]Answerer
 	// RootCA is the cluster's certificates in PEM, which every new namespace gets in a
 	// config map; empty for none.
@@ -91,14 +94,16 @@ func New(cfg Config) (*Service, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
+	if cfg.Authorizer == nil {
+		cfg.Authorizer = auth.NewAuthorizer(cfg.Replica.Store())
+	}
 	cache, err := lru.New[*state.Entry, []byte](jsonCacheEntries)
 	if err != nil {
 		return nil, fmt.Errorf("new object service: %w", err)
 	}
 	return &Service{
 		kinds: cfg.Kinds, replica: cfg.Replica, answers: cfg.Answers, rootCA: cfg.RootCA, now: cfg.Now, json: cache,
-		auth:      auth.NewAuthorizer(cfg.Replica.Store(), graph{cfg.Replica.Store()}),
-		admission: admission.New(cfg.Kinds, cfg.Admission),
+		auth: cfg.Authorizer, admission: admission.New(cfg.Kinds, cfg.Admission),
 	}, nil
 }
 

@@ -80,7 +80,8 @@ type definition[T Object] struct {
 	Subresources []Subresource
 }
 
-// define makes the kind of the type T; list is an empty list of it.
+// define makes the kind of the type T; list is an empty list of it, nil where it is
+// answered and not stored.
 func define[T any, P interface {
 	*T
 	Object
@@ -109,12 +110,16 @@ func define[T any, P interface {
 		}
 	}
 	s := strategy[P]{definition: d, spec: fieldIndex(t, "Spec"), status: fieldIndex(t, "Status")}
+	var newList func() runtime.Object
+	if list != nil {
+		newList = list.DeepCopyObject
+	}
 	return &Kind{
 		GVK: gvk, Resource: d.Resource, Singular: singular.Resource, ShortNames: d.ShortNames,
 		Categories: d.Categories, Namespaced: d.Namespaced, Verbs: d.Verbs,
 		Type:    typeName(t),
 		New:     func() Object { return P(new(T)) },
-		NewList: list.DeepCopyObject,
+		NewList: newList,
 		Old:     d.Old,
 
 		Default:             adapt(d.Default),

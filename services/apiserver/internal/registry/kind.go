@@ -44,7 +44,8 @@ type Kind struct {
 	Type string
 	// New returns an empty object.
 	New func() Object
-	// NewList returns an empty list object of the kind ("DeploymentList").
+	// NewList returns an empty list object of the kind ("DeploymentList"). It is nil
+	// for what is answered and not stored.
 	NewList func() runtime.Object
 
 	// Old decodes of a stored object what PrepareUpdate, ValidateUpdate, Allocate and

@@ -57,6 +57,12 @@ func All(o Options) []*Kind {
 		priorityClassKind(),
 		runtimeClassKind(),
 		certificateSigningRequestKind(),
+		tokenReviewKind(),
+		selfSubjectReviewKind(),
+		subjectAccessReviewKind(),
+		localSubjectAccessReviewKind(),
+		selfSubjectAccessReviewKind(),
+		selfSubjectRulesReviewKind(),
 	}
 }
 

@@ -4,10 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 var errUnsupported = errors.New("not supported by this version of Muster")
@@ -26,17 +22,6 @@ func serveNoCustomResources(w http.ResponseWriter, r *http.Request) (done bool, 
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinitionList",
 		"metadata": map[string]any{"resourceVersion": "0"}, "items": []any{},
 	})
-}
-
-// refuseImpersonation refuses what is asked for in another's name (kubectl
-// --as): answered as the caller's own, it would be done with the wrong rights.
-func refuseImpersonation(r *http.Request) error {
-	for name, values := range r.Header {
-		if strings.HasPrefix(name, "Impersonate-") {
-			return apierrors.NewForbidden(schema.GroupResource{Resource: "users"}, values[0], fmt.Errorf("impersonation is %w", errUnsupported))
-		}
-	}
-	return nil
 }
 
 // absent tells what Muster's version of a kind lacks (pods/exec) from what

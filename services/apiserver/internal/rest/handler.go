@@ -17,8 +17,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
-
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
@@ -30,8 +28,8 @@ const (
 	requestTimeout = 60 * time.Second
 )
 
-// Authenticator tells who makes a request: an error is 401, and a request
-// without credentials is the anonymous user's.
+// Authenticator tells who makes a request, and in whose name: an error is 401 unless it
+// is an API status, and a request without credentials is the anonymous user's.
 type Authenticator interface {
 	Authenticate(r *http.Request) (access.User, error)
 }
@@ -47,8 +45,10 @@ type Config struct {
 	Version, Commit, Date string
 	// Extra serves paths of other parts ("/v2/"), by prefix; they see the user
 	// in the request's context and authorise for themselves.
-	Extra  map[string]http.Handler
-	Logger *slog.Logger
+	Extra map[string]http.Handler
+	// Documents are served at their paths to those who may see them.
+	Documents map[string]http.Handler
+	Logger    *slog.Logger
 }
 
 // Handler serves the REST API.
@@ -61,6 +61,8 @@ type Handler struct {
 	schemas *openapi.Cache
 	extra   map[string]http.Handler
 	logger  *slog.Logger
+
+	documents map[string]http.Handler
 }
 
 // New returns a Handler.
@@ -75,7 +77,7 @@ func New(cfg Config) (*Handler, error) {
 	return &Handler{
 		objects: cfg.Objects, authn: cfg.Authenticator, agents: cfg.Agents, gate: cfg.Gate, info: info,
 		schemas: openapi.NewCache(cfg.Objects.Kinds().Kinds(), info.GitVersion),
-		extra:   cfg.Extra, logger: cfg.Logger.With("component", "rest"),
+		extra:   cfg.Extra, documents: cfg.Documents, logger: cfg.Logger.With("component", "rest"),
 	}, nil
 }
 
@@ -104,12 +106,12 @@ func (h *Handler) serve(w *tracked, r *http.Request) error {
 		return nil
 	}
 	user, err := h.authn.Authenticate(r)
+	if known := apierrors.APIStatus(nil); errors.As(err, &known) {
+		return err // The caller may not act in the name that it wants to.
+	}
 	if err != nil {
 		h.logger.Info("request refused", "path", r.URL.Path, "from", r.RemoteAddr, "cause", err)
 		return apierrors.NewUnauthorized("Unauthorized")
-	}
-	if err := refuseImpersonation(r); err != nil {
-		return err
 	}
 	r = r.WithContext(access.WithUser(r.Context(), user))
 	for prefix, extra := range h.extra {
@@ -120,19 +122,20 @@ func (h *Handler) serve(w *tracked, r *http.Request) error {
 			return nil
 		}
 	}
-	if r.URL.Path == "/version" || r.URL.Path == "/version/" {
-		return writeJSON(w, http.StatusOK, h.info)
-	}
-	if user.Role() == accessv1.Role_ROLE_ANONYMOUS {
-		return apierrors.NewUnauthorized("Unauthorized")
-	}
 	if err := h.seat(w, r); err != nil {
 		return err
 	}
-	if done, err := h.serveDocuments(w, r); done {
+	if err := h.authorizePath(r); err != nil {
 		return err
 	}
-	if done, err := serveNoCustomResources(w, r); done {
+	if document, ok := h.documents[r.URL.Path]; ok {
+		document.ServeHTTP(w, r)
+		return nil
+	}
+	if r.URL.Path == "/version" || r.URL.Path == "/version/" {
+		return writeJSON(w, http.StatusOK, h.info)
+	}
+	if done, err := h.serveDocuments(w, r); done {
 		return err
 	}
 	return h.serveObjects(w, r)
@@ -154,10 +157,19 @@ func (h *Handler) serveObjects(w *tracked, r *http.Request) error {
 	}
 	target, ok := h.target(route)
 	if !ok {
+		if err := h.authorizeAbsent(r, route); err != nil {
+			return err
+		}
+		if done, err := serveNoCustomResources(w, r); done {
+			return err
+		}
 		return h.absent(route)
 	}
 	verb := h.verbOf(r, target)
 	if verb == nil {
+		if err := h.authorizeAbsent(r, route); err != nil {
+			return err
+		}
 		return apierrors.NewGenericServerResponse(http.StatusMethodNotAllowed, strings.ToLower(r.Method), schema.GroupResource{}, "", "", 0, false)
 	}
 	watching := target.Name == "" && isWatch(r)

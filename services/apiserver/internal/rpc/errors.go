@@ -21,6 +21,15 @@ const (
 	statusType = typePrefix + "k8s.io.apimachinery.pkg.apis.meta.v1.Status"
 )
 
+// Refused is what a door answers a call that Kubernetes' API refuses by err; other
+// errors are as they were.
+func Refused(err error) error {
+	if known := apierrors.APIStatus(nil); errors.As(err, &known) {
+		return asStatus(err)
+	}
+	return err
+}
+
 // asStatus is the one place that maps errors to gRPC: the code tells roughly
 // what the Kubernetes Status in the details tells exactly.
 func asStatus(err error) error {

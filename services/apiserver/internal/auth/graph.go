@@ -1,24 +1,13 @@
-package objects
+package auth
 
 import (
-	"context"
 	"iter"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
-	accessv1 "github.com/musterhq/muster/proto/muster/access/v1"
-
-	"github.com/musterhq/muster/internal/access"
-	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
-
-// restricted tells whether the caller may read only some objects of a kind.
-func (s *Service) restricted(ctx context.Context) bool {
-	user, ok := access.UserFrom(ctx)
-	return !ok || user.Role() == accessv1.Role_ROLE_NODE
-}
 
 // graph tells what nodes have to do with objects, by what this member has.
 type graph struct{ store *state.Store }
@@ -31,7 +20,7 @@ func (g graph) NodeReads(node, resource, namespace, name string) bool {
 	switch resource {
 	case "secrets", "configmaps", "persistentvolumeclaims", "serviceaccounts", "pods":
 		for pod := range podsOn(view, node, namespace) {
-			if resource == "pods" && pod.Name == name || resource != "pods" && auth.Refers(&pod.Spec, resource, name) {
+			if resource == "pods" && pod.Name == name || resource != "pods" && Refers(&pod.Spec, resource, name) {
 				return true
 			}
 		}
@@ -43,7 +32,7 @@ func (g graph) NodeReads(node, resource, namespace, name string) bool {
 
 // podsOn yields the pods that are bound to a node, in a namespace or in all ("").
 func podsOn(view state.View, node, namespace string) iter.Seq[*corev1.Pod] {
-	want := indexValue("spec.nodeName", node)
+	want := "spec.nodeName=" + node // as the objects are indexed
 	return func(yield func(*corev1.Pod) bool) {
 		for e := range view.List("pods", namespace) {
 			if !slices.Contains(e.Index(), want) {
@@ -61,7 +50,7 @@ func podsOn(view state.View, node, namespace string) iter.Seq[*corev1.Pod] {
 // nodeMounts tells whether a pod on the node has a claim that is bound to the volume.
 func nodeMounts(view state.View, node, volume string) bool {
 	for pod := range podsOn(view, node, "") {
-		for _, name := range auth.References(&pod.Spec, "persistentvolumeclaims") {
+		for _, name := range References(&pod.Spec, "persistentvolumeclaims") {
 			var claim corev1.PersistentVolumeClaim
 			e, ok := view.Get(state.Key{Resource: "persistentvolumeclaims", Namespace: pod.Namespace, Name: name})
 			if ok && claim.Unmarshal(e.Value()) == nil && claim.Spec.VolumeName == volume {

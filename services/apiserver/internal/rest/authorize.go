@@ -1,0 +1,53 @@
+package rest
+
+import (
+	"net/http"
+	"strings"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/auth"
+)
+
+// authorizePath checks that the caller may see what is no object: documents, and what
+// other parts of the server serve. Objects are authorised by who reads and writes them.
+func (h *Handler) authorizePath(r *http.Request) error {
+	if route, ok := parseRoute(r.URL.Path); ok && route.resource != "" {
+		return nil
+	}
+	return h.authorize(r, auth.Request{Verb: strings.ToLower(r.Method), Path: r.URL.Path})
+}
+
+// authorizeAbsent is authorizePath for objects of a kind that is not served and for what
+// kinds do not do: who may not ask is not told either.
+func (h *Handler) authorizeAbsent(r *http.Request, to route) error {
+	verb := map[string]string{
+		http.MethodGet: "get", http.MethodHead: "get", http.MethodPost: "create", http.MethodPut: "update",
+		http.MethodPatch: "patch", http.MethodDelete: "delete",
+	}[r.Method]
+	if to.name == "" {
+		switch {
+		case verb == "get" && isWatch(r):
+			verb = "watch"
+		case verb == "get":
+			verb = "list"
+		case verb == "delete":
+			verb = "deletecollection"
+		}
+	}
+	return h.authorize(r, auth.Request{
+		Verb: verb, Resource: schema.GroupResource{Group: to.gv.Group, Resource: to.resource},
+		Subresource: to.sub, Namespace: to.namespace, Name: to.name,
+	})
+}
+
+func (h *Handler) authorize(r *http.Request, request auth.Request) error {
+	user, ok := access.UserFrom(r.Context())
+	if !ok {
+		return apierrors.NewUnauthorized("Unauthorized")
+	}
+	request.User = user
+	return h.objects.Authorizer().Authorize(request)
+}
