@@ -112,6 +112,9 @@ func describeRef(r smd.TypeRef) string {
 	if r.NamedType != nil {
 		out = *r.NamedType
 	}
+	if out == "__untyped_atomic_" { // Where v2 has no name for it.
+		out = "io.k8s.apimachinery.pkg.runtime.RawExtension"
+	}
 	if r.ElementRelationship != nil {
 		out += " " + string(*r.ElementRelationship)
 	}

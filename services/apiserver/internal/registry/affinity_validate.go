@@ -32,18 +32,24 @@ func validateNodeAffinity(a *corev1.NodeAffinity, path *field.Path) field.ErrorL
 	}
 	var errs field.ErrorList
 	if r := a.RequiredDuringSchedulingIgnoredDuringExecution; r != nil {
-		p := path.Child(required, "nodeSelectorTerms")
-		if len(r.NodeSelectorTerms) == 0 {
-			errs = append(errs, field.Required(p, "must have at least one node selector term"))
-		}
-		for i := range r.NodeSelectorTerms {
-			errs = append(errs, validateNodeTerm(&r.NodeSelectorTerms[i], p.Index(i))...)
-		}
+		errs = append(errs, validateNodeSelector(r, path.Child(required))...)
 	}
 	for i := range a.PreferredDuringSchedulingIgnoredDuringExecution {
 		t, p := &a.PreferredDuringSchedulingIgnoredDuringExecution[i], path.Child(preferred).Index(i)
 		errs = append(errs, validateWeight(t.Weight, p.Child("weight"))...)
 		errs = append(errs, validateNodeTerm(&t.Preference, p.Child("preference"))...)
+	}
+	return errs
+}
+
+func validateNodeSelector(s *corev1.NodeSelector, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	p := path.Child("nodeSelectorTerms")
+	if len(s.NodeSelectorTerms) == 0 {
+		errs = append(errs, field.Required(p, "must have at least one node selector term"))
+	}
+	for i := range s.NodeSelectorTerms {
+		errs = append(errs, validateNodeTerm(&s.NodeSelectorTerms[i], p.Index(i))...)
 	}
 	return errs
 }

@@ -30,6 +30,14 @@ func wide(c Column) Column {
 	return c
 }
 
+// narrow has columns be shown always.
+func narrow(columns []Column) []Column {
+	for i := range columns {
+		columns[i].Wide = false
+	}
+	return columns
+}
+
 func ageColumn() Column {
 	return Column{
 		Name: "Age", Type: "string",
@@ -57,6 +65,13 @@ func orNone(s string) string {
 
 // containerColumns are the names and images of a pod template and a selector.
 func containerColumns[T Object](containers func(T) []corev1.Container, selector func(T) *metav1.LabelSelector) []Column {
+	return append(imageColumns(containers), wide(column("Selector", "string", "Label selector.", func(obj T) any {
+		return metav1.FormatLabelSelector(selector(obj))
+	})))
+}
+
+// imageColumns are the names and images of a pod template.
+func imageColumns[T Object](containers func(T) []corev1.Container) []Column {
 	join := func(obj T, part func(corev1.Container) string) string {
 		var parts []string
 		for _, c := range containers(obj) {
@@ -70,9 +85,6 @@ func containerColumns[T Object](containers func(T) []corev1.Container, selector 
 		})),
 		wide(column("Images", "string", "Images referenced by each container in the template.", func(obj T) any {
 			return join(obj, func(c corev1.Container) string { return c.Image })
-		})),
-		wide(column("Selector", "string", "Label selector.", func(obj T) any {
-			return metav1.FormatLabelSelector(selector(obj))
 		})),
 	}
 }

@@ -29,8 +29,10 @@ func deploymentKind() *Kind {
 			return workloadWarnings(obj.Name, &obj.Spec.Template.Spec)
 		},
 
-		Columns:      deploymentColumns(),
-		Subresources: []Subresource{deploymentScale()},
+		Columns: deploymentColumns(),
+		Subresources: []Subresource{scaleOf(func(obj *appsv1.Deployment) scaled {
+			return scaled{&obj.Spec.Replicas, obj.Status.Replicas, obj.Spec.Selector}
+		})},
 	})
 }
 

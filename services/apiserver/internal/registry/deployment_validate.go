@@ -14,9 +14,7 @@ import (
 func validateDeployment(obj *appsv1.Deployment) field.ErrorList {
 	path, spec := field.NewPath("spec"), &obj.Spec
 	errs := nonNegative(path.Child("replicas"), spec.Replicas)
-	selector, selectorErrs := validateSelector(spec.Selector, path.Child("selector"))
-	errs = append(errs, selectorErrs...)
-	errs = append(errs, validateTemplate(&spec.Template, selector, path.Child("template"))...)
+	errs = append(errs, validateReplicated(spec.Selector, &spec.Template, path)...)
 	errs = append(errs, validateStrategy(&spec.Strategy, path.Child("strategy"))...)
 	errs = append(errs, nonNegative(path.Child("minReadySeconds"), &spec.MinReadySeconds)...)
 	errs = append(errs, nonNegative(path.Child("revisionHistoryLimit"), spec.RevisionHistoryLimit)...)
@@ -101,14 +99,11 @@ func validateDeploymentUpdate(obj, old *appsv1.Deployment) field.ErrorList {
 func validateDeploymentStatusUpdate(obj, _ *appsv1.Deployment) field.ErrorList {
 	path, s := field.NewPath("status"), &obj.Status
 	errs := nonNegative(path.Child("observedGeneration"), &s.ObservedGeneration)
-	errs = append(errs, nonNegative(path.Child("replicas"), &s.Replicas)...)
-	errs = append(errs, nonNegative(path.Child("updatedReplicas"), &s.UpdatedReplicas)...)
-	errs = append(errs, nonNegative(path.Child("readyReplicas"), &s.ReadyReplicas)...)
-	errs = append(errs, nonNegative(path.Child("availableReplicas"), &s.AvailableReplicas)...)
-	errs = append(errs, nonNegative(path.Child("unavailableReplicas"), &s.UnavailableReplicas)...)
+	parts := []count{{"updatedReplicas", s.UpdatedReplicas}, {"readyReplicas", s.ReadyReplicas}, {"availableReplicas", s.AvailableReplicas}}
+	errs = append(errs, notNegative(path, count{"replicas", s.Replicas})...)
+	errs = append(errs, notNegative(path, parts...)...)
+	errs = append(errs, notNegative(path, count{"unavailableReplicas", s.UnavailableReplicas})...)
 	errs = append(errs, nonNegative(path.Child("collisionCount"), s.CollisionCount)...)
-	errs = append(errs, atMost(path.Child("updatedReplicas"), s.UpdatedReplicas, s.Replicas, greaterThanReplicas)...)
-	errs = append(errs, atMost(path.Child("readyReplicas"), s.ReadyReplicas, s.Replicas, greaterThanReplicas)...)
-	errs = append(errs, atMost(path.Child("availableReplicas"), s.AvailableReplicas, s.Replicas, greaterThanReplicas)...)
-	return append(errs, atMost(path.Child("availableReplicas"), s.AvailableReplicas, s.ReadyReplicas, greaterThanReady)...)
+	errs = append(errs, noneAbove(s.Replicas, greaterThanReplicas, path, parts...)...)
+	return append(errs, noneAbove(s.ReadyReplicas, greaterThanReady, path, parts[2])...)
 }

@@ -1,6 +1,8 @@
 package registry_test
 
 import (
+	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -112,4 +114,55 @@ func lines(want string) []string {
 		return nil
 	}
 	return strings.Split(want, "\n")
+}
+
+// sample is an object, and what is said of it: errors where it is created, or its line.
+type sample struct{ name, resource, object, want string }
+
+// checkNew compares the errors of new objects with the lines of want.
+func checkNew(t *testing.T, samples []sample) {
+	t.Helper()
+	for _, s := range samples {
+		t.Run(s.resource+"/"+s.name, func(t *testing.T) {
+			k := kind(t, s.resource)
+			wantErrors(t, validateNew(k, prepare(k, decode(t, k, s.object))), lines(s.want)...)
+		})
+	}
+}
+
+// checkLines compares what kubectl -o wide shows of objects.
+func checkLines(t *testing.T, samples []sample) {
+	t.Helper()
+	for _, s := range samples {
+		t.Run(s.resource+"/"+s.name, func(t *testing.T) {
+			k := kind(t, s.resource)
+			if got := fmt.Sprintf("%q", cells(k, decode(t, k, s.object), testTime, true)); got != s.want {
+				t.Errorf("got  %s\nwant %s", got, s.want)
+			}
+		})
+	}
+}
+
+// change is an update: of the object from old to new.
+type change struct{ name, resource, old, new, want string }
+
+// checkChanges compares the errors of updates with the lines of want.
+func checkChanges(t *testing.T, changes []change) {
+	t.Helper()
+	for _, c := range changes {
+		t.Run(c.resource+"/"+c.name, func(t *testing.T) {
+			k := kind(t, c.resource)
+			old := prepare(k, decode(t, k, c.old))
+			merge := decode(t, k, c.old) // Status included, which prepare took away.
+			copyStatus(old, merge)
+			obj := prepareChange(k, decode(t, k, c.new), old)
+			wantErrors(t, validateChange(k, obj, old), lines(c.want)...)
+		})
+	}
+}
+
+func copyStatus(obj, from registry.Object) {
+	if status := reflect.ValueOf(obj).Elem().FieldByName("Status"); status.IsValid() {
+		status.Set(reflect.ValueOf(from).Elem().FieldByName("Status"))
+	}
 }

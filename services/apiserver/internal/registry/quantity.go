@@ -33,3 +33,14 @@ func roundQuantities(list corev1.ResourceList) {
 		list[name] = q
 	}
 }
+
+// validateBasicQuantities is what Kubernetes asks of the quantities of storage.
+func validateBasicQuantities(list corev1.ResourceList, path *field.Path) field.ErrorList {
+	var errs field.ErrorList
+	for _, name := range slices.Sorted(maps.Keys(list)) {
+		if q := list[name]; q.Value() < 0 {
+			errs = append(errs, field.Invalid(path.Key(string(name)), q.Value(), "must be a valid resource quantity"))
+		}
+	}
+	return errs
+}

@@ -27,8 +27,10 @@ func replicaSetKind() *Kind {
 		Fields: func(obj *appsv1.ReplicaSet) fields.Set {
 			return fields.Set{"status.replicas": strconv.Itoa(int(obj.Status.Replicas))}
 		},
-		Columns:      replicaSetColumns(),
-		Subresources: []Subresource{replicaSetScale()},
+		Columns: replicaSetColumns(),
+		Subresources: []Subresource{scaleOf(func(obj *appsv1.ReplicaSet) scaled {
+			return scaled{&obj.Spec.Replicas, obj.Status.Replicas, obj.Spec.Selector}
+		})},
 	})
 }
 

@@ -3,7 +3,6 @@ package registry
 import (
 	"fmt"
 
-	appsv1 "k8s.io/api/apps/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -18,18 +17,9 @@ type scaled struct {
 	selector *metav1.LabelSelector
 }
 
-func deploymentScale() Subresource {
-	return scaleSubresource(func(o Object) scaled {
-		obj := o.(*appsv1.Deployment)
-		return scaled{&obj.Spec.Replicas, obj.Status.Replicas, obj.Spec.Selector}
-	})
-}
-
-func replicaSetScale() Subresource {
-	return scaleSubresource(func(o Object) scaled {
-		obj := o.(*appsv1.ReplicaSet)
-		return scaled{&obj.Spec.Replicas, obj.Status.Replicas, obj.Spec.Selector}
-	})
+// scaleOf is the scale of a kind.
+func scaleOf[T Object](parts func(T) scaled) Subresource {
+	return scaleSubresource(func(obj Object) scaled { return parts(obj.(T)) })
 }
 
 func scaleSubresource(parts func(Object) scaled) Subresource {

@@ -54,13 +54,6 @@ func storageClassKind() *Kind {
 	})
 }
 
-// orDefault sets a field that was left out.
-func orDefault[T any](value **T, def T) {
-	if *value == nil {
-		*value = &def
-	}
-}
-
 // classNameColumn is the name, and whether one of the annotations makes this class
 // the default one.
 func classNameColumn(annotations ...string) Column {

@@ -58,6 +58,9 @@ func All() []Kind {
 	core, apps := corev1.SchemeGroupVersion, appsv1.SchemeGroupVersion
 	return []Kind{
 		of[*appsv1.Deployment](apps.WithKind("Deployment"), "deployments", true),
+		of[*appsv1.StatefulSet](apps.WithKind("StatefulSet"), "statefulsets", true),
+		of[*appsv1.DaemonSet](apps.WithKind("DaemonSet"), "daemonsets", true),
+		of[*corev1.ReplicationController](core.WithKind("ReplicationController"), "replicationcontrollers", true),
 		of[*appsv1.ReplicaSet](apps.WithKind("ReplicaSet"), "replicasets", true),
 		of[*autoscalingv2.HorizontalPodAutoscaler](autoscalingv2.SchemeGroupVersion.WithKind("HorizontalPodAutoscaler"), "horizontalpodautoscalers", true),
 		of[*corev1.Pod](core.WithKind("Pod"), "pods", true),
@@ -72,7 +75,13 @@ func All() []Kind {
 		of[*policyv1.PodDisruptionBudget](policyv1.SchemeGroupVersion.WithKind("PodDisruptionBudget"), "poddisruptionbudgets", true),
 		of[*storagev1.CSIStorageCapacity](storagev1.SchemeGroupVersion.WithKind("CSIStorageCapacity"), "csistoragecapacities", true),
 		of[*coordinationv1.Lease](coordinationv1.SchemeGroupVersion.WithKind("Lease"), "leases", true),
+		of[*corev1.PersistentVolumeClaim](core.WithKind("PersistentVolumeClaim"), "persistentvolumeclaims", true),
+		of[*appsv1.ControllerRevision](apps.WithKind("ControllerRevision"), "controllerrevisions", true),
+		of[*corev1.PodTemplate](core.WithKind("PodTemplate"), "podtemplates", true),
+		of[*corev1.LimitRange](core.WithKind("LimitRange"), "limitranges", true),
+		of[*corev1.ResourceQuota](core.WithKind("ResourceQuota"), "resourcequotas", true),
 		of[*corev1.Event](core.WithKind("Event"), "events", true),
+		of[*corev1.PersistentVolume](core.WithKind("PersistentVolume"), "persistentvolumes", false),
 		of[*corev1.Node](core.WithKind("Node"), "nodes", false),
 		of[*corev1.Namespace](core.WithKind("Namespace"), "namespaces", false),
 	}
