@@ -21,6 +21,7 @@ import (
 	"github.com/musterhq/muster/sdk/election"
 	"github.com/musterhq/muster/sdk/events"
 	"github.com/musterhq/muster/services/controllermanager/deployment"
+	"github.com/musterhq/muster/services/controllermanager/disruption"
 	"github.com/musterhq/muster/services/controllermanager/endpoints"
 	"github.com/musterhq/muster/services/controllermanager/endpointslice"
 	"github.com/musterhq/muster/services/controllermanager/garbagecollector"
@@ -103,6 +104,7 @@ func (m *Manager) controllers() []controller.Controller {
 		namespace.New(client, caches, m.cfg.RootCA),
 		garbagecollector.New(client, caches),
 		node.New(client, caches, m.recorder, m.cfg.PodCIDR),
+		disruption.New(client, caches, m.recorder),
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	"k8s.io/utils/ptr"
@@ -214,5 +215,29 @@ func TestOrphaningLeavesThePods(t *testing.T) {
 		if len(sets) != 1 || len(sets[0].OwnerReferences) != 0 || len(list[*corev1.Pod](w)) != 3 {
 			t.Errorf("%d sets (%v), %d pods", len(sets), sets[0].OwnerReferences, len(list[*corev1.Pod](w)))
 		}
+	})
+}
+
+// A budget follows its pods, and counts by what their deployment is to have.
+func TestBudgetFollowsItsPods(t *testing.T) {
+	inWorld(t, func(w *world) {
+		_, stop := w.manage("a")
+		defer stop()
+		w.node(1)
+		create(w, web(4, "image:1"))
+		create(w, &policyv1.PodDisruptionBudget{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+			Spec: policyv1.PodDisruptionBudgetSpec{
+				MinAvailable: ptr.To(intstr.FromString("50%")), Selector: &metav1.LabelSelector{MatchLabels: map[string]string{"app": "web"}}},
+		})
+		counts := func(expected, desired, healthy, allowed int32) func() bool {
+			return func() bool {
+				s := get[*policyv1.PodDisruptionBudget](w, "web").Status
+				return s.ExpectedPods == expected && s.DesiredHealthy == desired && s.CurrentHealthy == healthy && s.DisruptionsAllowed == allowed
+			}
+		}
+		w.within(time.Minute, "four pods are counted", counts(4, 2, 4, 2))
+		change(w, "web", func(d *appsv1.Deployment) { d.Spec.Replicas = ptr.To(int32(2)) })
+		w.within(time.Minute, "two pods are counted", counts(2, 1, 2, 1))
 	})
 }
