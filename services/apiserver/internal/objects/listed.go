@@ -34,7 +34,7 @@ func (l listed) collect(t Target, sel *selector, limit int64) (Page, error) {
 		}
 		looked++
 		if last = e; ok {
-			page.Items = append(page.Items, storedEntry(t.Kind, e))
+			page.Items = append(page.Items, listedEntry(t.Kind, e))
 		}
 	}
 	return page, nil

@@ -132,7 +132,7 @@ func (t Target) key() state.Key {
 // JSON returns the object in JSON, from the cache where it is there. The bytes
 // are shared and not to be modified.
 func (s *Service) JSON(o Stored) ([]byte, error) {
-	if o.entry == nil || o.seenAs != nil || len(o.Value) > jsonCacheLargest {
+	if o.entry == nil || o.seenAs != nil || o.protobufSize() > jsonCacheLargest {
 		return o.encodeJSON()
 	}
 	if out, ok := s.json.Get(o.entry); ok {

@@ -22,7 +22,8 @@ type Stored struct {
 	GVK schema.GroupVersionKind
 	// Type is the protobuf message name.
 	Type string
-	// Value is the protobuf encoding without resourceVersion; not to be modified.
+	// Value is the protobuf encoding without resourceVersion; not to be modified. It
+	// is nil in lists, whose objects are unpacked one by one when they are written.
 	Value []byte
 	// Revision is the resourceVersion.
 	Revision uint64
@@ -36,6 +37,22 @@ func storedEntry(k *registry.Kind, e *state.Entry) Stored {
 	o := storedValue(k, e.Value(), e.ModRevision)
 	o.entry = e
 	return o
+}
+
+// listedEntry is storedEntry for one of many: its value stays where it is until it
+// is asked for.
+func listedEntry(k *registry.Kind, e *state.Entry) Stored {
+	o := storedValue(k, nil, e.ModRevision)
+	o.entry = e
+	return o
+}
+
+// value returns Value, also in lists.
+func (s Stored) value() []byte {
+	if s.Value == nil && s.entry != nil {
+		return s.entry.Value()
+	}
+	return s.Value
 }
 
 // storedValue is a value of the state, seen as an object of the kind.
@@ -64,25 +81,60 @@ const (
 // Protobuf returns the encoding with its resourceVersion. Protobuf merges a
 // message field that occurs twice, so the version is appended and nothing is decoded.
 func (s Stored) Protobuf() []byte {
-	if s.seenAs != nil {
-		return s.encodeProtobuf()
+	if s.seenAs == nil && s.Revision == 0 {
+		return s.value()
+	}
+	return s.AppendProtobuf(make([]byte, 0, s.protobufSize()))
+}
+
+// Sized tells whether the length of the protobuf encoding is known before it is
+// made, and what it is.
+func (s Stored) Sized() (size int, ok bool) { return s.protobufSize(), s.seenAs == nil }
+
+func (s Stored) protobufSize() int {
+	size := len(s.Value)
+	if s.Value == nil && s.entry != nil {
+		size = s.entry.Size()
 	}
 	if s.Revision == 0 {
-		return s.Value
+		return size
 	}
-	version := s.ResourceVersion()
-	out := make([]byte, len(s.Value), len(s.Value)+len(version)+4)
-	copy(out, s.Value)
-	out = protowire.AppendTag(out, metadataField, protowire.BytesType)
-	out = protowire.AppendVarint(out, uint64(len(version)+2))
-	out = protowire.AppendTag(out, resourceVersionField, protowire.BytesType)
-	return protowire.AppendString(out, version)
+	return size + 4 + digits(s.Revision)
+}
+
+func digits(n uint64) int {
+	d := 1
+	for ; n >= 10; n /= 10 {
+		d++
+	}
+	return d
+}
+
+// AppendProtobuf is Protobuf behind bytes of the caller.
+func (s Stored) AppendProtobuf(to []byte) []byte {
+	switch {
+	case s.seenAs != nil:
+		return append(to, s.encodeProtobuf()...)
+	case s.Value == nil && s.entry != nil:
+		to = s.entry.AppendValue(to)
+	default:
+		to = append(to, s.Value...)
+	}
+	if s.Revision == 0 {
+		return to
+	}
+	length := digits(s.Revision)
+	to = protowire.AppendTag(to, metadataField, protowire.BytesType)
+	to = protowire.AppendVarint(to, uint64(length+2))
+	to = protowire.AppendTag(to, resourceVersionField, protowire.BytesType)
+	to = protowire.AppendVarint(to, uint64(length))
+	return strconv.AppendUint(to, s.Revision, 10)
 }
 
 // Decode returns the object, which the caller may modify.
 func (s Stored) Decode() (registry.Object, error) {
 	obj := s.newObject()
-	if err := obj.Unmarshal(s.Value); err != nil {
+	if err := obj.Unmarshal(s.value()); err != nil {
 		return nil, fmt.Errorf("decode stored %s: %w", s.GVK.Kind, err)
 	}
 	if s.seenAs != nil {
@@ -102,7 +154,7 @@ func (s Stored) Meta() (*metav1.ObjectMeta, error) {
 		}
 		return obj.(metav1.ObjectMetaAccessor).GetObjectMeta().(*metav1.ObjectMeta), nil
 	}
-	meta, err := decodeMeta(s.Value)
+	meta, err := decodeMeta(s.value())
 	if err != nil {
 		return nil, fmt.Errorf("decode metadata of stored %s: %w", s.GVK.Kind, err)
 	}

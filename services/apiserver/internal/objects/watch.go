@@ -104,7 +104,7 @@ func (s *Service) start(ctx context.Context, w *Watcher, o WatchOptions) (uint64
 			return 0, err
 		}
 		if ok {
-			w.initial = append(w.initial, Event{Type: watch.Added, Object: storedEntry(w.target.Kind, e), Revision: e.ModRevision})
+			w.initial = append(w.initial, Event{Type: watch.Added, Object: listedEntry(w.target.Kind, e), Revision: e.ModRevision})
 		}
 	}
 	if stream && o.Bookmarks {

@@ -1,24 +1,16 @@
 package rest
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"strings"
 
-	"google.golang.org/protobuf/encoding/protowire"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"sigs.k8s.io/yaml"
 
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 )
-
-// gzipFrom is the size from which an answer is compressed.
-const gzipFrom = 128 << 10 // bytes
 
 var statusGVK = schema.GroupVersionKind{Version: "v1", Kind: "Status"}
 
@@ -123,10 +115,8 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, t objects.Ta
 		return mismatch(f.as, "a list", listGVK(t))
 	case f.as == asList:
 		body, err = partialList(f, page.Items, meta)
-	case f.media == typeProtobuf:
-		body, err = protobufList(t, page.Items, meta)
 	default:
-		body, err = h.jsonList(t, page.Items, meta)
+		return h.writeList(w, r, f, t, page.Items, meta)
 	}
 	if err != nil {
 		return err
@@ -150,44 +140,6 @@ func partialList(f form, items []objects.Stored, meta metav1.ListMeta) ([]byte, 
 		list.Items[i] = *partial
 	}
 	return marshal(f, list, gvk)
-}
-
-// protobufList joins encoded objects: in every list metadata is field 1 and an
-// item is field 2.
-func protobufList(t objects.Target, items []objects.Stored, meta metav1.ListMeta) ([]byte, error) {
-	raw, err := meta.Marshal()
-	if err != nil {
-		return nil, fmt.Errorf("encode list: %w", err)
-	}
-	out := protowire.AppendTag(nil, 1, protowire.BytesType)
-	out = protowire.AppendBytes(out, raw)
-	for _, item := range items {
-		out = protowire.AppendTag(out, 2, protowire.BytesType)
-		out = protowire.AppendBytes(out, item.Protobuf())
-	}
-	return envelope(listGVK(t), out)
-}
-
-func (h *Handler) jsonList(t objects.Target, items []objects.Stored, meta metav1.ListMeta) ([]byte, error) {
-	head, err := json.Marshal(meta)
-	if err != nil {
-		return nil, fmt.Errorf("encode list: %w", err)
-	}
-	apiVersion, kind := listGVK(t).ToAPIVersionAndKind()
-	var out bytes.Buffer
-	fmt.Fprintf(&out, `{"kind":%q,"apiVersion":%q,"metadata":%s,"items":[`, kind, apiVersion, head)
-	for i, item := range items {
-		if i > 0 {
-			out.WriteByte(',')
-		}
-		body, err := h.objects.JSON(item)
-		if err != nil {
-			return nil, err
-		}
-		out.Write(body)
-	}
-	out.WriteString("]}")
-	return out.Bytes(), nil
 }
 
 // writeStatus writes a Status as the answer, in the form that was asked for.
@@ -220,37 +172,9 @@ func writeJSONAs(w http.ResponseWriter, code int, contentType string, value any)
 }
 
 // write sends the body: as YAML, indented or compressed where that was asked for.
-func write(w http.ResponseWriter, r *http.Request, code int, f form, body []byte) (err error) {
-	switch {
-	case f.media == typeYAML:
-		if body, err = yaml.JSONToYAML(body); err != nil {
-			return fmt.Errorf("encode answer: %w", err)
-		}
-	case f.media == typeJSON && f.pretty:
-		var out bytes.Buffer
-		if err := json.Indent(&out, body, "", "  "); err != nil {
-			return fmt.Errorf("indent answer: %w", err)
-		}
-		body = out.Bytes()
-	}
-	w.Header().Set("Content-Type", f.media)
-	w.Header().Set("Cache-Control", "no-cache, private")
-	if len(body) < gzipFrom || !strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-		w.WriteHeader(code)
-		if _, err = w.Write(body); err == nil && f.media == typeJSON {
-			_, err = w.Write([]byte("\n"))
-		}
-		return err
-	}
-	w.Header().Set("Content-Encoding", "gzip")
-	w.Header().Add("Vary", "Accept-Encoding")
-	w.WriteHeader(code)
-	zip, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
-	if err != nil {
-		return fmt.Errorf("compress answer: %w", err)
-	}
-	if _, err := zip.Write(body); err != nil {
-		return err
-	}
-	return zip.Close()
+func write(w http.ResponseWriter, r *http.Request, code int, f form, body []byte) error {
+	out := newBody(w, r, code, f)
+	defer out.free()
+	out.buffer = append(out.buffer, body...)
+	return out.close()
 }

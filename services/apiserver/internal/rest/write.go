@@ -111,7 +111,7 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.T
 	if err != nil {
 		return nil, false, err
 	}
-	obj, gvk := newBody(t)
+	obj, gvk := newObject(t)
 	var warnings []string
 	switch media {
 	case typeProtobuf:
@@ -127,8 +127,8 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.T
 	return obj, options.DryRun, err
 }
 
-// newBody returns the empty object that a request's body is read into.
-func newBody(t objects.Target) (registry.Object, schema.GroupVersionKind) {
+// newObject returns the empty object that a request's body is read into.
+func newObject(t objects.Target) (registry.Object, schema.GroupVersionKind) {
 	if sub, ok := t.Kind.Subresource(t.Subresource); ok && sub.NewObject != nil {
 		return sub.NewObject(), sub.GVK
 	}
