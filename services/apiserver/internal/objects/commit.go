@@ -43,7 +43,7 @@ func (s *Service) commitOn(ctx context.Context, view state.View, fresh, dryRun b
 		return err
 	}
 	for attempt := 0; attempt < raceLimit; attempt++ {
-		p := &plan{view: view, now: s.now()}
+		p := &plan{kinds: s.kinds, view: view, now: s.now()}
 		outcomes, err := p.run(steps)
 		stale := !fresh && (err != nil || dryRun || p.written.empty())
 		if stale {
@@ -55,6 +55,14 @@ func (s *Service) commitOn(ctx context.Context, view state.View, fresh, dryRun b
 		if err != nil || dryRun || p.written.empty() {
 			return outcomes, err
 		}
+		if p.ledger.changed() {
+			if namespace, ok := p.alone(); ok {
+				return s.together(ctx, namespace, steps)
+			}
+			if err := p.settleLedger(); err != nil {
+				return nil, err
+			}
+		}
 		done, err := s.apply(ctx, p, outcomes)
 		if done || err != nil {
 			return outcomes, err
@@ -63,7 +71,7 @@ func (s *Service) commitOn(ctx context.Context, view state.View, fresh, dryRun b
 			return nil, unavailable(err)
 		}
 	}
-	return nil, apierrors.NewTooManyRequests("the object is being changed by many clients at once, please try again", 1)
+	return nil, errRaced()
 }
 
 func (p *plan) run(steps []step) ([]Outcome, error) {

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/quota"
 	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
@@ -187,6 +188,9 @@ func (s *Service) planCreate(ctx context.Context, p *plan, t Target, obj registr
 	if err := admitted.check(); err != nil {
 		return Outcome{}, err
 	}
+	if err := p.charge(t, nil, obj); err != nil {
+		return Outcome{}, err
+	}
 	if _, exists := p.get(t.key()); exists && !p.provided.has(t.key()) {
 		return Outcome{}, apierrors.NewAlreadyExists(k.GroupResource(), t.Name)
 	}
@@ -201,10 +205,21 @@ func (s *Service) planCreate(ctx context.Context, p *plan, t Target, obj registr
 		return Outcome{}, apierrors.NewBadRequest(fmt.Sprintf("%s %q is deleted and created again in one transaction; update it instead", k.Resource, t.Name))
 	}
 	op, err := p.create(t.key(), p.put(k, obj, value))
-	if err == nil && k.StoreResource() == namespaces {
-		err = s.furnish(p, t.Name)
+	if err == nil {
+		err = s.accompany(p, t)
 	}
 	return Outcome{Object: storedValue(k, value, 0), Effect: Created, operation: op}, err
+}
+
+// accompany plans what goes with the creation of an object.
+func (s *Service) accompany(p *plan, t Target) error {
+	switch t.Kind.StoreResource() {
+	case namespaces:
+		return s.furnish(p, t.Name)
+	case quota.Resource:
+		return p.fence(t.Namespace)
+	}
+	return nil
 }
 
 // requireNamespace checks, now and when the transaction is applied, that the

@@ -83,9 +83,9 @@ func (s *Service) Each(ctx context.Context, changes []Change, answered Answered)
 			answered(Answer{Change: i, Err: err})
 			continue
 		}
-		p := &plan{view: view, now: now}
+		p := &plan{kinds: s.kinds, view: view, now: now}
 		outcome, err := steps[i](p)
-		if err != nil || c.DryRun || p.written.empty() {
+		if err != nil || c.DryRun || p.written.empty() || p.ledger.changed() {
 			again(i)
 			continue
 		}

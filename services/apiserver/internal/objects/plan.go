@@ -43,11 +43,13 @@ const (
 // plan gathers one transaction. Whatever it reads it also checks, so that the
 // transaction applies only to the state that it was planned on.
 type plan struct {
+	kinds    *registry.Table
 	view     state.View
 	now      time.Time
 	tx       storev1.Transaction
 	written  keys
 	checked  keys
+	ledger   ledger                    // nil unless a namespace with quotas is changed
 	provided keys                      // created by nobody's wish, see furnish
 	pending  pendings                  // nil in the plan of a single step
 	claims   map[registry.Claim]string // owner, "" when this plan lets go of it; nil while it is empty

@@ -84,6 +84,7 @@ type Service struct {
 	json    *lru.Cache[*state.Entry, []byte]
 
 	admission *admission.Chain
+	lines     lines
 }
 
 // New returns a Service over cfg.

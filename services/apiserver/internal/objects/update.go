@@ -282,6 +282,9 @@ func (p *plan) store(t Target, was Stored, obj registry.Object) (Outcome, error)
 		p.check(was.entry)
 		return Outcome{Object: was, operation: p.operationOn(t.key())}, nil
 	}
+	if err := p.charge(t, &was, obj); err != nil {
+		return Outcome{}, err
+	}
 	op, err := p.replace(was.entry, p.put(t.Kind, obj, value))
 	return Outcome{Object: storedValue(t.Kind, value, was.Revision), Effect: Updated, operation: op}, err
 }
@@ -289,6 +292,9 @@ func (p *plan) store(t Target, was Stored, obj registry.Object) (Outcome, error)
 // planRemove plans that the object goes; value is what it was last.
 func (p *plan) planRemove(t Target, was Stored, obj registry.Object, value []byte) (Outcome, error) {
 	if err := p.claim(t, nil, obj); err != nil {
+		return Outcome{}, err
+	}
+	if err := p.charge(t, &was, nil); err != nil {
 		return Outcome{}, err
 	}
 	op, err := p.remove(was.entry)
