@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
@@ -53,4 +54,8 @@ func (a clusterAPI) ConfigMap(ctx context.Context, namespace, name string) (*cor
 
 func (a clusterAPI) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
 	return sdk.Get[*corev1.Secret](ctx, a.client, namespace, name)
+}
+
+func (a clusterAPI) RequestToken(ctx context.Context, namespace, account string, request *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
+	return sdk.RequestToken(ctx, a.client, namespace, account, request)
 }

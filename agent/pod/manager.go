@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/musterhq/muster/agent/image"
@@ -37,6 +38,8 @@ type API interface {
 	Delete(ctx context.Context, pod *corev1.Pod) error
 	ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
 	Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error)
+	// RequestToken answers a request for a token of a service account.
+	RequestToken(ctx context.Context, namespace, account string, request *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error)
 }
 
 // Services lists the cluster's services, for environment variables.

@@ -45,6 +45,7 @@ type worker struct {
 	expired     bool // active for longer than it may
 	volumes     map[string]string
 	volumesAt   time.Time
+	tokens      map[tokenKind]token
 	failures    int
 }
 

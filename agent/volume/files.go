@@ -90,12 +90,25 @@ func writeFile(name string, f file, group *int64) error {
 	if err := os.WriteFile(name, f.data, mode); err != nil {
 		return err
 	}
-	if group != nil {
-		if err := os.Chown(name, -1, int(*group)); err != nil {
-			return err
-		}
+	if err := chown(name, f.owner, group); err != nil {
+		return err
 	}
 	return os.Chmod(name, mode)
+}
+
+// chown gives a file to a user and a group; nil is whoever it belongs to.
+func chown(name string, user, group *int64) error {
+	if user == nil && group == nil {
+		return nil
+	}
+	uid, gid := -1, -1
+	if user != nil {
+		uid = int(*user)
+	}
+	if group != nil {
+		gid = int(*group)
+	}
+	return os.Chown(name, uid, gid)
 }
 
 // linkNames makes the volume's visible names lead into the current generation

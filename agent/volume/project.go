@@ -15,6 +15,8 @@ type file struct {
 	path string
 	data []byte
 	mode int32
+	// owner is the user it belongs to; nil is who writes it.
+	owner *int64
 }
 
 const defaultMode = corev1.ConfigMapVolumeSourceDefaultMode
@@ -49,7 +51,7 @@ func fromProjection(ctx context.Context, src Source, pod *corev1.Pod, p *corev1.
 		case s.DownwardAPI != nil:
 			files, err = fromDownwardAPI(src, pod, s.DownwardAPI.Items, m)
 		case s.ServiceAccountToken != nil:
-			err = errors.New("projected service account tokens are not supported")
+			files, err = fromToken(ctx, src, pod, s.ServiceAccountToken, m)
 		default:
 			err = errors.New("this kind of projection is not supported")
 		}
@@ -59,6 +61,44 @@ func fromProjection(ctx context.Context, src Source, pod *corev1.Pod, p *corev1.
 		all = append(all, files...)
 	}
 	return all, nil
+}
+
+// fromToken lets nobody else read a token where all containers of the pod run as one
+// user, and the group of the volume where it has one.
+func fromToken(ctx context.Context, src Source, pod *corev1.Pod, p *corev1.ServiceAccountTokenProjection, mode int32) ([]file, error) {
+	token, err := src.Token(ctx, pod, p)
+	if err != nil {
+		return nil, err
+	}
+	f := file{path: path.Clean(p.Path), data: []byte(token), mode: mode, owner: onlyUser(pod)}
+	if fsGroup(pod) != nil || f.owner != nil {
+		f.mode = 0o600
+	}
+	return []file{f}, nil
+}
+
+// onlyUser is the user that all containers of the pod run as, if it says so.
+func onlyUser(pod *corev1.Pod) *int64 {
+	var only *int64
+	of := func(own *corev1.SecurityContext) *int64 {
+		if own != nil && own.RunAsUser != nil {
+			return own.RunAsUser
+		}
+		if pod.Spec.SecurityContext != nil {
+			return pod.Spec.SecurityContext.RunAsUser
+		}
+		return nil
+	}
+	for _, list := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for i := range list {
+			user := of(list[i].SecurityContext)
+			if user == nil || only != nil && *only != *user {
+				return nil
+			}
+			only = user
+		}
+	}
+	return only
 }
 
 func fromConfigMap(ctx context.Context, src Source, namespace, name string, items []corev1.KeyToPath, mode int32, optional bool) ([]file, error) {
@@ -102,7 +142,7 @@ func pick(data map[string][]byte, items []corev1.KeyToPath, mode int32, optional
 	var files []file
 	if len(items) == 0 {
 		for k, v := range data {
-			files = append(files, file{k, v, mode})
+			files = append(files, file{path: k, data: v, mode: mode})
 		}
 		return files, nil
 	}
@@ -118,7 +158,7 @@ func pick(data map[string][]byte, items []corev1.KeyToPath, mode int32, optional
 		if item.Mode != nil {
 			m = *item.Mode
 		}
-		files = append(files, file{path.Clean(item.Path), v, m})
+		files = append(files, file{path: path.Clean(item.Path), data: v, mode: m})
 	}
 	return files, nil
 }
@@ -141,7 +181,7 @@ func fromDownwardAPI(src Source, pod *corev1.Pod, items []corev1.DownwardAPIVolu
 		if item.Mode != nil {
 			m = *item.Mode
 		}
-		files = append(files, file{path.Clean(item.Path), []byte(text), m})
+		files = append(files, file{path: path.Clean(item.Path), data: []byte(text), mode: m})
 	}
 	return files, nil
 }

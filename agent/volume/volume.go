@@ -1,5 +1,5 @@
 // Package volume makes the directories that pods mount: emptyDir, hostPath and
-// the files of configMaps, secrets, the downward API and projections of them.
+// the files of configMaps, secrets, the downward API, tokens and projections of them.
 // Files of secrets live in memory only.
 package volume
 
@@ -19,6 +19,9 @@ import (
 type Source interface {
 	ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
 	Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error)
+	// Token is a token of the pod's service account, bound to the pod, that holds for a
+	// while yet.
+	Token(ctx context.Context, pod *corev1.Pod, p *corev1.ServiceAccountTokenProjection) (string, error)
 	// Field is a field of the pod, or a resource of one of its containers, as text.
 	Field(pod *corev1.Pod, ref *corev1.ObjectFieldSelector) (string, error)
 	Resource(pod *corev1.Pod, ref *corev1.ResourceFieldSelector) (string, error)

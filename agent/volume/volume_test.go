@@ -36,6 +36,10 @@ func (s source) Secret(_ context.Context, _, name string) (*corev1.Secret, error
 	return &corev1.Secret{Data: data}, nil
 }
 
+func (source) Token(_ context.Context, pod *corev1.Pod, p *corev1.ServiceAccountTokenProjection) (string, error) {
+	return pod.Spec.ServiceAccountName + " for " + p.Audience, nil
+}
+
 func (source) Field(pod *corev1.Pod, ref *corev1.ObjectFieldSelector) (string, error) {
 	return pod.Name + " " + ref.FieldPath, nil
 }

@@ -26,6 +26,14 @@ func (s *Service) answerer(t Target) (Answerer, bool) {
 	return answer, ok
 }
 
+// answererOf returns what answers the change, if it is none to what is stored.
+func (s *Service) answererOf(c Change) (Answerer, bool) {
+	if c.Create == nil {
+		return nil, false
+	}
+	return s.answerer(c.Target)
+}
+
 // answer is Create for what is not stored.
 func (s *Service) answer(ctx context.Context, t Target, obj registry.Object, answer Answerer) (Stored, error) {
 	if t.Kind.Namespaced && t.Subresource == "" {

@@ -179,6 +179,9 @@ func defaultVolume(v *corev1.Volume) {
 			if s.DownwardAPI != nil {
 				defaultDownward(s.DownwardAPI.Items)
 			}
+			if s.ServiceAccountToken != nil && s.ServiceAccountToken.ExpirationSeconds == nil {
+				s.ServiceAccountToken.ExpirationSeconds = ptr.To(int64(60 * 60))
+			}
 		}
 	}
 	if v.HostPath != nil && v.HostPath.Type == nil {

@@ -38,6 +38,7 @@ var podSpecFields = supported(slices.Concat(
 	below("volumes.projected.sources.configMap", slices.Concat([]string{"name"}, projectionFields)),
 	below("volumes.projected.sources.secret", slices.Concat([]string{"name"}, projectionFields)),
 	below("volumes.projected.sources.downwardAPI", downwardFields),
+	below("volumes.projected.sources.serviceAccountToken", []string{"audience", "expirationSeconds", "path"}),
 	below("containers", containerFields),
 	below("initContainers", slices.Concat([]string{"restartPolicy"}, containerFields)),
 )...)

@@ -75,7 +75,9 @@ func TestVolumeValidation(t *testing.T) {
 		{"mounts passed on", `{volumes: [{name: v}], containers: [{name: a, image: a, volumeMounts: [{name: v, mountPath: /v, mountPropagation: Bidirectional}]}]}`, `spec.containers[0].volumeMounts[0].mountPropagation: Forbidden: Bidirectional mount propagation is available only to privileged containers`},
 		{"claim", `{volumes: [{name: v, persistentVolumeClaim: {claimName: c}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].persistentVolumeClaim" + notSupported},
 		{"downward API", `{volumes: [{name: v, downwardAPI: {items: [{path: p, fieldRef: {fieldPath: status.podIP}}]}}], containers: [{name: a, image: a}]}`, `spec.volumes[0].downwardAPI.items[0].fieldRef.fieldPath: Unsupported value: "status.podIP": supported values: "metadata.annotations", "metadata.labels", "metadata.name", "metadata.namespace", "metadata.uid"`},
-		{"token", `{volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].projected.sources[0].serviceAccountToken" + notSupported},
+		{"token", `{volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t}}]}}], containers: [{name: a, image: a}]}`, ""},
+		{"token without a path", `{volumes: [{name: v, projected: {sources: [{serviceAccountToken: {audience: a}}]}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].projected.path: Required value"},
+		{"token for a minute", `{volumes: [{name: v, projected: {sources: [{serviceAccountToken: {path: t, expirationSeconds: 60}}]}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].projected.sources[0].serviceAccountToken.expirationSeconds: Invalid value: 60: may not specify a duration less than 10 minutes"},
 		{"owner of files", `{volumes: [{name: v, configMap: {name: c, defaultUser: 1}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].configMap.defaultUser" + notSupported},
 		{"size of a directory", `{volumes: [{name: v, emptyDir: {sizeLimit: 1Mi}}], containers: [{name: a, image: a}]}`, "spec.volumes[0].emptyDir.sizeLimit" + notSupported + ", but for medium Memory"},
 	})

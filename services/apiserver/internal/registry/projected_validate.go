@@ -16,8 +16,23 @@ func validateProjected(v *corev1.ProjectedVolumeSource, path *field.Path) field.
 	errs := validateMode(v.DefaultMode, path.Child("defaultMode"))
 	for i := range v.Sources {
 		errs = append(errs, validateSource(&v.Sources[i], path.Child("sources").Index(i))...)
+		if token := v.Sources[i].ServiceAccountToken; token != nil {
+			errs = append(errs, validateFilePath(token.Path, path.Child("path"))...) // That is where Kubernetes says it is.
+		}
 	}
 	return errs
+}
+
+func validateToken(token *corev1.ServiceAccountTokenProjection, path *field.Path) field.ErrorList {
+	seconds := token.ExpirationSeconds
+	switch {
+	case seconds == nil:
+	case *seconds < 10*60:
+		return field.ErrorList{field.Invalid(path.Child("expirationSeconds"), *seconds, "may not specify a duration less than 10 minutes")}
+	case *seconds > 1<<32:
+		return field.ErrorList{field.Invalid(path.Child("expirationSeconds"), *seconds, "may not specify a duration larger than 2^32 seconds")}
+	}
+	return nil
 }
 
 func validateSource(s *corev1.VolumeProjection, path *field.Path) field.ErrorList {
@@ -40,6 +55,9 @@ func validateSource(s *corev1.VolumeProjection, path *field.Path) field.ErrorLis
 	}
 	if one("downwardAPI", s.DownwardAPI != nil) {
 		errs = append(errs, validateDownward(s.DownwardAPI.Items, path.Child("downwardAPI", "items"))...)
+	}
+	if one("serviceAccountToken", s.ServiceAccountToken != nil) {
+		errs = append(errs, validateToken(s.ServiceAccountToken, path.Child("serviceAccountToken"))...)
 	}
 	if given == 0 && *s == (corev1.VolumeProjection{}) {
 		errs = append(errs, field.Required(path, "must specify a volume type"))
