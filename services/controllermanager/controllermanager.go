@@ -28,6 +28,7 @@ import (
 	"github.com/musterhq/muster/services/controllermanager/namespace"
 	"github.com/musterhq/muster/services/controllermanager/node"
 	"github.com/musterhq/muster/services/controllermanager/replicaset"
+	"github.com/musterhq/muster/services/controllermanager/resourcequota"
 )
 
 // leaseName is the Lease in kube-system that the leader holds.
@@ -105,6 +106,7 @@ func (m *Manager) controllers() []controller.Controller {
 		garbagecollector.New(client, caches),
 		node.New(client, caches, m.recorder, m.cfg.PodCIDR),
 		disruption.New(client, caches, m.recorder),
+		resourcequota.New(client, caches),
 	}
 }
 
