@@ -46,6 +46,10 @@ type Config struct {
 	// choice (by CA and group inside a cluster, by name outside). Nil means plain
 	// text, which no real server answers to.
 	TLS *tls.Config
+	// Token returns the bearer token that goes with each call, beside or instead of a
+	// client certificate in TLS; nil for none. It is asked for each call, so it should
+	// remember, and read the file again where the token is one that is renewed.
+	Token func(ctx context.Context) (string, error)
 	// Dialer opens the raw connection; nil is TCP.
 	Dialer func(ctx context.Context, address string) (net.Conn, error)
 	// CallTimeout bounds a call whose context has no deadline; 0 is 30 s.
@@ -140,11 +144,29 @@ func options(cfg Config, res resolver.Builder, l *links) []grpc.DialOption {
 			grpc.WaitForReady(true),
 			grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)),
 	}
+	if cfg.Token != nil {
+		opts = append(opts, grpc.WithPerRPCCredentials(bearer(cfg.Token)))
+	}
 	if cfg.UserAgent != "" {
 		opts = append(opts, grpc.WithUserAgent(cfg.UserAgent))
 	}
 	return opts
 }
+
+// bearer sends a token with each call, and only where nobody listens.
+type bearer func(ctx context.Context) (string, error)
+
+// GetRequestMetadata implements credentials.PerRPCCredentials.
+func (b bearer) GetRequestMetadata(ctx context.Context, _ ...string) (map[string]string, error) {
+	token, err := b(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("get the bearer token: %w", err)
+	}
+	return map[string]string{"authorization": "Bearer " + token}, nil
+}
+
+// RequireTransportSecurity implements credentials.PerRPCCredentials.
+func (bearer) RequireTransportSecurity() bool { return true }
 
 func state(addresses []string) resolver.State {
 	var s resolver.State

@@ -3,9 +3,6 @@ package sdk
 import (
 	"context"
 	"errors"
-	"regexp"
-	"strconv"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -14,19 +11,9 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 	"github.com/musterhq/muster/sdk/exchange"
 )
-
-// A refused transaction names the operation in the field of a cause, or before
-// its message.
-var (
-	operationField   = regexp.MustCompile(`^operations\[(\d+)\]`)
-	operationMessage = regexp.MustCompile(`^operation (\d+): `)
-)
-
-// CauseOperation is the type of the cause in a refused transaction's status
-// that names the operation; its field is "operations[N]".
-const CauseOperation metav1.CauseType = "OperationRefused"
 
 // fromGRPC turns the error of a call into what callers see: a StatusError where
 // the cluster answered with one, else the gRPC error. The end of the caller's
@@ -40,14 +27,8 @@ func fromGRPC(ctx context.Context, err error) error {
 	if !ok {
 		return err
 	}
-	want := TypeNameOf[metav1.Status]()
-	for _, d := range st.Proto().GetDetails() {
-		if strings.TrimPrefix(d.GetTypeUrl(), typeURLPrefix) != want {
-			continue
-		}
-		if s, derr := Decode[*metav1.Status](&anypb.Any{TypeUrl: d.GetTypeUrl(), Value: d.GetValue()}); derr == nil {
-			return &apierrors.StatusError{ErrStatus: *s}
-		}
+	if answer := answerIn(st.Proto().GetDetails()); answer != nil {
+		return answer
 	}
 	switch cause := ctx.Err(); {
 	case st.Code() != codes.Canceled && st.Code() != codes.DeadlineExceeded:
@@ -61,6 +42,36 @@ func fromGRPC(ctx context.Context, err error) error {
 		return err
 	}
 	return status.Error(codes.Unavailable, "the server gave the call up: "+st.Message())
+}
+
+// statusURL is the type of the detail that holds a Kubernetes Status.
+var statusURL = typeURLPrefix + TypeNameOf[metav1.Status]()
+
+// answerIn returns the cluster's own answer that the details of a gRPC status hold, if
+// there is one.
+func answerIn(details []*anypb.Any) error {
+	var answer *apierrors.StatusError
+	var refused apiv1.OperationRefused
+	index := -1
+	for _, d := range details {
+		switch {
+		case d.GetTypeUrl() == statusURL:
+			if s, err := Decode[*metav1.Status](d); err == nil {
+				answer = &apierrors.StatusError{ErrStatus: *s}
+			}
+		case d.MessageIs(&refused):
+			if d.UnmarshalTo(&refused) == nil {
+				index = int(refused.GetIndex())
+			}
+		}
+	}
+	switch {
+	case answer == nil:
+		return nil
+	case index >= 0:
+		return &indexed{StatusError: answer, index: index}
+	}
+	return answer
 }
 
 // callError is a gRPC error that also answers to errors.Is for the context's end.
@@ -114,26 +125,53 @@ func IsExpired(err error) bool {
 	return apierrors.IsResourceExpired(err) || apierrors.IsGone(err)
 }
 
+// RefusedError is the answer to a transaction that was not done because one of its
+// operations was refused. It unwraps to the *apierrors.StatusError of that one, so
+// that apierrors.IsConflict and its siblings tell why.
+type RefusedError struct {
+	// Index of the operation, from 0.
+	Index int
+	// Operation that was refused.
+	Operation Operation
+	status    *apierrors.StatusError
+}
+
+// Error returns what the server said, which names the operation by its index.
+func (e *RefusedError) Error() string { return e.status.Error() }
+
+// Unwrap returns the server's answer.
+func (e *RefusedError) Unwrap() error { return e.status }
+
 // RefusedOperation returns which operation of a transaction was refused.
 func RefusedOperation(err error) (index int, ok bool) {
-	var se apierrors.APIStatus
-	if !errors.As(err, &se) {
+	var e *RefusedError
+	if !errors.As(err, &e) {
 		return 0, false
 	}
-	st := se.Status()
-	m := operationMessage.FindStringSubmatch(st.Message)
-	if st.Details != nil {
-		for _, c := range st.Details.Causes {
-			if f := operationField.FindStringSubmatch(c.Field); f != nil && c.Type == CauseOperation {
-				m = f
-			}
-		}
+	return e.Index, true
+}
+
+// indexed is a server's answer of which a detail tells the operation.
+type indexed struct {
+	*apierrors.StatusError
+	index int
+}
+
+// Unwrap returns the answer itself.
+func (e *indexed) Unwrap() error { return e.StatusError }
+
+// refused says which of the operations an answer refuses, if it does: one that says
+// that the cluster cannot be asked now is about none of them.
+func refused(err error, ops []Operation) error {
+	var at *indexed
+	var status *apierrors.StatusError
+	switch {
+	case errors.As(err, &at) && at.index >= 0 && at.index < len(ops):
+		return &RefusedError{Index: at.index, Operation: ops[at.index], status: at.StatusError}
+	case len(ops) == 1 && errors.As(err, &status) && !IsRetryable(err):
+		return &RefusedError{Operation: ops[0], status: status}
 	}
-	if m == nil {
-		return 0, false
-	}
-	n, aerr := strconv.Atoi(m[1])
-	return n, aerr == nil
+	return err
 }
 
 // answered says that the error is the cluster's own answer.

@@ -1,10 +1,12 @@
 package sdk
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"strconv"
 	"strings"
 	"time"
@@ -116,8 +118,30 @@ func (w *Watcher[T]) Next() ([]Event[T], error) {
 			return nil, wrap(err, "watch", TypeNameOf[T](), w.opts.Namespace, "")
 		}
 		w.wait = min(max(2*w.wait, 10*time.Millisecond), time.Second)
-		if !pause(w.ctx, w.wait) {
-			return nil, w.ctx.Err()
+		if !pause(w.ctx, w.wait, asked(err)) {
+			return nil, cmp.Or(w.ctx.Err(), wrap(err, "watch", TypeNameOf[T](), w.opts.Namespace, ""))
+		}
+	}
+}
+
+// All yields the changes one by one until the watch ends; the error that ended it, as
+// Next returns it, is the last thing that it yields. A loop that is left ends the watch.
+//
+//	for event, err := range sdk.Watch[*corev1.Pod](ctx, c, sdk.WatchOptions{SendInitialEvents: true}).All() {
+func (w *Watcher[T]) All() iter.Seq2[Event[T], error] {
+	return func(yield func(Event[T], error) bool) {
+		defer w.Stop()
+		for {
+			events, err := w.Next()
+			if err != nil {
+				yield(Event[T]{}, err)
+				return
+			}
+			for _, e := range events {
+				if !yield(e, nil) {
+					return
+				}
+			}
 		}
 	}
 }

@@ -63,13 +63,14 @@ func start(t *testing.T) server {
 		t.Fatalf("wait ready: %v", err)
 	}
 	out := server{address: rpc.Addr().String()}
+	dir := t.TempDir()
 	admin := issue(t, ca, pki.AdminIdentity())
 	for _, f := range []struct {
 		path *string
 		name string
 		data []byte
 	}{{&out.ca, "ca.crt", ca.CertificatePEM()}, {&out.cert, "admin.crt", admin.CertificatePEM()}, {&out.key, "admin.key", admin.KeyPEM()}} {
-		*f.path = filepath.Join(t.TempDir(), f.name)
+		*f.path = filepath.Join(dir, f.name)
 		if err := os.WriteFile(*f.path, f.data, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -174,8 +174,8 @@ func (s *session) release(w *waiter, a *apiv1.Answer, err error) {
 	w.settled <- struct{}{} // has room for one
 }
 
-// end fails what waits. What a server has not answered is as uncertain as an RPC
-// whose connection broke.
+// end fails what waits. What a server was sent and has not answered is as uncertain as
+// an RPC whose connection broke.
 func (s *session) end(err error) {
 	if errors.Is(err, io.EOF) {
 		err = status.Error(codes.Unavailable, "the server ended the stream")
@@ -186,8 +186,8 @@ func (s *session) end(err error) {
 	for _, w := range s.waiting {
 		s.release(w, nil, err)
 	}
-	for _, w := range s.queue {
-		s.release(w, nil, err)
+	for _, w := range s.queue { // were not sent, so the RPC may be made instead
+		s.release(w, nil, ErrNoStream)
 	}
 	s.waiting, s.queue = nil, nil
 	if s.clock != nil {

@@ -100,6 +100,12 @@ func (s *store[T]) byIndex(name string, values ...string) []T {
 	return out
 }
 
+func (s *store[T]) indexed(name string) bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.indexes[name] != nil
+}
+
 func (s *store[T]) len() int {
 	s.mu.RLock()
 	defer s.mu.RUnlock()

@@ -9,7 +9,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"testing"
 
@@ -42,6 +44,13 @@ type server struct {
 // is stopped at the end of the test.
 func New(t testing.TB, servers ...string) *Cluster {
 	t.Helper()
+	c := Open(servers...)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// Open is New for what is no test: Close stops everything.
+func Open(servers ...string) *Cluster {
 	c := &Cluster{store: newStore(), servers: map[string]*server{}, calls: map[string]int{}, stalled: map[string]bool{}}
 	if len(servers) == 0 {
 		servers = []string{"s1"}
@@ -49,24 +58,27 @@ func New(t testing.TB, servers ...string) *Cluster {
 	for _, name := range servers {
 		c.Start(name)
 	}
-	t.Cleanup(func() {
-		for _, name := range servers {
-			c.Stop(name)
-		}
-	})
 	return c
+}
+
+// Close stops the servers that run.
+func (c *Cluster) Close() {
+	for _, name := range c.names() {
+		c.Stop(name)
+	}
+}
+
+func (c *Cluster) names() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Collect(maps.Keys(c.servers))
 }
 
 // Client dials the cluster, closing the connection at the end of the test. The
 // change may adjust the configuration; without it, all servers are dialled.
 func (c *Cluster) Client(t testing.TB, change ...func(*sdk.Config)) *sdk.Client {
 	t.Helper()
-	cfg := sdk.Config{Dialer: c.Dial}
-	c.mu.Lock()
-	for name := range c.servers {
-		cfg.Servers = append(cfg.Servers, name)
-	}
-	c.mu.Unlock()
+	cfg := sdk.Config{Dialer: c.Dial, Servers: c.names()}
 	for _, f := range change {
 		f(&cfg)
 	}

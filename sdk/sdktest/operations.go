@@ -167,6 +167,9 @@ func (tx *transaction) updateStatus(a *anypb.Any) (sdk.Object, error) {
 func (tx *transaction) patch(r *apiv1.PatchRequest) (sdk.Object, error) {
 	k := keyFrom(r.GetKey())
 	old, err := tx.get(k)
+	if err != nil && r.GetType() == apiv1.PatchType_PATCH_TYPE_APPLY {
+		return tx.applyNew(k, r.GetPatch())
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +178,7 @@ func (tx *transaction) patch(r *apiv1.PatchRequest) (sdk.Object, error) {
 		return nil, err
 	}
 	switch r.GetType() {
-	case apiv1.PatchType_PATCH_TYPE_MERGE:
+	case apiv1.PatchType_PATCH_TYPE_MERGE, apiv1.PatchType_PATCH_TYPE_APPLY: // Nobody owns fields here.
 		doc, err = mergePatch(doc, r.GetPatch())
 	case apiv1.PatchType_PATCH_TYPE_STRATEGIC_MERGE:
 		doc, err = strategicpatch.StrategicMergePatch(doc, r.GetPatch(), old)
@@ -199,6 +202,22 @@ func (tx *transaction) patch(r *apiv1.PatchRequest) (sdk.Object, error) {
 	}
 	copyStatus(obj, old)
 	return tx.replace(k, obj, old)
+}
+
+// applyNew stores an object that a manifest makes.
+func (tx *transaction) applyNew(k key, manifest []byte) (sdk.Object, error) {
+	obj, ok := blank(k.typ)
+	if !ok {
+		return nil, apierrors.NewBadRequest("unknown type " + k.typ)
+	}
+	if err := json.Unmarshal(manifest, obj); err != nil {
+		return nil, apierrors.NewBadRequest(err.Error())
+	}
+	a, err := sdk.Encode(obj)
+	if err != nil {
+		return nil, err
+	}
+	return tx.create(&apiv1.CreateRequest{Object: a})
 }
 
 // mergePatch is RFC 7386.

@@ -3,7 +3,6 @@ package sdktest
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -59,7 +58,15 @@ func Refuse(err error) error {
 	if eerr != nil {
 		return eerr
 	}
-	return grpcstatus.FromProto(&spb.Status{Code: int32(code), Message: se.ErrStatus.Message, Details: []*anypb.Any{detail}}).Err()
+	details := []*anypb.Any{detail}
+	if at := (*refusedAt)(nil); errors.As(err, &at) {
+		index, eerr := anypb.New(&apiv1.OperationRefused{Index: int32(at.index)})
+		if eerr != nil {
+			return eerr
+		}
+		details = append(details, index)
+	}
+	return grpcstatus.FromProto(&spb.Status{Code: int32(code), Message: se.ErrStatus.Message, Details: details}).Err()
 }
 
 func encoded(obj sdk.Object, err error) (*anypb.Any, error) {
@@ -70,14 +77,14 @@ func encoded(obj sdk.Object, err error) (*anypb.Any, error) {
 }
 
 // single runs one operation in a transaction of its own.
-func (s *service) single(f func(*transaction) (sdk.Object, error)) (*anypb.Any, error) {
+func (s *service) single(dryRun bool, f func(*transaction) (sdk.Object, error)) (*anypb.Any, error) {
 	var obj sdk.Object
-	err := s.store.do(func(tx *transaction) (err error) { obj, err = f(tx); return err })
+	err := s.store.do(dryRun, func(tx *transaction) (err error) { obj, err = f(tx); return err })
 	return encoded(obj, err)
 }
 
 func (s *service) Get(_ context.Context, r *apiv1.GetRequest) (*apiv1.GetResponse, error) {
-	a, err := s.single(func(tx *transaction) (sdk.Object, error) { return tx.get(keyFrom(r.GetKey())) })
+	a, err := s.single(true, func(tx *transaction) (sdk.Object, error) { return tx.get(keyFrom(r.GetKey())) })
 	return &apiv1.GetResponse{Object: a}, err
 }
 
@@ -105,91 +112,65 @@ func (s *service) List(_ context.Context, r *apiv1.ListRequest) (*apiv1.ListResp
 }
 
 func (s *service) Create(_ context.Context, r *apiv1.CreateRequest) (*apiv1.CreateResponse, error) {
-	a, err := s.single(func(tx *transaction) (sdk.Object, error) { return tx.create(r) })
+	a, err := s.single(r.GetDryRun(), func(tx *transaction) (sdk.Object, error) { return tx.create(r) })
 	return &apiv1.CreateResponse{Object: a}, err
 }
 
 func (s *service) Update(_ context.Context, r *apiv1.UpdateRequest) (*apiv1.UpdateResponse, error) {
-	a, err := s.single(func(tx *transaction) (sdk.Object, error) { return tx.update(r.GetObject()) })
+	a, err := s.single(r.GetDryRun(), func(tx *transaction) (sdk.Object, error) { return tx.update(r.GetObject()) })
 	return &apiv1.UpdateResponse{Object: a}, err
 }
 
 func (s *service) UpdateStatus(_ context.Context, r *apiv1.UpdateStatusRequest) (*apiv1.UpdateStatusResponse, error) {
-	a, err := s.single(func(tx *transaction) (sdk.Object, error) { return tx.updateStatus(r.GetObject()) })
+	a, err := s.single(r.GetDryRun(), func(tx *transaction) (sdk.Object, error) { return tx.updateStatus(r.GetObject()) })
 	return &apiv1.UpdateStatusResponse{Object: a}, err
 }
 
 func (s *service) Patch(_ context.Context, r *apiv1.PatchRequest) (*apiv1.PatchResponse, error) {
-	a, err := s.single(func(tx *transaction) (sdk.Object, error) { return tx.patch(r) })
+	a, err := s.single(r.GetDryRun(), func(tx *transaction) (sdk.Object, error) { return tx.patch(r) })
 	return &apiv1.PatchResponse{Object: a}, err
 }
 
 func (s *service) Delete(_ context.Context, r *apiv1.DeleteRequest) (*apiv1.DeleteResponse, error) {
 	var gone bool
-	a, err := s.single(func(tx *transaction) (obj sdk.Object, err error) { obj, gone, err = tx.delete(r); return obj, err })
+	a, err := s.single(r.GetDryRun(), func(tx *transaction) (obj sdk.Object, err error) { obj, gone, err = tx.delete(r); return obj, err })
 	return &apiv1.DeleteResponse{Object: a, Gone: gone}, err
 }
 
-func (s *service) Transact(_ context.Context, r *apiv1.TransactRequest) (*apiv1.TransactResponse, error) {
-	if len(r.GetOperations()) > sdk.MaxOperations {
-		return nil, Refuse(apierrors.NewBadRequest("too many operations"))
+func (s *service) DeleteCollection(_ context.Context, r *apiv1.DeleteCollectionRequest) (*apiv1.DeleteCollectionResponse, error) {
+	m, err := newMatcher(r.GetType(), r.GetNamespace(), r.GetLabelSelector(), r.GetFieldSelector())
+	if err != nil {
+		return nil, Refuse(err)
 	}
+	out := &apiv1.DeleteCollectionResponse{}
 	var objects []sdk.Object
-	err := s.store.do(func(tx *transaction) error {
-		for i, op := range r.GetOperations() {
-			obj, err := tx.operation(op)
-			if err != nil {
-				return naming(err, i)
+	err = s.store.do(r.GetDryRun(), func(tx *transaction) error {
+		objects = tx.listLocked(m)
+		out.ResourceVersion = strconv.FormatUint(tx.revision, 10)
+		for _, obj := range objects {
+			if _, _, err := tx.delete(&apiv1.DeleteRequest{GracePeriodSeconds: r.GracePeriodSeconds, PropagationPolicy: r.GetPropagationPolicy(),
+				Key: &apiv1.ObjectKey{Type: r.GetType(), Namespace: obj.GetNamespace(), Name: obj.GetName()}}); err != nil {
+				return err
 			}
-			objects = append(objects, obj)
 		}
 		return nil
 	})
 	if err != nil {
 		return nil, Refuse(err)
 	}
-	resp := &apiv1.TransactResponse{}
+	out.Objects, err = encodeAll(objects)
+	return out, err
+}
+
+func encodeAll(objects []sdk.Object) (out []*anypb.Any, err error) {
 	for _, obj := range objects {
 		a, err := sdk.Encode(obj)
 		if err != nil {
 			return nil, err
 		}
-		resp.Objects = append(resp.Objects, a)
+		out = append(out, a)
 	}
-	return resp, nil
-}
-
-func (tx *transaction) operation(op *apiv1.Operation) (obj sdk.Object, err error) {
-	switch r := op.GetRequest().(type) {
-	case *apiv1.Operation_Create:
-		return tx.create(r.Create)
-	case *apiv1.Operation_Update:
-		return tx.update(r.Update.GetObject())
-	case *apiv1.Operation_UpdateStatus:
-		return tx.updateStatus(r.UpdateStatus.GetObject())
-	case *apiv1.Operation_Patch:
-		return tx.patch(r.Patch)
-	case *apiv1.Operation_Delete:
-		obj, _, err = tx.delete(r.Delete)
-		return obj, err
-	}
-	return nil, apierrors.NewBadRequest("an operation without a request")
-}
-
-// naming says which operation was refused.
-func naming(err error, i int) error {
-	var se *apierrors.StatusError
-	if !errors.As(err, &se) {
-		return err
-	}
-	out := *se
-	details := metav1.StatusDetails{}
-	if out.ErrStatus.Details != nil {
-		details = *out.ErrStatus.Details
-	}
-	details.Causes = append(details.Causes, metav1.StatusCause{Type: sdk.CauseOperation, Field: fmt.Sprintf("operations[%d]", i)})
-	out.ErrStatus.Details = &details
-	return &out
+	return out, nil
 }
 
 func (s *service) Watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer[apiv1.WatchResponse]) error {

@@ -59,12 +59,12 @@ type transaction struct {
 	order  []key
 }
 
-// do runs operations that are committed if none of them fails.
-func (s *store) do(f func(tx *transaction) error) error {
+// do runs operations that are committed if none of them fails and it is no dry run.
+func (s *store) do(dryRun bool, f func(tx *transaction) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	tx := &transaction{store: s, staged: map[key]sdk.Object{}}
-	if err := f(tx); err != nil {
+	if err := f(tx); err != nil || dryRun {
 		return err
 	}
 	for _, k := range tx.order {
