@@ -107,11 +107,10 @@ func CheckPin(caPEM []byte, pin string) error {
 // Verify says whether a caller's certificate is the authority's and valid now.
 func (k *KeyPair) Verify(leaf *x509.Certificate) error { return verify(leaf, k.pool) }
 
+// verify asks for what every member's certificate is for. One that was signed on
+// request for serving alone is nobody's to call with.
 func verify(leaf *x509.Certificate, roots *x509.CertPool) error {
-	_, err := leaf.Verify(x509.VerifyOptions{
-		Roots:     roots,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
-	})
+	_, err := leaf.Verify(x509.VerifyOptions{Roots: roots, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}})
 	if err != nil {
 		return fmt.Errorf("verify certificate of %q: %w", leaf.Subject.CommonName, err)
 	}

@@ -32,6 +32,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/roles"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
 	"github.com/musterhq/muster/services/apiserver/internal/serviceaccount"
+	"github.com/musterhq/muster/services/apiserver/internal/signing"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
@@ -44,6 +45,7 @@ type Server struct {
 	keeper  *bootstrap.Keeper
 	roles   *roles.Keeper
 	sweeper *expiry.Sweeper
+	signer  *signing.Signer
 	tokens  *auth.Tokens
 	authn   *auth.Authenticator
 	rest    *http.Server
@@ -136,6 +138,12 @@ func (s *Server) wire() (err error) {
 	if s.sweeper, err = expiry.New(expiry.Config{Replica: s.replica, Now: s.config.Now, Logger: s.config.Logger}); err != nil {
 		return err
 	}
+	s.signer, err = signing.New(signing.Config{
+		Name: s.config.Name, Authority: s.config.Authority, Objects: s.objects, Replica: s.replica, Logger: s.config.Logger,
+	})
+	if err != nil {
+		return err
+	}
 	if err := s.wireREST(); err != nil {
 		return err
 	}
@@ -209,6 +217,7 @@ func (s *Server) Run(ctx context.Context) error {
 	doors.Go(func() error { return s.keeper.Run(open) })
 	doors.Go(func() error { return s.roles.Run(open) })
 	doors.Go(func() error { return s.sweeper.Run(open) })
+	doors.Go(func() error { return s.signer.Run(open) })
 	doors.Go(func() error { return s.reportHealth(open) })
 	doors.Go(func() error {
 		select {

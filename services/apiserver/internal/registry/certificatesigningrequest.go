@@ -66,11 +66,20 @@ func certificateSigningRequestKind() *Kind {
 	return k
 }
 
-// requestedCertificate notes who asks, whom the certificate may be for, and that
-// nobody asks for a certificate of the administrators by this way.
+// allPowerful are groups for which no certificate is signed on request: who is in
+// them is let in everywhere.
+var allPowerful = []string{pki.GroupAdmins, pki.GroupServers}
+
+// requestedCertificate notes who asks, and refuses what no approval may make good.
 func requestedCertificate(obj *certificatesv1.CertificateSigningRequest, user access.User) error {
 	s := &obj.Spec
-	s.Username, s.UID, s.Groups, s.Extra = user.Name, "", slices.Clone(user.Groups), nil
+	s.Username, s.UID, s.Groups, s.Extra = user.Name, user.UID, slices.Clone(user.Groups), nil
+	for key, values := range user.Extra {
+		if s.Extra == nil {
+			s.Extra = map[string]certificatesv1.ExtraValue{}
+		}
+		s.Extra[key] = slices.Clone(values)
+	}
 	if s.SignerName != certificatesv1.KubeAPIServerClientSignerName {
 		return nil
 	}
@@ -78,9 +87,11 @@ func requestedCertificate(obj *certificatesv1.CertificateSigningRequest, user ac
 	if err != nil {
 		return nil // Validation says what is wrong.
 	}
-	if slices.Contains(request.Subject.Organization, pki.GroupAdmins) {
-		return apierrors.NewForbidden(certificatesv1.Resource("certificatesigningrequests"), obj.Name,
-			fmt.Errorf("use of %s signer with %s group is not allowed", s.SignerName, pki.GroupAdmins))
+	for _, group := range request.Subject.Organization {
+		if slices.Contains(allPowerful, group) {
+			return apierrors.NewForbidden(certificatesv1.Resource("certificatesigningrequests"), obj.Name,
+				fmt.Errorf("use of %s signer with %s group is not allowed", s.SignerName, group))
+		}
 	}
 	return nil
 }
