@@ -23,6 +23,9 @@ func TestLister(t *testing.T) {
 			t.Fatal(err)
 		}
 		i := run(t, c, informer.Options{})
+		if err := i.WaitSynced(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		web := labels.SelectorFromSet(labels.Set{"app": "web"})
 		for _, indexed := range []bool{false, true} {
 			if indexed {
