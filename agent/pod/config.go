@@ -36,7 +36,7 @@ func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, c *corev1
 		WorkingDir: c.WorkingDir, Env: env, Mounts: mounts,
 		Resources: containerResources(c), OOMScoreAdj: oomScoreAdj(pod, c, w.cfg.Allocatable.Memory().Value()),
 		LogPath: filepath.Join(LogDir(w.cfg.LogDir, pod.Namespace, pod.Name, w.uid, c.Name), strconv.Itoa(attempt)+".log"),
-		TTY:     c.TTY, Stdin: c.Stdin, HostPID: pod.Spec.HostPID,
+		TTY:     c.TTY, Stdin: c.Stdin, StdinOnce: c.StdinOnce, HostPID: pod.Spec.HostPID,
 	}
 	if c.Lifecycle != nil && c.Lifecycle.StopSignal != nil {
 		cfg.StopSignal = string(*c.Lifecycle.StopSignal)

@@ -45,6 +45,11 @@ type Runtime interface {
 	// and all its output is written. When ctx ends the command is killed, with
 	// what it started and did not detach. It is called beside the pod's worker.
 	Stream(ctx context.Context, podUID, containerID string, command []string, s Streams) (exitCode int, err error)
+	// Attach connects s with a running container's own program, until the program
+	// ends, ctx does, or s.Stdin does; the latter ends the program's input instead
+	// where the container has StdinOnce and no terminal. Input for a container
+	// without Stdin is not read. It is called beside the pod's worker.
+	Attach(ctx context.Context, podUID, containerID string, s Streams) error
 	// EndCommands kills the commands that an agent before this one left running.
 	EndCommands(ctx context.Context) error
 	// Dial connects with localhost as the pod sees it. It is called beside the
@@ -118,14 +123,16 @@ type ContainerConfig struct {
 	Mounts        []Mount
 	Resources     Resources
 	LogPath       string // CRI format; the runtime writes and rotates it
-	TTY, Stdin    bool
-	User          *User // nil: the image's
-	Privileged    bool
-	ReadOnlyRoot  bool
-	NoNewPrivs    bool
-	AddCaps       []string // without CAP_; "ALL" for all
-	DropCaps      []string
-	HostPID       bool
+	// TTY runs the program in a terminal. With Stdin it has input, and with
+	// StdinOnce no more after whoever attached first.
+	TTY, Stdin, StdinOnce bool
+	User                  *User // nil: the image's
+	Privileged            bool
+	ReadOnlyRoot          bool
+	NoNewPrivs            bool
+	AddCaps               []string // without CAP_; "ALL" for all
+	DropCaps              []string
+	HostPID               bool
 	// StopSignal such as "SIGUSR1"; empty means the image's, else SIGTERM.
 	StopSignal string
 	// OOMScoreAdj is raised to the agent's own where the machine forbids less.

@@ -42,6 +42,12 @@ func (s *Server) Exec(stream execStream) error {
 	}
 	call := newExecCall(stream, start)
 	defer call.close()
+	if len(start.GetCommand()) == 0 {
+		if err := s.runtime.Attach(ctx, string(pod.UID), c.ID, call.streams); err != nil {
+			return failure(ctx, err)
+		}
+		return nil
+	}
 	code, err := s.runtime.Stream(ctx, string(pod.UID), c.ID, start.GetCommand(), call.streams)
 	if err != nil {
 		return failure(ctx, err)

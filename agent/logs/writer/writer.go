@@ -8,13 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+
+	"github.com/musterhq/muster/agent/logs/console"
 )
 
 // The descriptors that containerd's shim hands to a logging process.
@@ -31,6 +35,26 @@ type Config struct {
 	// and containerLogMaxFiles; 10 MiB and 5 when zero.
 	MaxBytes int64
 	MaxFiles int
+	// Console is the directory where others attach to the container; none if empty.
+	Console string
+}
+
+// Arg is the configuration as one argument of the subcommand: containerd passes
+// several in any order.
+func (c Config) Arg() string {
+	return url.Values{"path": {c.Path}, "console": {c.Console}}.Encode()
+}
+
+// Parse reads what Arg made, or a path alone.
+func Parse(arg string) (Config, error) {
+	if strings.HasPrefix(arg, "/") {
+		return Config{Path: arg}, nil
+	}
+	q, err := url.ParseQuery(arg)
+	if err != nil || q.Get("path") == "" {
+		return Config{}, fmt.Errorf("container log: %q names no path", arg)
+	}
+	return Config{Path: q.Get("path"), Console: q.Get("console")}, nil
 }
 
 // Main is the hidden subcommand: it copies the inherited descriptors to the log
@@ -62,6 +86,14 @@ func Run(ctx context.Context, cfg Config, stdout, stderr io.Reader, ready func()
 		return err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
+	if cfg.Console != "" {
+		h, err := openHub(cfg.Console)
+		if err != nil {
+			return err
+		}
+		defer h.close()
+		stdout, stderr = h.tee(stdout, console.Output), h.tee(stderr, console.Errors)
+	}
 	if err := ready(); err != nil {
 		return err
 	}

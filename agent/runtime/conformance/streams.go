@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -153,6 +154,78 @@ func dialRefused(t *testing.T, s *suite) {
 	s.sandbox()
 	if _, err := s.Runtime.Dial(t.Context(), uid, 80); !errors.Is(err, syscall.ECONNREFUSED) || !strings.Contains(err.Error(), "connect: connection refused") {
 		t.Errorf("nobody listens: %v", err)
+	}
+	s.removeSandbox()
+}
+
+// attachOnce gives a program all its input and then the end of it.
+func attachOnce(t *testing.T, s *suite) {
+	s.sandbox()
+	cfg := s.config(0, "cat")
+	cfg.Stdin, cfg.StdinOnce = true, true
+	c := s.start(cfg)
+	in := strings.Repeat("0123456789abcde\n", 16<<10)
+	var out text
+	if err := s.Runtime.Attach(t.Context(), uid, c.ID, runtime.Streams{Stdin: strings.NewReader(in), Stdout: &out}); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != in {
+		t.Errorf("%d of %d bytes came back", len(out.String()), len(in))
+	}
+	if got := s.exited(c.ID); got.ExitCode != 0 {
+		t.Errorf("exit code %d", got.ExitCode)
+	}
+	if err := s.Runtime.Attach(t.Context(), uid, c.ID, runtime.Streams{Stdout: &out}); !errors.Is(err, runtime.ErrNotFound) {
+		t.Errorf("to an exited container: %v", err)
+	}
+	s.removeSandbox()
+}
+
+// attachAgain comes back to a program whose input goes on.
+func attachAgain(t *testing.T, s *suite) {
+	s.sandbox()
+	cfg := s.config(0, "size")
+	cfg.Stdin, cfg.TTY = true, true
+	c := s.start(cfg)
+	for _, size := range []runtime.Size{{Width: 91, Height: 17}, {Width: 40, Height: 5}} {
+		want := fmt.Sprintf("%d %d", size.Height, size.Width)
+		pr, pw := io.Pipe()
+		resize := make(chan runtime.Size, 1)
+		resize <- size
+		done := make(chan error, 1)
+		var out text
+		go func() {
+			err := s.Runtime.Attach(t.Context(), uid, c.ID, runtime.Streams{Stdin: pr, Stdout: &out, TTY: true, Resize: resize})
+			_ = pr.CloseWithError(err)
+			done <- err
+		}()
+		for try := 0; !strings.Contains(out.String(), want); try++ {
+			if _, err := io.WriteString(pw, "?\n"); err != nil || try == 200 {
+				t.Fatalf("no %q in %q, %v", want, out.String(), err)
+			}
+			<-time.After(50 * time.Millisecond)
+		}
+		pw.Close()
+		if err := <-done; err != nil {
+			t.Errorf("detached with %v", err)
+		}
+	}
+	if got := s.container(c.ID); got.State != runtime.Running {
+		t.Errorf("the container is %+v", got)
+	}
+	s.removeSandbox()
+}
+
+// attachOutput watches a program that has no input, until who watches goes.
+func attachOutput(t *testing.T, s *suite) {
+	c := s.serving()
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := s.Runtime.Attach(ctx, uid, c.ID, runtime.Streams{Stdin: strings.NewReader(""), Stdout: io.Discard}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("ended with %v", err)
+	}
+	if got := s.container(c.ID); got.State != runtime.Running {
+		t.Errorf("the container is %+v", got)
 	}
 	s.removeSandbox()
 }

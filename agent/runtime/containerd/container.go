@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/containerd/containerd/v2/client"
-	"github.com/containerd/containerd/v2/pkg/cio"
 	"github.com/containerd/errdefs"
 
 	"github.com/musterhq/muster/agent/runtime"
@@ -70,11 +69,15 @@ func (r *Runtime) create(ctx context.Context, s sandboxRecord, id string, c runt
 		signal = "SIGTERM"
 	}
 	labels := containerLabels(s, c)
+	runtimeOptions, err := r.prepareConsole(s.PodUID, id, c)
+	if err != nil {
+		return nil, err
+	}
 	opts := []client.NewContainerOpts{
 		client.WithImage(img),
 		client.WithSnapshotter(r.cfg.Snapshotter),
 		client.WithNewSnapshot(id, img),
-		client.WithRuntime(runcRuntime, nil),
+		client.WithRuntime(runcRuntime, runtimeOptions),
 		client.WithContainerLabels(labels),
 		client.WithNewSpec(specOpts...),
 	}
@@ -96,7 +99,7 @@ func (r *Runtime) create(ctx context.Context, s sandboxRecord, id string, c runt
 // Kubernetes; only trouble with containerd itself is an error.
 func (r *Runtime) start(ctx context.Context, podUID string, ctr client.Container, c runtime.ContainerConfig) (runtime.Container, error) {
 	rec := exitRecord{StartedAt: time.Now()}
-	task, err := ctr.NewTask(ctx, r.logURI(c))
+	task, err := ctr.NewTask(ctx, r.taskIO(podUID, ctr.ID(), c))
 	if err == nil {
 		// Taken before the start: a short process may have ended right after it.
 		rec.StartedAt = time.Now()
@@ -123,14 +126,6 @@ func (r *Runtime) start(ctx context.Context, podUID string, ctr client.Container
 // startMessage is runc's, as containerd's own CRI words it, in one line.
 func startMessage(err error) string {
 	return strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", " ")
-}
-
-func (r *Runtime) logURI(c runtime.ContainerConfig) cio.Creator {
-	args := map[string]string{r.cfg.LogWriter[1]: c.LogPath}
-	if c.TTY {
-		return cio.TerminalBinaryIO(r.cfg.LogWriter[0], args)
-	}
-	return cio.BinaryIO(r.cfg.LogWriter[0], args)
 }
 
 // Stop implements runtime.Runtime. It holds no lock while it waits.
@@ -220,6 +215,9 @@ func (r *Runtime) remove(ctx context.Context, podUID string, ctr client.Containe
 		return fmt.Errorf("delete container %s: %w", ctr.ID(), err)
 	}
 	r.owners.forget(ctr.ID())
+	if err := os.RemoveAll(r.consoleDir(podUID, ctr.ID())); err != nil {
+		return err
+	}
 	if err := os.Remove(r.exitPath(podUID, ctr.ID())); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}

@@ -37,7 +37,11 @@ import (
 // TestMain makes the test binary the log writer as well.
 func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "container-log" {
-		if err := writer.Main(writer.Config{Path: os.Args[2]}); err != nil {
+		cfg, err := writer.Parse(os.Args[2])
+		if err == nil {
+			err = writer.Main(cfg)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

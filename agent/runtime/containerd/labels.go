@@ -20,6 +20,8 @@ const (
 	labelImage     = "muster.io/image"
 	labelImageID   = "muster.io/image-id"
 	labelLogPath   = "muster.io/log-path"
+	// labelStdin says what input a container has: "yes", "once", or absent.
+	labelStdin = "muster.io/stdin"
 	// labelStopSignal is the one that containerd's client knows, too.
 	labelStopSignal = "io.containerd.image.config.stop-signal"
 )
@@ -32,7 +34,7 @@ func containerID(podUID, name string, attempt int) string {
 }
 
 func containerLabels(s sandboxRecord, c runtime.ContainerConfig) map[string]string {
-	return map[string]string{
+	labels := map[string]string{
 		labelPodUID:    s.PodUID,
 		labelNamespace: s.Namespace,
 		labelPod:       s.Name,
@@ -43,7 +45,17 @@ func containerLabels(s sandboxRecord, c runtime.ContainerConfig) map[string]stri
 		labelImageID:   c.Image.RepoDigest,
 		labelLogPath:   c.LogPath,
 	}
+	switch {
+	case c.Stdin && c.StdinOnce:
+		labels[labelStdin] = stdinOnce
+	case c.Stdin:
+		labels[labelStdin] = "yes"
+	}
+	return labels
 }
+
+// stdinOnce is the label of a container whose input ends with who attached first.
+const stdinOnce = "once"
 
 // owners remembers whose a container is, for events that name only the container.
 type owners struct {

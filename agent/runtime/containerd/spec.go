@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"path/filepath"
 	"strconv"
 
 	"github.com/containerd/containerd/v2/client"
@@ -14,6 +15,7 @@ import (
 	"github.com/containerd/containerd/v2/pkg/oci"
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
+	"github.com/musterhq/muster/agent/logs/console"
 	"github.com/musterhq/muster/agent/runtime"
 )
 
@@ -34,6 +36,9 @@ func (r *Runtime) specOpts(s sandboxRecord, id string, c runtime.ContainerConfig
 	}
 	if c.TTY {
 		opts = append(opts, oci.WithTTY, oci.WithEnv([]string{"TERM=xterm"}))
+	}
+	if c.Stdin && !c.TTY {
+		opts = append(opts, oci.WithAnnotations(map[string]string{stdinAnnotation: filepath.Join(r.consoleDir(s.PodUID, id), console.Stdin)}))
 	}
 	if c.ReadOnlyRoot {
 		opts = append(opts, oci.WithRootFSReadonly())

@@ -27,7 +27,7 @@ func (r *Runtime) CreateAndStart(_ context.Context, uid string, cfg runtime.Cont
 		return runtime.Container{}, fmt.Errorf("image %s: %w", cfg.Image.Ref, runtime.ErrNotFound)
 	}
 	now := time.Now()
-	c := &container{cfg: cfg, uid: uid, exited: make(chan struct{}), Container: runtime.Container{
+	c := &container{cfg: cfg, uid: uid, exited: make(chan struct{}), console: newConsole(cfg.Stdin), Container: runtime.Container{
 		ID: fmt.Sprintf("%s-%s-%d", uid, cfg.Name, cfg.Attempt), Name: cfg.Name, Attempt: cfg.Attempt,
 		State: runtime.Running, Pid: 1000, ImageRef: cfg.Image.Ref, ImageID: cfg.Image.RepoDigest,
 		CreatedAt: now, StartedAt: now, Hash: cfg.Hash, LogPath: cfg.LogPath,
@@ -48,6 +48,8 @@ func (r *Runtime) run(c *container) error {
 	}
 	switch words[0] {
 	case "serve", "ignore-term":
+	case "cat", "size":
+		r.interact(c, words)
 	case "sleep":
 		r.after(c, time.Duration(number)*time.Second, 0)
 	case "exit":

@@ -46,6 +46,8 @@ type container struct {
 	uid    string
 	timer  *time.Timer
 	exited chan struct{}
+	// console is where others attach.
+	console *console
 }
 
 var _ runtime.Runtime = (*Runtime)(nil)

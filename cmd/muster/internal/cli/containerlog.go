@@ -15,7 +15,11 @@ func newContainerLog() *cobra.Command {
 		Hidden: true,
 		Args:   exactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			return writer.Main(writer.Config{Path: args[0]})
+			cfg, err := writer.Parse(args[0])
+			if err != nil {
+				return err
+			}
+			return writer.Main(cfg)
 		},
 	}
 }
