@@ -18,6 +18,7 @@ import (
 	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/internal/serve"
 	"github.com/musterhq/muster/internal/version"
+	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/agents"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/bootstrap"
@@ -114,7 +115,7 @@ func (s *Server) wire() (err error) {
 	}
 	s.objects, err = objects.New(objects.Config{
 		Kinds: kinds, Replica: s.replica, Authorizer: s.authorizer, Answers: answers,
-		RootCA: s.config.KeyPair.CAPEM(), Now: s.config.Now,
+		RootCA: s.config.KeyPair.CAPEM(), Admission: admission.Options{TokenVolume: s.accounts != nil}, Now: s.config.Now,
 	})
 	if err != nil {
 		return err

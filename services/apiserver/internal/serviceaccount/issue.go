@@ -130,8 +130,15 @@ func (t *Tokens) Issue(ctx context.Context, namespace, name string, request *aut
 	}
 	request.Name, request.Namespace = account.Name, account.Namespace
 	request.Status.ExpirationTimestamp = metav1.NewTime(now.Add(life).Truncate(time.Second))
-	request.Status.Token, err = t.sign(c)
+	request.Status.Token, err = t.sign(issued{c, c.Audience})
 	return err
+}
+
+// issued are claims whose audiences are a list, also where there is one, as in the
+// tokens of Kubernetes.
+type issued struct {
+	*claims
+	Audience []string `json:"aud,omitempty"`
 }
 
 func (t *Tokens) sign(c any) (string, error) {
