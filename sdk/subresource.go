@@ -3,7 +3,6 @@ package sdk
 import (
 	"context"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
@@ -57,12 +56,6 @@ func Evict(ctx context.Context, c *Client, namespace, name string, how DeleteOpt
 	op := createSubOp[*corev1.Pod](namespace, name, "eviction", eviction, opts)
 	_, err := c.perform(ctx, op)
 	return wrap(err, op.verb, op.typ, op.namespace, op.name)
-}
-
-// CreateToken makes a token of a ServiceAccount, which is in the status of what it
-// returns.
-func CreateToken(ctx context.Context, c *Client, namespace, account string, spec authenticationv1.TokenRequestSpec) (*authenticationv1.TokenRequest, error) {
-	return CreateSubresource[*corev1.ServiceAccount](ctx, c, namespace, account, "token", &authenticationv1.TokenRequest{Spec: spec})
 }
 
 // GetSubresource returns an object of type S that is made of one of type T. It is as

@@ -10,5 +10,5 @@ import (
 // RequestToken asks for a token of a service account, as the request says, and returns
 // the request with the token in its status.
 func RequestToken(ctx context.Context, c *Client, namespace, account string, request *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {
-	return perform[*authenticationv1.TokenRequest](ctx, c, createSubOp[*corev1.ServiceAccount](namespace, account, "token", request, nil))
+	return CreateSubresource[*corev1.ServiceAccount](ctx, c, namespace, account, "token", request)
 }
