@@ -27,8 +27,12 @@ type Page[T Object] struct {
 // List returns objects as of one revision. It is linearizable, and tried again
 // by itself while no server answers.
 func List[T Object](ctx context.Context, c *Client, opts ListOptions) (*Page[T], error) {
+	return list[T](ctx, c, opts, TypeNameOf[T](), false)
+}
+
+func list[T Object](ctx context.Context, c *Client, opts ListOptions, typ string, metadataOnly bool) (*Page[T], error) {
 	req := &apiv1.ListRequest{
-		Type: TypeNameOf[T](), Namespace: opts.Namespace, LabelSelector: opts.LabelSelector,
+		Type: typ, MetadataOnly: metadataOnly, Namespace: opts.Namespace, LabelSelector: opts.LabelSelector,
 		FieldSelector: opts.FieldSelector, Limit: opts.Limit, ContinueToken: opts.Continue,
 		ResourceVersion: opts.ResourceVersion, ResourceVersionMatch: string(opts.ResourceVersionMatch),
 	}

@@ -78,6 +78,8 @@ type Watcher[T Object] struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	client *Client
+	typ    string // that is watched: T's own, or another one of which T is the metadata
+	only   bool   // the metadata
 	opts   WatchOptions
 	stream apiv1.ObjectService_WatchClient
 	wait   time.Duration
@@ -88,8 +90,12 @@ var inPlace = grpc.ForceCodecV2(exchange.Codec())
 
 // Watch begins a watch; errors come out of Next. It ends with ctx or Stop.
 func Watch[T Object](ctx context.Context, c *Client, opts WatchOptions) *Watcher[T] {
+	return newWatcher[T](ctx, c, opts, TypeNameOf[T](), false)
+}
+
+func newWatcher[T Object](ctx context.Context, c *Client, opts WatchOptions, typ string, metadataOnly bool) *Watcher[T] {
 	ctx, cancel := context.WithCancel(ctx)
-	return &Watcher[T]{ctx: ctx, cancel: cancel, client: c, opts: opts}
+	return &Watcher[T]{ctx: ctx, cancel: cancel, client: c, typ: typ, only: metadataOnly, opts: opts}
 }
 
 // Stop ends the watch and frees its stream.
@@ -115,7 +121,7 @@ func (w *Watcher[T]) Next() ([]Event[T], error) {
 			return nil, w.ctx.Err()
 		}
 		if w.opts.SendInitialEvents || !IsRetryable(err) {
-			return nil, wrap(err, "watch", TypeNameOf[T](), w.opts.Namespace, "")
+			return nil, wrap(err, "watch", w.typ, w.opts.Namespace, "")
 		}
 		w.wait = min(max(2*w.wait, 10*time.Millisecond), time.Second)
 		if !pause(w.ctx, w.wait, asked(err)) {
@@ -149,7 +155,7 @@ func (w *Watcher[T]) All() iter.Seq2[Event[T], error] {
 func (w *Watcher[T]) receive() ([]Event[T], error) {
 	if w.stream == nil {
 		stream, err := w.client.objects.Watch(w.ctx, &apiv1.WatchRequest{
-			Type: TypeNameOf[T](), Namespace: w.opts.Namespace, LabelSelector: w.opts.LabelSelector,
+			Type: w.typ, MetadataOnly: w.only, Namespace: w.opts.Namespace, LabelSelector: w.opts.LabelSelector,
 			FieldSelector: w.opts.FieldSelector, ResourceVersion: w.opts.ResourceVersion,
 			SendInitialEvents: w.opts.SendInitialEvents,
 		}, inPlace)

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"golang.org/x/sync/errgroup"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/sdk"
 	"github.com/musterhq/muster/sdk/informer"
@@ -22,7 +23,7 @@ type Caches struct {
 	track  bool
 
 	mu        sync.Mutex
-	informers map[reflect.Type]runnable
+	informers map[any]runnable // by Go type, or by the message name of metadata
 	order     []runnable
 	running   bool
 }
@@ -38,24 +39,35 @@ type CachesConfig struct {
 
 // NewCaches makes an empty set.
 func NewCaches(cfg CachesConfig) *Caches {
-	return &Caches{client: cfg.Client, log: cfg.Logger, track: cfg.TrackMutations, informers: map[reflect.Type]runnable{}}
+	return &Caches{client: cfg.Client, log: cfg.Logger, track: cfg.TrackMutations, informers: map[any]runnable{}}
 }
 
 // Cache returns the shared informer of a type, making it first if need be. New
 // types must be asked for before Run: it panics afterwards, for that cache would
 // stay empty for ever.
 func Cache[T sdk.Object](c *Caches) *informer.Informer[T] {
+	return shared(c, reflect.TypeFor[T](), sdk.TypeNameOf[T](), informer.New[T])
+}
+
+// MetadataCache is Cache of the metadata of a type that is known at run time only.
+func MetadataCache(c *Caches, typ string) *informer.Informer[*metav1.PartialObjectMetadata] {
+	return shared(c, typ, typ, func(client *sdk.Client, o informer.Options) *informer.Informer[*metav1.PartialObjectMetadata] {
+		return informer.Metadata(client, typ, o)
+	})
+}
+
+// shared returns the informer of the key, which it makes at first.
+func shared[T sdk.Object](c *Caches, key any, typ string, make func(*sdk.Client, informer.Options) *informer.Informer[T]) *informer.Informer[T] {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	t := reflect.TypeFor[T]()
-	if have, ok := c.informers[t]; ok {
+	if have, ok := c.informers[key]; ok {
 		return have.(*informer.Informer[T])
 	}
 	if c.running {
-		panic(fmt.Sprintf("controller: cache of %s asked for after Run", sdk.TypeNameOf[T]()))
+		panic(fmt.Sprintf("controller: cache of %s asked for after Run", typ))
 	}
-	in := informer.New[T](c.client, informer.Options{Logger: c.log, TrackMutations: c.track})
-	c.informers[t] = in
+	in := make(c.client, informer.Options{Logger: c.log, TrackMutations: c.track})
+	c.informers[key] = in
 	c.order = append(c.order, in)
 	return in
 }

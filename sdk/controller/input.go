@@ -3,7 +3,10 @@ package controller
 import (
 	"context"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/musterhq/muster/sdk"
+	"github.com/musterhq/muster/sdk/informer"
 )
 
 // Input is a type that a controller reads. It is made by For or Reads.
@@ -21,9 +24,18 @@ func (in Input) Type() string { return in.name }
 // the informer's goroutine: it may look at caches, must not block, and must not
 // modify the object.
 func For[T sdk.Object](requests func(T) []Request) Input {
+	return from(sdk.TypeNameOf[T](), Cache[T], requests)
+}
+
+// ForMetadata is For by the metadata of a type that is known at run time only.
+func ForMetadata(typ string, requests func(*metav1.PartialObjectMetadata) []Request) Input {
+	return from(typ, func(c *Caches) *informer.Informer[*metav1.PartialObjectMetadata] { return MetadataCache(c, typ) }, requests)
+}
+
+func from[T sdk.Object](typ string, cache func(*Caches) *informer.Informer[T], requests func(T) []Request) Input {
 	return Input{
-		name:  sdk.TypeNameOf[T](),
-		prime: func(c *Caches) { Cache[T](c) },
+		name:  typ,
+		prime: func(c *Caches) { cache(c) },
 		attach: func(c *Caches, add func(Request)) func() {
 			var none T
 			each := func(obj T) {
@@ -31,7 +43,7 @@ func For[T sdk.Object](requests func(T) []Request) Input {
 					add(r)
 				}
 			}
-			return Cache[T](c).OnChange(func(old, new T) {
+			return cache(c).OnChange(func(old, new T) {
 				if any(old) != any(none) {
 					each(old)
 				}

@@ -28,6 +28,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/musterhq/muster/sdk"
@@ -48,15 +49,17 @@ type Options struct {
 
 // Informer is a cache of the objects of type T.
 type Informer[T sdk.Object] struct {
-	client *sdk.Client
-	opts   Options
-	log    *slog.Logger
+	opts Options
+	log  *slog.Logger
 
 	// dispatch is held while changes go into the cache and to the handlers, so
 	// that a handler added meanwhile misses nothing and sees nothing twice.
 	dispatch sync.Mutex
 	handlers []*handler[T]
 
+	typ    string
+	watch  func(context.Context, sdk.WatchOptions) *sdk.Watcher[T]
+	trim   func(T)
 	store  *store[T]
 	synced chan struct{}
 	once   sync.Once
@@ -66,12 +69,24 @@ type handler[T sdk.Object] struct{ call func(old, new T) }
 
 // New makes an informer; Run fills it.
 func New[T sdk.Object](client *sdk.Client, opts Options) *Informer[T] {
+	return newInformer(opts, sdk.TypeNameOf[T](), func(ctx context.Context, o sdk.WatchOptions) *sdk.Watcher[T] {
+		return sdk.Watch[T](ctx, client, o)
+	})
+}
+
+// Metadata makes an informer of the metadata of objects of a type that is known at
+// run time only: "k8s.io.api.core.v1.Pod".
+func Metadata(client *sdk.Client, typ string, opts Options) *Informer[*metav1.PartialObjectMetadata] {
+	return newInformer(opts, typ, sdk.MetadataOf(client, typ).Watch)
+}
+
+func newInformer[T sdk.Object](opts Options, typ string, watch func(context.Context, sdk.WatchOptions) *sdk.Watcher[T]) *Informer[T] {
 	if opts.Logger == nil {
 		opts.Logger = slog.New(slog.DiscardHandler)
 	}
 	return &Informer[T]{
-		client: client, opts: opts,
-		log:    opts.Logger.With("component", "informer", "type", sdk.TypeNameOf[T]()),
+		opts: opts, typ: typ, watch: watch, trim: func(T) {},
+		log:    opts.Logger.With("component", "informer", "type", typ),
 		store:  newStore[T](opts.TrackMutations),
 		synced: make(chan struct{}),
 	}
@@ -81,6 +96,10 @@ func New[T sdk.Object](client *sdk.Client, opts Options) *Informer[T] {
 // them. The first function of a name stays: controllers that share an informer
 // may both ask for the same index. Call it before Run.
 func (i *Informer[T]) AddIndex(name string, values func(T) []string) { i.store.addIndex(name, values) }
+
+// Trim has a function called for each object before it is cached, which may empty what
+// nobody here needs. Call it before Run.
+func (i *Informer[T]) Trim(trim func(T)) { i.trim = trim }
 
 // OnChange has a function called for every change: old is nil for a new object,
 // new is nil for a deleted one. It is called at once for what is cached already.
@@ -156,7 +175,7 @@ func (i *Informer[T]) Run(ctx context.Context) error {
 			return nil
 		}
 		if final(err) {
-			return fmt.Errorf("watch %s: %w", sdk.TypeNameOf[T](), err)
+			return fmt.Errorf("watch %s: %w", i.typ, err)
 		}
 		if began {
 			failures = 0
@@ -176,7 +195,7 @@ func (i *Informer[T]) Run(ctx context.Context) error {
 // follow lists and watches until the watch ends. began says that the list was
 // complete.
 func (i *Informer[T]) follow(ctx context.Context) (began bool, err error) {
-	w := sdk.Watch[T](ctx, i.client, sdk.WatchOptions{
+	w := i.watch(ctx, sdk.WatchOptions{
 		Namespace: i.opts.Namespace, LabelSelector: i.opts.LabelSelector, FieldSelector: i.opts.FieldSelector,
 		SendInitialEvents: true,
 	})
@@ -243,6 +262,7 @@ func (i *Informer[T]) put(obj T) {
 	} else if was && old.GetResourceVersion() == obj.GetResourceVersion() && obj.GetResourceVersion() != "" {
 		return
 	}
+	i.trim(obj)
 	old = i.store.put(obj)
 	i.tell(old, obj)
 }

@@ -45,6 +45,9 @@ func (tx *transaction) create(r *apiv1.CreateRequest) (sdk.Object, error) {
 	if _, err := tx.get(k); err == nil {
 		return nil, apierrors.NewAlreadyExists(resource(k.typ), k.name)
 	}
+	if err := tx.open(k); err != nil {
+		return nil, err
+	}
 	obj.SetUID(uid)
 	obj.SetCreationTimestamp(now())
 	obj.SetGeneration(1)
@@ -60,6 +63,18 @@ func (tx *transaction) create(r *apiv1.CreateRequest) (sdk.Object, error) {
 	}
 	tx.put(k, obj)
 	return obj, nil
+}
+
+// open refuses what is new in a namespace that is being deleted. One that a test did
+// not create is open.
+func (tx *transaction) open(k key) error {
+	namespace, err := tx.get(key{sdk.TypeName(&corev1.Namespace{}), "", k.namespace})
+	if k.namespace == "" || err != nil || namespace.GetDeletionTimestamp() == nil {
+		return nil
+	}
+	refused := apierrors.NewForbidden(resource(k.typ), k.name, fmt.Errorf("unable to create new content in namespace %s because it is being terminated", k.namespace))
+	refused.ErrStatus.Details.Causes = []metav1.StatusCause{{Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace"}}
+	return refused
 }
 
 func (tx *transaction) bind(r *apiv1.CreateRequest) (sdk.Object, error) {

@@ -84,7 +84,10 @@ func (s *service) single(dryRun bool, f func(*transaction) (sdk.Object, error)) 
 }
 
 func (s *service) Get(_ context.Context, r *apiv1.GetRequest) (*apiv1.GetResponse, error) {
-	a, err := s.single(true, func(tx *transaction) (sdk.Object, error) { return tx.get(keyFrom(r.GetKey())) })
+	a, err := s.single(true, func(tx *transaction) (sdk.Object, error) {
+		obj, err := tx.get(keyFrom(r.GetKey()))
+		return seen(obj, r.GetMetadataOnly()), err
+	})
 	return &apiv1.GetResponse{Object: a}, err
 }
 
@@ -102,7 +105,7 @@ func (s *service) List(_ context.Context, r *apiv1.ListRequest) (*apiv1.ListResp
 			resp.RemainingItemCount = int64(len(objects) - from - i)
 			break
 		}
-		a, err := sdk.Encode(obj)
+		a, err := sdk.Encode(seen(obj, r.GetMetadataOnly()))
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +183,7 @@ func (s *service) Watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer
 	}
 	after, err := strconv.ParseUint(r.GetResourceVersion(), 10, 64)
 	if r.GetSendInitialEvents() {
-		after, err = s.initial(m, stream)
+		after, err = s.initial(m, stream, r.GetMetadataOnly())
 	}
 	if err != nil {
 		return err
@@ -193,7 +196,7 @@ func (s *service) Watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer
 		resp := &apiv1.WatchResponse{}
 		for _, c := range changes {
 			after = c.revision
-			if ev, seen := eventOf(m, c); seen {
+			if ev, ok := eventOf(m, c, r.GetMetadataOnly()); ok {
 				resp.Events = append(resp.Events, ev)
 			}
 		}
@@ -206,11 +209,11 @@ func (s *service) Watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer
 	}
 }
 
-func (s *service) initial(m matcher, stream grpc.ServerStreamingServer[apiv1.WatchResponse]) (uint64, error) {
+func (s *service) initial(m matcher, stream grpc.ServerStreamingServer[apiv1.WatchResponse], metadataOnly bool) (uint64, error) {
 	objects, revision := s.store.list(m)
 	resp := &apiv1.WatchResponse{}
 	for _, obj := range objects {
-		a, err := sdk.Encode(obj)
+		a, err := sdk.Encode(seen(obj, metadataOnly))
 		if err != nil {
 			return 0, err
 		}
@@ -222,7 +225,7 @@ func (s *service) initial(m matcher, stream grpc.ServerStreamingServer[apiv1.Wat
 }
 
 // eventOf is the change as seen through the selectors.
-func eventOf(m matcher, c change) (*apiv1.WatchEvent, bool) {
+func eventOf(m matcher, c change, metadataOnly bool) (*apiv1.WatchEvent, bool) {
 	was, is := m.matches(c.key, c.old), m.matches(c.key, c.new)
 	ev := &apiv1.WatchEvent{ResourceVersion: strconv.FormatUint(c.revision, 10)}
 	obj := c.new
@@ -236,7 +239,7 @@ func eventOf(m matcher, c change) (*apiv1.WatchEvent, bool) {
 	default:
 		return nil, false
 	}
-	a, err := sdk.Encode(obj)
+	a, err := sdk.Encode(seen(obj, metadataOnly))
 	if err != nil {
 		return nil, false
 	}

@@ -24,7 +24,6 @@ import (
 	"github.com/musterhq/muster/services/controllermanager/disruption"
 	"github.com/musterhq/muster/services/controllermanager/endpoints"
 	"github.com/musterhq/muster/services/controllermanager/endpointslice"
-	"github.com/musterhq/muster/services/controllermanager/garbagecollector"
 	"github.com/musterhq/muster/services/controllermanager/namespace"
 	"github.com/musterhq/muster/services/controllermanager/node"
 	"github.com/musterhq/muster/services/controllermanager/replicaset"
@@ -70,6 +69,8 @@ type Manager struct {
 	monitor  *node.Monitor
 	recorder *events.Recorder
 	leading  atomic.Bool
+	// collector runs the garbage collector; nil while this instance does not lead.
+	collector atomic.Pointer[controller.Runner]
 }
 
 // New makes the controllers; Run runs them.
@@ -103,7 +104,6 @@ func (m *Manager) controllers() []controller.Controller {
 		endpointslice.New(client, caches),
 		endpoints.New(client, caches),
 		namespace.New(client, caches, m.cfg.RootCA),
-		garbagecollector.New(client, caches),
 		node.New(client, caches, m.recorder, m.cfg.PodCIDR),
 		disruption.New(client, caches, m.recorder),
 		resourcequota.New(client, caches),
@@ -132,6 +132,7 @@ func (m *Manager) lead(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return m.runner.Run(ctx) })
 	g.Go(func() error { return m.monitor.Run(ctx) })
+	g.Go(func() error { return m.collect(ctx) })
 	return g.Wait()
 }
 

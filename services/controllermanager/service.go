@@ -25,7 +25,7 @@ type service struct {
 // ListControllers implements ControllerService.
 func (s *service) ListControllers(context.Context, *controllerv1.ListControllersRequest) (*controllerv1.ListControllersResponse, error) {
 	resp := &controllerv1.ListControllersResponse{Leading: s.manager.Leading()}
-	for _, st := range s.manager.runner.Stats() {
+	for _, st := range s.manager.stats() {
 		c := &controllerv1.Controller{
 			Name: st.Name, Inputs: st.Inputs, Outputs: st.Outputs, Queued: int64(st.Queued),
 			Reconciled: st.Reconciled, Failed: st.Failed, LastError: st.LastError,

@@ -2,6 +2,7 @@ package garbagecollector
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -20,17 +21,17 @@ import (
 // Controller carries out what Decide plans, over all kinds of the table.
 type Controller struct {
 	client *sdk.Client
-	kinds  []kinds.Kind
+	kinds  []sdk.Kind
 	caches map[string]kinds.Cache // by type
-	byKind map[schema.GroupKind]kinds.Kind
+	byKind map[schema.GroupKind]sdk.Kind
 }
 
-// New makes the controller; call it before the caches run.
-func New(client *sdk.Client, caches *controller.Caches) *Controller {
-	c := &Controller{client: client, kinds: kinds.All(), caches: map[string]kinds.Cache{}, byKind: map[schema.GroupKind]kinds.Kind{}}
+// New makes the controller of these kinds; call it before the caches run.
+func New(client *sdk.Client, caches *controller.Caches, all []sdk.Kind) *Controller {
+	c := &Controller{client: client, kinds: all, caches: map[string]kinds.Cache{}, byKind: map[schema.GroupKind]sdk.Kind{}}
 	for _, k := range c.kinds {
-		c.caches[k.Type] = k.Cached(caches)
-		c.byKind[k.GVK.GroupKind()] = k
+		c.caches[k.Type] = kinds.Cached(caches, k)
+		c.byKind[k.GroupKind()] = k
 	}
 	return c
 }
@@ -42,7 +43,7 @@ func (c *Controller) Name() string { return "garbagecollector" }
 func (c *Controller) Inputs() []controller.Input {
 	var out []controller.Input
 	for _, k := range c.kinds {
-		out = append(out, k.Watch(func(obj metav1.Object) []controller.Request { return c.concerned(k, obj) }))
+		out = append(out, controller.ForMetadata(k.Type, func(obj *metav1.PartialObjectMetadata) []controller.Request { return c.concerned(k, obj) }))
 	}
 	return out
 }
@@ -54,14 +55,14 @@ func (c *Controller) Outputs() []string {
 }
 
 // keyOf names an object of any kind in a request: a type has no slash.
-func keyOf(k kinds.Kind, obj metav1.Object) controller.Request {
+func keyOf(k sdk.Kind, obj metav1.Object) controller.Request {
 	return controller.Request{Namespace: obj.GetNamespace(), Name: k.Type + "/" + obj.GetName()}
 }
 
 // concerned returns what a change of an object may decide: the object's own
 // fate, its dependents' when it is gone or waits for them, its owners' when they
 // wait for it. What neither owns nor is owned concerns nothing.
-func (c *Controller) concerned(k kinds.Kind, obj metav1.Object) []controller.Request {
+func (c *Controller) concerned(k sdk.Kind, obj metav1.Object) []controller.Request {
 	var out []controller.Request
 	current, exists := c.caches[k.Type].Get(obj.GetNamespace(), obj.GetName())
 	exists = exists && current.GetUID() == obj.GetUID()
@@ -82,7 +83,7 @@ func (c *Controller) concerned(k kinds.Kind, obj metav1.Object) []controller.Req
 }
 
 type dependent struct {
-	kind   kinds.Kind
+	kind   sdk.Kind
 	object metav1.Object
 }
 
@@ -98,7 +99,7 @@ func (c *Controller) dependents(owner types.UID) []dependent {
 
 // ownerKind finds the kind of an owner; ok is false for one that the table does
 // not hold, or that cannot own the object: a namespaced owner of a cluster-wide one.
-func (c *Controller) ownerKind(obj metav1.Object, ref metav1.OwnerReference) (k kinds.Kind, namespace string, ok bool) {
+func (c *Controller) ownerKind(obj metav1.Object, ref metav1.OwnerReference) (k sdk.Kind, namespace string, ok bool) {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
 	if err != nil {
 		return k, "", false
@@ -113,7 +114,7 @@ func (c *Controller) ownerKind(obj metav1.Object, ref metav1.OwnerReference) (k 
 	return k, namespace, true
 }
 
-func (c *Controller) cachedOwner(obj metav1.Object, ref metav1.OwnerReference) (kinds.Kind, metav1.Object) {
+func (c *Controller) cachedOwner(obj metav1.Object, ref metav1.OwnerReference) (sdk.Kind, metav1.Object) {
 	k, namespace, ok := c.ownerKind(obj, ref)
 	if !ok {
 		return k, nil
@@ -127,7 +128,7 @@ func (c *Controller) cachedOwner(obj metav1.Object, ref metav1.OwnerReference) (
 // Reconcile implements controller.Controller.
 func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (controller.Result, error) {
 	typ, name, _ := strings.Cut(req.Name, "/")
-	i := slices.IndexFunc(c.kinds, func(k kinds.Kind) bool { return k.Type == typ })
+	i := slices.IndexFunc(c.kinds, func(k sdk.Kind) bool { return k.Type == typ })
 	if i < 0 {
 		return controller.Result{}, fmt.Errorf("collect %s: unknown type", req.Name)
 	}
@@ -164,7 +165,7 @@ func (c *Controller) ownerState(ctx context.Context, obj metav1.Object, ref meta
 	}
 	_, owner := c.cachedOwner(obj, ref)
 	if owner == nil {
-		got, err := k.Get(ctx, c.client, namespace, ref.Name)
+		got, err := sdk.MetadataOf(c.client, k.Type).Get(ctx, namespace, ref.Name)
 		switch {
 		case apierrors.IsNotFound(err):
 			return Absent, nil
@@ -181,7 +182,7 @@ func (c *Controller) ownerState(ctx context.Context, obj metav1.Object, ref meta
 	return Solid, nil
 }
 
-func (c *Controller) carryOut(ctx context.Context, k kinds.Kind, obj metav1.Object, dependents []dependent, plan Plan) error {
+func (c *Controller) carryOut(ctx context.Context, k sdk.Kind, obj metav1.Object, dependents []dependent, plan Plan) error {
 	if plan.Orphan {
 		if err := c.orphan(ctx, obj.GetUID(), dependents); err != nil {
 			return err
@@ -211,7 +212,7 @@ func (c *Controller) carryOut(ctx context.Context, k kinds.Kind, obj metav1.Obje
 		// The patch has just found it unchanged, and changed it.
 		opts.ResourceVersion = ""
 	}
-	return k.Delete(ctx, c.client, obj.GetNamespace(), obj.GetName(), opts)
+	return sdk.MetadataOf(c.client, k.Type).Delete(ctx, obj.GetNamespace(), obj.GetName(), opts)
 }
 
 // orphan cuts the dependents loose, each as it is by now.
@@ -234,10 +235,15 @@ func withoutOwners(obj metav1.Object, gone []types.UID) []metav1.OwnerReference 
 
 // patchMeta replaces one list of the metadata, provided that the object is the
 // one that was looked at and has not changed since.
-func patchMeta[E any](ctx context.Context, client *sdk.Client, k kinds.Kind, obj metav1.Object, field string, list []E) error {
+func patchMeta[E any](ctx context.Context, client *sdk.Client, k sdk.Kind, obj metav1.Object, field string, list []E) error {
 	meta := map[string]any{"uid": obj.GetUID(), "resourceVersion": obj.GetResourceVersion(), field: list}
 	if len(list) == 0 {
 		meta[field] = nil
 	}
-	return k.Patch(ctx, client, obj.GetNamespace(), obj.GetName(), map[string]any{"metadata": meta})
+	patch, err := json.Marshal(map[string]any{"metadata": meta})
+	if err != nil {
+		return fmt.Errorf("patch %s of %s: %w", field, k.Type, err)
+	}
+	_, err = sdk.MetadataOf(client, k.Type).Patch(ctx, obj.GetNamespace(), obj.GetName(), types.MergePatchType, patch)
+	return err
 }

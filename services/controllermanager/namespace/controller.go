@@ -25,6 +25,8 @@ const (
 	// recheck is how long contents that end gracefully are waited for.
 	recheck = 500 * time.Millisecond
 
+	podType = "k8s.io.api.core.v1.Pod"
+
 	defaultAccount = "default"
 	rootCAMap      = "kube-root-ca.crt"
 	rootCAKey      = "ca.crt"
@@ -37,24 +39,17 @@ type Controller struct {
 	namespaces *informer.Informer[*corev1.Namespace]
 	accounts   *informer.Informer[*corev1.ServiceAccount]
 	maps       *informer.Informer[*corev1.ConfigMap]
-	contents   []kinds.Kind
 }
 
 // New makes the controller; call it before the caches run. rootCA is the
 // cluster's certificate authority in PEM, which pods find in every namespace.
 func New(client *sdk.Client, caches *controller.Caches, rootCA []byte) *Controller {
-	c := &Controller{
+	return &Controller{
 		client: client, rootCA: string(rootCA),
 		namespaces: controller.Cache[*corev1.Namespace](caches),
 		accounts:   controller.Cache[*corev1.ServiceAccount](caches),
 		maps:       controller.Cache[*corev1.ConfigMap](caches),
 	}
-	for _, k := range kinds.All() {
-		if k.Namespaced {
-			c.contents = append(c.contents, k)
-		}
-	}
-	return c
 }
 
 // Name implements controller.Controller.
@@ -136,15 +131,25 @@ func (c *Controller) empty(ctx context.Context, ns *corev1.Namespace) (controlle
 	if !slices.Contains(ns.Spec.Finalizers, corev1.FinalizerKubernetes) {
 		return controller.Result{}, nil
 	}
+	all, err := kinds.All(ctx, c.client)
+	if err != nil {
+		return controller.Result{}, err
+	}
+	all = slices.DeleteFunc(all, func(k sdk.Kind) bool { return !k.Namespaced })
+	// What runs goes first, while all that it works with and is guarded by is there.
+	slices.SortStableFunc(all, func(a, b sdk.Kind) int { return rank(a) - rank(b) })
 	var left []Remaining
 	var failures []error
-	for _, k := range c.contents {
+	for _, k := range all {
 		r, err := c.clear(ctx, k, ns.Name)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("delete %s: %w", k.Resource, err))
 		}
 		if r.Count > 0 {
 			left = append(left, r)
+		}
+		if k.Type == podType && len(left)+len(failures) > 0 {
+			break
 		}
 	}
 	if len(left) == 0 && len(failures) == 0 {
@@ -156,23 +161,31 @@ func (c *Controller) empty(ctx context.Context, ns *corev1.Namespace) (controlle
 	return controller.Result{RequeueAfter: recheck}, errors.Join(failures...)
 }
 
+func rank(k sdk.Kind) int {
+	if k.Type == podType {
+		return 0
+	}
+	return 1
+}
+
 // clear deletes the objects of a kind that are not on their way out yet, and
 // says what is there after that.
-func (c *Controller) clear(ctx context.Context, k kinds.Kind, namespace string) (Remaining, error) {
-	r := Remaining{Resource: k.Resource + "." + k.GVK.Group}
+func (c *Controller) clear(ctx context.Context, k sdk.Kind, namespace string) (Remaining, error) {
+	objects := sdk.MetadataOf(c.client, k.Type)
+	r := Remaining{Resource: k.Resource + "." + k.Group}
 	for {
-		items, err := k.List(ctx, c.client, namespace)
+		listed, err := objects.List(ctx, sdk.ListOptions{Namespace: namespace})
 		if err != nil {
 			return r, err
 		}
-		r.Count, r.Finalizers = int64(len(items)), map[string]int64{}
+		r.Count, r.Finalizers = int64(len(listed.Items)), map[string]int64{}
 		var ops []sdk.Operation
-		for _, obj := range items {
+		for _, obj := range listed.Items {
 			for _, f := range obj.GetFinalizers() {
 				r.Finalizers[f]++
 			}
 			if obj.GetDeletionTimestamp() == nil {
-				ops = append(ops, k.DeleteOp(namespace, obj.GetName(), sdk.DeleteOptions{
+				ops = append(ops, objects.DeleteOp(namespace, obj.GetName(), sdk.DeleteOptions{
 					UID: obj.GetUID(), Propagation: metav1.DeletePropagationBackground}))
 			}
 		}

@@ -15,14 +15,12 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/musterhq/muster/internal/quota"
 	"github.com/musterhq/muster/sdk"
 	"github.com/musterhq/muster/sdk/controller"
 	"github.com/musterhq/muster/sdk/informer"
-	"github.com/musterhq/muster/services/controllermanager/internal/kinds"
 )
 
 // resync is how often all quotas are counted again, as with Kubernetes'
@@ -33,7 +31,6 @@ const resync = 5 * time.Minute
 type Controller struct {
 	client *sdk.Client
 	quotas *informer.Informer[*corev1.ResourceQuota]
-	kinds  map[string]kinds.Kind // by what the store calls the resource
 
 	mu    sync.Mutex
 	count map[controller.Request]counted
@@ -48,14 +45,10 @@ type counted struct {
 
 // New makes the controller; call it before the caches run.
 func New(client *sdk.Client, caches *controller.Caches) *Controller {
-	c := &Controller{
+	return &Controller{
 		client: client, quotas: controller.Cache[*corev1.ResourceQuota](caches),
-		kinds: map[string]kinds.Kind{}, count: map[controller.Request]counted{},
+		count: map[controller.Request]counted{},
 	}
-	for _, k := range kinds.All() {
-		c.kinds[k.GVK.GroupVersion().WithResource(k.Resource).GroupResource().String()] = k
-	}
-	return c
 }
 
 // Name implements controller.Controller.
@@ -98,7 +91,7 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 // so what was counted holds if the quota is the same still when it is stored. If it is
 // not, others write it all the time, and count with each write.
 func (c *Controller) recount(ctx context.Context, q *corev1.ResourceQuota) error {
-	used, err := quota.Measure(q, contents{ctx, c, q.Namespace})
+	used, err := quota.Measure(q, contents{ctx, c.client, q.Namespace})
 	if err != nil {
 		return err
 	}
@@ -139,32 +132,4 @@ func (c *Controller) forget(req controller.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.count, req)
-}
-
-// contents is a namespace as the server has it.
-type contents struct {
-	ctx       context.Context
-	of        *Controller
-	namespace string
-}
-
-func (c contents) Count(resource string) (int64, error) {
-	n := int64(0)
-	err := c.Each(resource, func(runtime.Object) { n++ })
-	return n, err
-}
-
-func (c contents) Each(resource string, each func(runtime.Object)) error {
-	k, ok := c.of.kinds[resource]
-	if !ok {
-		return nil // There is no such kind, and so nothing of it.
-	}
-	list, err := k.List(c.ctx, c.of.client, c.namespace)
-	if err != nil {
-		return err
-	}
-	for _, obj := range list {
-		each(obj.(runtime.Object))
-	}
-	return nil
 }

@@ -273,6 +273,199 @@ func (Change) EnumDescriptor() ([]byte, []int) {
 	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{3}
 }
 
+// KindsRequest is empty.
+type KindsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KindsRequest) Reset() {
+	*x = KindsRequest{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[0]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KindsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KindsRequest) ProtoMessage() {}
+
+func (x *KindsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[0]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KindsRequest.ProtoReflect.Descriptor instead.
+func (*KindsRequest) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{0}
+}
+
+// KindsResponse holds all kinds.
+type KindsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// kinds in no order that means anything.
+	Kinds         []*Kind `protobuf:"bytes,1,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KindsResponse) Reset() {
+	*x = KindsResponse{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KindsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KindsResponse) ProtoMessage() {}
+
+func (x *KindsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KindsResponse.ProtoReflect.Descriptor instead.
+func (*KindsResponse) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *KindsResponse) GetKinds() []*Kind {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+// Kind is one kind of objects, in one version of one group.
+type Kind struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// type is the Kubernetes message name, e.g. "k8s.io.api.apps.v1.Deployment".
+	Type string `protobuf:"bytes,1,opt,name=type,proto3" json:"type,omitempty"`
+	// group of the API, e.g. "apps"; empty for the core group.
+	Group string `protobuf:"bytes,2,opt,name=group,proto3" json:"group,omitempty"`
+	// version of the group, e.g. "v1".
+	Version string `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
+	// kind as manifests name it, e.g. "Deployment".
+	Kind string `protobuf:"bytes,4,opt,name=kind,proto3" json:"kind,omitempty"`
+	// resource is the plural that URLs have, e.g. "deployments".
+	Resource string `protobuf:"bytes,5,opt,name=resource,proto3" json:"resource,omitempty"`
+	// namespaced says that each object is in a namespace.
+	Namespaced bool `protobuf:"varint,6,opt,name=namespaced,proto3" json:"namespaced,omitempty"`
+	// verbs that it has, as Kubernetes' discovery names them, e.g. "get", "create".
+	Verbs []string `protobuf:"bytes,7,rep,name=verbs,proto3" json:"verbs,omitempty"`
+	// stored_type is set where the same objects are served as that type, too, and are
+	// stored so.
+	StoredType    string `protobuf:"bytes,8,opt,name=stored_type,json=storedType,proto3" json:"stored_type,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Kind) Reset() {
+	*x = Kind{}
+	mi := &file_muster_api_v1_object_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Kind) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Kind) ProtoMessage() {}
+
+func (x *Kind) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_api_v1_object_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Kind.ProtoReflect.Descriptor instead.
+func (*Kind) Descriptor() ([]byte, []int) {
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Kind) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Kind) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Kind) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Kind) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Kind) GetResource() string {
+	if x != nil {
+		return x.Resource
+	}
+	return ""
+}
+
+func (x *Kind) GetNamespaced() bool {
+	if x != nil {
+		return x.Namespaced
+	}
+	return false
+}
+
+func (x *Kind) GetVerbs() []string {
+	if x != nil {
+		return x.Verbs
+	}
+	return nil
+}
+
+func (x *Kind) GetStoredType() string {
+	if x != nil {
+		return x.StoredType
+	}
+	return ""
+}
+
 // ObjectKey names an object.
 type ObjectKey struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -288,7 +481,7 @@ type ObjectKey struct {
 
 func (x *ObjectKey) Reset() {
 	*x = ObjectKey{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[0]
+	mi := &file_muster_api_v1_object_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -300,7 +493,7 @@ func (x *ObjectKey) String() string {
 func (*ObjectKey) ProtoMessage() {}
 
 func (x *ObjectKey) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[0]
+	mi := &file_muster_api_v1_object_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -313,7 +506,7 @@ func (x *ObjectKey) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectKey.ProtoReflect.Descriptor instead.
 func (*ObjectKey) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{0}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *ObjectKey) GetType() string {
@@ -343,14 +536,16 @@ type GetRequest struct {
 	// key of the object.
 	Key *ObjectKey `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
 	// subresource, e.g. "scale"; empty for the object itself.
-	Subresource   string `protobuf:"bytes,2,opt,name=subresource,proto3" json:"subresource,omitempty"`
+	Subresource string `protobuf:"bytes,2,opt,name=subresource,proto3" json:"subresource,omitempty"`
+	// metadata_only has objects sent as k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata.
+	MetadataOnly  bool `protobuf:"varint,3,opt,name=metadata_only,json=metadataOnly,proto3" json:"metadata_only,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *GetRequest) Reset() {
 	*x = GetRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[1]
+	mi := &file_muster_api_v1_object_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -362,7 +557,7 @@ func (x *GetRequest) String() string {
 func (*GetRequest) ProtoMessage() {}
 
 func (x *GetRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[1]
+	mi := &file_muster_api_v1_object_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -375,7 +570,7 @@ func (x *GetRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetRequest.ProtoReflect.Descriptor instead.
 func (*GetRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{1}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *GetRequest) GetKey() *ObjectKey {
@@ -392,6 +587,13 @@ func (x *GetRequest) GetSubresource() string {
 	return ""
 }
 
+func (x *GetRequest) GetMetadataOnly() bool {
+	if x != nil {
+		return x.MetadataOnly
+	}
+	return false
+}
+
 // GetResponse holds the object.
 type GetResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -403,7 +605,7 @@ type GetResponse struct {
 
 func (x *GetResponse) Reset() {
 	*x = GetResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[2]
+	mi := &file_muster_api_v1_object_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -415,7 +617,7 @@ func (x *GetResponse) String() string {
 func (*GetResponse) ProtoMessage() {}
 
 func (x *GetResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[2]
+	mi := &file_muster_api_v1_object_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -428,7 +630,7 @@ func (x *GetResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetResponse.ProtoReflect.Descriptor instead.
 func (*GetResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{2}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *GetResponse) GetObject() *anypb.Any {
@@ -458,13 +660,15 @@ type ListRequest struct {
 	ResourceVersion string `protobuf:"bytes,7,opt,name=resource_version,json=resourceVersion,proto3" json:"resource_version,omitempty"`
 	// resource_version_match: "Exact" or "NotOlderThan"; empty as Kubernetes has it.
 	ResourceVersionMatch string `protobuf:"bytes,8,opt,name=resource_version_match,json=resourceVersionMatch,proto3" json:"resource_version_match,omitempty"`
-	unknownFields        protoimpl.UnknownFields
-	sizeCache            protoimpl.SizeCache
+	// metadata_only has objects sent as k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata.
+	MetadataOnly  bool `protobuf:"varint,9,opt,name=metadata_only,json=metadataOnly,proto3" json:"metadata_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ListRequest) Reset() {
 	*x = ListRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[3]
+	mi := &file_muster_api_v1_object_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -476,7 +680,7 @@ func (x *ListRequest) String() string {
 func (*ListRequest) ProtoMessage() {}
 
 func (x *ListRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[3]
+	mi := &file_muster_api_v1_object_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -489,7 +693,7 @@ func (x *ListRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListRequest.ProtoReflect.Descriptor instead.
 func (*ListRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{3}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *ListRequest) GetType() string {
@@ -548,6 +752,13 @@ func (x *ListRequest) GetResourceVersionMatch() string {
 	return ""
 }
 
+func (x *ListRequest) GetMetadataOnly() bool {
+	if x != nil {
+		return x.MetadataOnly
+	}
+	return false
+}
+
 // ListResponse holds a page of objects.
 type ListResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -565,7 +776,7 @@ type ListResponse struct {
 
 func (x *ListResponse) Reset() {
 	*x = ListResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[4]
+	mi := &file_muster_api_v1_object_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +788,7 @@ func (x *ListResponse) String() string {
 func (*ListResponse) ProtoMessage() {}
 
 func (x *ListResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[4]
+	mi := &file_muster_api_v1_object_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +801,7 @@ func (x *ListResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListResponse.ProtoReflect.Descriptor instead.
 func (*ListResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{4}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *ListResponse) GetObjects() []*anypb.Any {
@@ -637,13 +848,15 @@ type WatchRequest struct {
 	ResourceVersion string `protobuf:"bytes,5,opt,name=resource_version,json=resourceVersion,proto3" json:"resource_version,omitempty"`
 	// send_initial_events sends the present state first.
 	SendInitialEvents bool `protobuf:"varint,6,opt,name=send_initial_events,json=sendInitialEvents,proto3" json:"send_initial_events,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// metadata_only has objects sent as k8s.io.apimachinery.pkg.apis.meta.v1.PartialObjectMetadata.
+	MetadataOnly  bool `protobuf:"varint,7,opt,name=metadata_only,json=metadataOnly,proto3" json:"metadata_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchRequest) Reset() {
 	*x = WatchRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[5]
+	mi := &file_muster_api_v1_object_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -655,7 +868,7 @@ func (x *WatchRequest) String() string {
 func (*WatchRequest) ProtoMessage() {}
 
 func (x *WatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[5]
+	mi := &file_muster_api_v1_object_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -668,7 +881,7 @@ func (x *WatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchRequest.ProtoReflect.Descriptor instead.
 func (*WatchRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{5}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *WatchRequest) GetType() string {
@@ -713,6 +926,13 @@ func (x *WatchRequest) GetSendInitialEvents() bool {
 	return false
 }
 
+func (x *WatchRequest) GetMetadataOnly() bool {
+	if x != nil {
+		return x.MetadataOnly
+	}
+	return false
+}
+
 // WatchResponse holds changes in order.
 type WatchResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -724,7 +944,7 @@ type WatchResponse struct {
 
 func (x *WatchResponse) Reset() {
 	*x = WatchResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[6]
+	mi := &file_muster_api_v1_object_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +956,7 @@ func (x *WatchResponse) String() string {
 func (*WatchResponse) ProtoMessage() {}
 
 func (x *WatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[6]
+	mi := &file_muster_api_v1_object_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +969,7 @@ func (x *WatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchResponse.ProtoReflect.Descriptor instead.
 func (*WatchResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{6}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WatchResponse) GetEvents() []*WatchEvent {
@@ -776,7 +996,7 @@ type WatchEvent struct {
 
 func (x *WatchEvent) Reset() {
 	*x = WatchEvent{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[7]
+	mi := &file_muster_api_v1_object_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -788,7 +1008,7 @@ func (x *WatchEvent) String() string {
 func (*WatchEvent) ProtoMessage() {}
 
 func (x *WatchEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[7]
+	mi := &file_muster_api_v1_object_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -801,7 +1021,7 @@ func (x *WatchEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEvent.ProtoReflect.Descriptor instead.
 func (*WatchEvent) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{7}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *WatchEvent) GetType() EventType {
@@ -852,7 +1072,7 @@ type CreateRequest struct {
 
 func (x *CreateRequest) Reset() {
 	*x = CreateRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[8]
+	mi := &file_muster_api_v1_object_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -864,7 +1084,7 @@ func (x *CreateRequest) String() string {
 func (*CreateRequest) ProtoMessage() {}
 
 func (x *CreateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[8]
+	mi := &file_muster_api_v1_object_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -877,7 +1097,7 @@ func (x *CreateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRequest.ProtoReflect.Descriptor instead.
 func (*CreateRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{8}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *CreateRequest) GetObject() *anypb.Any {
@@ -926,7 +1146,7 @@ type CreateResponse struct {
 
 func (x *CreateResponse) Reset() {
 	*x = CreateResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[9]
+	mi := &file_muster_api_v1_object_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -938,7 +1158,7 @@ func (x *CreateResponse) String() string {
 func (*CreateResponse) ProtoMessage() {}
 
 func (x *CreateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[9]
+	mi := &file_muster_api_v1_object_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -951,7 +1171,7 @@ func (x *CreateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateResponse.ProtoReflect.Descriptor instead.
 func (*CreateResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{9}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *CreateResponse) GetObject() *anypb.Any {
@@ -981,7 +1201,7 @@ type UpdateRequest struct {
 
 func (x *UpdateRequest) Reset() {
 	*x = UpdateRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[10]
+	mi := &file_muster_api_v1_object_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1213,7 @@ func (x *UpdateRequest) String() string {
 func (*UpdateRequest) ProtoMessage() {}
 
 func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[10]
+	mi := &file_muster_api_v1_object_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1226,7 @@ func (x *UpdateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRequest.ProtoReflect.Descriptor instead.
 func (*UpdateRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{10}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *UpdateRequest) GetObject() *anypb.Any {
@@ -1055,7 +1275,7 @@ type UpdateResponse struct {
 
 func (x *UpdateResponse) Reset() {
 	*x = UpdateResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[11]
+	mi := &file_muster_api_v1_object_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1067,7 +1287,7 @@ func (x *UpdateResponse) String() string {
 func (*UpdateResponse) ProtoMessage() {}
 
 func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[11]
+	mi := &file_muster_api_v1_object_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1080,7 +1300,7 @@ func (x *UpdateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateResponse.ProtoReflect.Descriptor instead.
 func (*UpdateResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{11}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *UpdateResponse) GetObject() *anypb.Any {
@@ -1106,7 +1326,7 @@ type UpdateStatusRequest struct {
 
 func (x *UpdateStatusRequest) Reset() {
 	*x = UpdateStatusRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[12]
+	mi := &file_muster_api_v1_object_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1118,7 +1338,7 @@ func (x *UpdateStatusRequest) String() string {
 func (*UpdateStatusRequest) ProtoMessage() {}
 
 func (x *UpdateStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[12]
+	mi := &file_muster_api_v1_object_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1131,7 +1351,7 @@ func (x *UpdateStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateStatusRequest.ProtoReflect.Descriptor instead.
 func (*UpdateStatusRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{12}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateStatusRequest) GetObject() *anypb.Any {
@@ -1166,7 +1386,7 @@ type UpdateStatusResponse struct {
 
 func (x *UpdateStatusResponse) Reset() {
 	*x = UpdateStatusResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[13]
+	mi := &file_muster_api_v1_object_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1398,7 @@ func (x *UpdateStatusResponse) String() string {
 func (*UpdateStatusResponse) ProtoMessage() {}
 
 func (x *UpdateStatusResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[13]
+	mi := &file_muster_api_v1_object_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1411,7 @@ func (x *UpdateStatusResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateStatusResponse.ProtoReflect.Descriptor instead.
 func (*UpdateStatusResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{13}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *UpdateStatusResponse) GetObject() *anypb.Any {
@@ -1228,7 +1448,7 @@ type PatchRequest struct {
 
 func (x *PatchRequest) Reset() {
 	*x = PatchRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[14]
+	mi := &file_muster_api_v1_object_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1240,7 +1460,7 @@ func (x *PatchRequest) String() string {
 func (*PatchRequest) ProtoMessage() {}
 
 func (x *PatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[14]
+	mi := &file_muster_api_v1_object_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1253,7 +1473,7 @@ func (x *PatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatchRequest.ProtoReflect.Descriptor instead.
 func (*PatchRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{14}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PatchRequest) GetKey() *ObjectKey {
@@ -1325,7 +1545,7 @@ type PatchResponse struct {
 
 func (x *PatchResponse) Reset() {
 	*x = PatchResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[15]
+	mi := &file_muster_api_v1_object_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1557,7 @@ func (x *PatchResponse) String() string {
 func (*PatchResponse) ProtoMessage() {}
 
 func (x *PatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[15]
+	mi := &file_muster_api_v1_object_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1570,7 @@ func (x *PatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatchResponse.ProtoReflect.Descriptor instead.
 func (*PatchResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{15}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PatchResponse) GetObject() *anypb.Any {
@@ -1388,7 +1608,7 @@ type DeleteRequest struct {
 
 func (x *DeleteRequest) Reset() {
 	*x = DeleteRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[16]
+	mi := &file_muster_api_v1_object_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1400,7 +1620,7 @@ func (x *DeleteRequest) String() string {
 func (*DeleteRequest) ProtoMessage() {}
 
 func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[16]
+	mi := &file_muster_api_v1_object_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1413,7 +1633,7 @@ func (x *DeleteRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRequest.ProtoReflect.Descriptor instead.
 func (*DeleteRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{16}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeleteRequest) GetKey() *ObjectKey {
@@ -1471,7 +1691,7 @@ type DeleteResponse struct {
 
 func (x *DeleteResponse) Reset() {
 	*x = DeleteResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[17]
+	mi := &file_muster_api_v1_object_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1483,7 +1703,7 @@ func (x *DeleteResponse) String() string {
 func (*DeleteResponse) ProtoMessage() {}
 
 func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[17]
+	mi := &file_muster_api_v1_object_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1496,7 +1716,7 @@ func (x *DeleteResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteResponse.ProtoReflect.Descriptor instead.
 func (*DeleteResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{17}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *DeleteResponse) GetObject() *anypb.Any {
@@ -1536,7 +1756,7 @@ type DeleteCollectionRequest struct {
 
 func (x *DeleteCollectionRequest) Reset() {
 	*x = DeleteCollectionRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[18]
+	mi := &file_muster_api_v1_object_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1548,7 +1768,7 @@ func (x *DeleteCollectionRequest) String() string {
 func (*DeleteCollectionRequest) ProtoMessage() {}
 
 func (x *DeleteCollectionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[18]
+	mi := &file_muster_api_v1_object_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1561,7 +1781,7 @@ func (x *DeleteCollectionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCollectionRequest.ProtoReflect.Descriptor instead.
 func (*DeleteCollectionRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{18}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *DeleteCollectionRequest) GetType() string {
@@ -1626,7 +1846,7 @@ type DeleteCollectionResponse struct {
 
 func (x *DeleteCollectionResponse) Reset() {
 	*x = DeleteCollectionResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[19]
+	mi := &file_muster_api_v1_object_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1858,7 @@ func (x *DeleteCollectionResponse) String() string {
 func (*DeleteCollectionResponse) ProtoMessage() {}
 
 func (x *DeleteCollectionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[19]
+	mi := &file_muster_api_v1_object_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1871,7 @@ func (x *DeleteCollectionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCollectionResponse.ProtoReflect.Descriptor instead.
 func (*DeleteCollectionResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{19}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *DeleteCollectionResponse) GetObjects() []*anypb.Any {
@@ -1687,7 +1907,7 @@ type Operation struct {
 
 func (x *Operation) Reset() {
 	*x = Operation{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[20]
+	mi := &file_muster_api_v1_object_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1699,7 +1919,7 @@ func (x *Operation) String() string {
 func (*Operation) ProtoMessage() {}
 
 func (x *Operation) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[20]
+	mi := &file_muster_api_v1_object_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1712,7 +1932,7 @@ func (x *Operation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Operation.ProtoReflect.Descriptor instead.
 func (*Operation) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{20}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Operation) GetRequest() isOperation_Request {
@@ -1821,7 +2041,7 @@ type TransactRequest struct {
 
 func (x *TransactRequest) Reset() {
 	*x = TransactRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[21]
+	mi := &file_muster_api_v1_object_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1833,7 +2053,7 @@ func (x *TransactRequest) String() string {
 func (*TransactRequest) ProtoMessage() {}
 
 func (x *TransactRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[21]
+	mi := &file_muster_api_v1_object_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1846,7 +2066,7 @@ func (x *TransactRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactRequest.ProtoReflect.Descriptor instead.
 func (*TransactRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{21}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *TransactRequest) GetOperations() []*Operation {
@@ -1879,7 +2099,7 @@ type TransactResponse struct {
 
 func (x *TransactResponse) Reset() {
 	*x = TransactResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[22]
+	mi := &file_muster_api_v1_object_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1891,7 +2111,7 @@ func (x *TransactResponse) String() string {
 func (*TransactResponse) ProtoMessage() {}
 
 func (x *TransactResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[22]
+	mi := &file_muster_api_v1_object_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1904,7 +2124,7 @@ func (x *TransactResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransactResponse.ProtoReflect.Descriptor instead.
 func (*TransactResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{22}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *TransactResponse) GetObjects() []*anypb.Any {
@@ -1939,7 +2159,7 @@ type OperationRefused struct {
 
 func (x *OperationRefused) Reset() {
 	*x = OperationRefused{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[23]
+	mi := &file_muster_api_v1_object_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1951,7 +2171,7 @@ func (x *OperationRefused) String() string {
 func (*OperationRefused) ProtoMessage() {}
 
 func (x *OperationRefused) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[23]
+	mi := &file_muster_api_v1_object_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1964,7 +2184,7 @@ func (x *OperationRefused) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OperationRefused.ProtoReflect.Descriptor instead.
 func (*OperationRefused) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{23}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *OperationRefused) GetIndex() int32 {
@@ -1985,7 +2205,7 @@ type ExchangeRequest struct {
 
 func (x *ExchangeRequest) Reset() {
 	*x = ExchangeRequest{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[24]
+	mi := &file_muster_api_v1_object_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1997,7 +2217,7 @@ func (x *ExchangeRequest) String() string {
 func (*ExchangeRequest) ProtoMessage() {}
 
 func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[24]
+	mi := &file_muster_api_v1_object_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2010,7 +2230,7 @@ func (x *ExchangeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeRequest.ProtoReflect.Descriptor instead.
 func (*ExchangeRequest) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{24}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExchangeRequest) GetCalls() []*Call {
@@ -2043,7 +2263,7 @@ type Call struct {
 
 func (x *Call) Reset() {
 	*x = Call{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[25]
+	mi := &file_muster_api_v1_object_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2055,7 +2275,7 @@ func (x *Call) String() string {
 func (*Call) ProtoMessage() {}
 
 func (x *Call) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[25]
+	mi := &file_muster_api_v1_object_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2068,7 +2288,7 @@ func (x *Call) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Call.ProtoReflect.Descriptor instead.
 func (*Call) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{25}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Call) GetId() uint64 {
@@ -2150,7 +2370,7 @@ type ExchangeResponse struct {
 
 func (x *ExchangeResponse) Reset() {
 	*x = ExchangeResponse{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[26]
+	mi := &file_muster_api_v1_object_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2162,7 +2382,7 @@ func (x *ExchangeResponse) String() string {
 func (*ExchangeResponse) ProtoMessage() {}
 
 func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[26]
+	mi := &file_muster_api_v1_object_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2175,7 +2395,7 @@ func (x *ExchangeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExchangeResponse.ProtoReflect.Descriptor instead.
 func (*ExchangeResponse) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{26}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExchangeResponse) GetAnswers() []*Answer {
@@ -2212,7 +2432,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[27]
+	mi := &file_muster_api_v1_object_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2224,7 +2444,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[27]
+	mi := &file_muster_api_v1_object_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2237,7 +2457,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{27}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Answer) GetId() uint64 {
@@ -2290,7 +2510,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_muster_api_v1_object_proto_msgTypes[28]
+	mi := &file_muster_api_v1_object_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2302,7 +2522,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_api_v1_object_proto_msgTypes[28]
+	mi := &file_muster_api_v1_object_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2315,7 +2535,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{28}
+	return file_muster_api_v1_object_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Failure) GetCode() int32 {
@@ -2343,17 +2563,33 @@ var File_muster_api_v1_object_proto protoreflect.FileDescriptor
 
 const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\n" +
-	"\x1amuster/api/v1/object.proto\x12\rmuster.api.v1\x1a\x19google/protobuf/any.proto\x1a\x1bmuster/access/v1/role.proto\"Q\n" +
+	"\x1amuster/api/v1/object.proto\x12\rmuster.api.v1\x1a\x19google/protobuf/any.proto\x1a\x1bmuster/access/v1/role.proto\"\x0e\n" +
+	"\fKindsRequest\":\n" +
+	"\rKindsResponse\x12)\n" +
+	"\x05kinds\x18\x01 \x03(\v2\x13.muster.api.v1.KindR\x05kinds\"\xd1\x01\n" +
+	"\x04Kind\x12\x12\n" +
+	"\x04type\x18\x01 \x01(\tR\x04type\x12\x14\n" +
+	"\x05group\x18\x02 \x01(\tR\x05group\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\tR\aversion\x12\x12\n" +
+	"\x04kind\x18\x04 \x01(\tR\x04kind\x12\x1a\n" +
+	"\bresource\x18\x05 \x01(\tR\bresource\x12\x1e\n" +
+	"\n" +
+	"namespaced\x18\x06 \x01(\bR\n" +
+	"namespaced\x12\x14\n" +
+	"\x05verbs\x18\a \x03(\tR\x05verbs\x12\x1f\n" +
+	"\vstored_type\x18\b \x01(\tR\n" +
+	"storedType\"Q\n" +
 	"\tObjectKey\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"Z\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\"\x7f\n" +
 	"\n" +
 	"GetRequest\x12*\n" +
 	"\x03key\x18\x01 \x01(\v2\x18.muster.api.v1.ObjectKeyR\x03key\x12 \n" +
-	"\vsubresource\x18\x02 \x01(\tR\vsubresource\";\n" +
+	"\vsubresource\x18\x02 \x01(\tR\vsubresource\x12#\n" +
+	"\rmetadata_only\x18\x03 \x01(\bR\fmetadataOnly\";\n" +
 	"\vGetResponse\x12,\n" +
-	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\xab\x02\n" +
+	"\x06object\x18\x01 \x01(\v2\x14.google.protobuf.AnyR\x06object\"\xd0\x02\n" +
 	"\vListRequest\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12%\n" +
@@ -2362,19 +2598,21 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\x05limit\x18\x05 \x01(\x03R\x05limit\x12%\n" +
 	"\x0econtinue_token\x18\x06 \x01(\tR\rcontinueToken\x12)\n" +
 	"\x10resource_version\x18\a \x01(\tR\x0fresourceVersion\x124\n" +
-	"\x16resource_version_match\x18\b \x01(\tR\x14resourceVersionMatch\"\xc2\x01\n" +
+	"\x16resource_version_match\x18\b \x01(\tR\x14resourceVersionMatch\x12#\n" +
+	"\rmetadata_only\x18\t \x01(\bR\fmetadataOnly\"\xc2\x01\n" +
 	"\fListResponse\x12.\n" +
 	"\aobjects\x18\x01 \x03(\v2\x14.google.protobuf.AnyR\aobjects\x12)\n" +
 	"\x10resource_version\x18\x02 \x01(\tR\x0fresourceVersion\x12%\n" +
 	"\x0econtinue_token\x18\x03 \x01(\tR\rcontinueToken\x120\n" +
-	"\x14remaining_item_count\x18\x04 \x01(\x03R\x12remainingItemCount\"\xe9\x01\n" +
+	"\x14remaining_item_count\x18\x04 \x01(\x03R\x12remainingItemCount\"\x8e\x02\n" +
 	"\fWatchRequest\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x1c\n" +
 	"\tnamespace\x18\x02 \x01(\tR\tnamespace\x12%\n" +
 	"\x0elabel_selector\x18\x03 \x01(\tR\rlabelSelector\x12%\n" +
 	"\x0efield_selector\x18\x04 \x01(\tR\rfieldSelector\x12)\n" +
 	"\x10resource_version\x18\x05 \x01(\tR\x0fresourceVersion\x12.\n" +
-	"\x13send_initial_events\x18\x06 \x01(\bR\x11sendInitialEvents\"B\n" +
+	"\x13send_initial_events\x18\x06 \x01(\bR\x11sendInitialEvents\x12#\n" +
+	"\rmetadata_only\x18\a \x01(\bR\fmetadataOnly\"B\n" +
 	"\rWatchResponse\x121\n" +
 	"\x06events\x18\x01 \x03(\v2\x19.muster.api.v1.WatchEventR\x06events\"\xc1\x01\n" +
 	"\n" +
@@ -2502,8 +2740,10 @@ const file_muster_api_v1_object_proto_rawDesc = "" +
 	"\vCHANGE_NONE\x10\x01\x12\x12\n" +
 	"\x0eCHANGE_CREATED\x10\x02\x12\x12\n" +
 	"\x0eCHANGE_UPDATED\x10\x03\x12\x12\n" +
-	"\x0eCHANGE_DELETED\x10\x042\xcd\a\n" +
-	"\rObjectService\x12H\n" +
+	"\x0eCHANGE_DELETED\x10\x042\x9d\b\n" +
+	"\rObjectService\x12N\n" +
+	"\x05Kinds\x12\x1b.muster.api.v1.KindsRequest\x1a\x1c.muster.api.v1.KindsResponse\"\n" +
+	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12H\n" +
 	"\x03Get\x12\x19.muster.api.v1.GetRequest\x1a\x1a.muster.api.v1.GetResponse\"\n" +
 	"\xba\xeb\x18\x06\x02\x03\x04\x05\x06\a\x12K\n" +
 	"\x04List\x12\x1a.muster.api.v1.ListRequest\x1a\x1b.muster.api.v1.ListResponse\"\n" +
@@ -2540,107 +2780,113 @@ func file_muster_api_v1_object_proto_rawDescGZIP() []byte {
 }
 
 var file_muster_api_v1_object_proto_enumTypes = make([]protoimpl.EnumInfo, 4)
-var file_muster_api_v1_object_proto_msgTypes = make([]protoimpl.MessageInfo, 29)
+var file_muster_api_v1_object_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_muster_api_v1_object_proto_goTypes = []any{
 	(EventType)(0),                   // 0: muster.api.v1.EventType
 	(PatchType)(0),                   // 1: muster.api.v1.PatchType
 	(FieldValidation)(0),             // 2: muster.api.v1.FieldValidation
 	(Change)(0),                      // 3: muster.api.v1.Change
-	(*ObjectKey)(nil),                // 4: muster.api.v1.ObjectKey
-	(*GetRequest)(nil),               // 5: muster.api.v1.GetRequest
-	(*GetResponse)(nil),              // 6: muster.api.v1.GetResponse
-	(*ListRequest)(nil),              // 7: muster.api.v1.ListRequest
-	(*ListResponse)(nil),             // 8: muster.api.v1.ListResponse
-	(*WatchRequest)(nil),             // 9: muster.api.v1.WatchRequest
-	(*WatchResponse)(nil),            // 10: muster.api.v1.WatchResponse
-	(*WatchEvent)(nil),               // 11: muster.api.v1.WatchEvent
-	(*CreateRequest)(nil),            // 12: muster.api.v1.CreateRequest
-	(*CreateResponse)(nil),           // 13: muster.api.v1.CreateResponse
-	(*UpdateRequest)(nil),            // 14: muster.api.v1.UpdateRequest
-	(*UpdateResponse)(nil),           // 15: muster.api.v1.UpdateResponse
-	(*UpdateStatusRequest)(nil),      // 16: muster.api.v1.UpdateStatusRequest
-	(*UpdateStatusResponse)(nil),     // 17: muster.api.v1.UpdateStatusResponse
-	(*PatchRequest)(nil),             // 18: muster.api.v1.PatchRequest
-	(*PatchResponse)(nil),            // 19: muster.api.v1.PatchResponse
-	(*DeleteRequest)(nil),            // 20: muster.api.v1.DeleteRequest
-	(*DeleteResponse)(nil),           // 21: muster.api.v1.DeleteResponse
-	(*DeleteCollectionRequest)(nil),  // 22: muster.api.v1.DeleteCollectionRequest
-	(*DeleteCollectionResponse)(nil), // 23: muster.api.v1.DeleteCollectionResponse
-	(*Operation)(nil),                // 24: muster.api.v1.Operation
-	(*TransactRequest)(nil),          // 25: muster.api.v1.TransactRequest
-	(*TransactResponse)(nil),         // 26: muster.api.v1.TransactResponse
-	(*OperationRefused)(nil),         // 27: muster.api.v1.OperationRefused
-	(*ExchangeRequest)(nil),          // 28: muster.api.v1.ExchangeRequest
-	(*Call)(nil),                     // 29: muster.api.v1.Call
-	(*ExchangeResponse)(nil),         // 30: muster.api.v1.ExchangeResponse
-	(*Answer)(nil),                   // 31: muster.api.v1.Answer
-	(*Failure)(nil),                  // 32: muster.api.v1.Failure
-	(*anypb.Any)(nil),                // 33: google.protobuf.Any
+	(*KindsRequest)(nil),             // 4: muster.api.v1.KindsRequest
+	(*KindsResponse)(nil),            // 5: muster.api.v1.KindsResponse
+	(*Kind)(nil),                     // 6: muster.api.v1.Kind
+	(*ObjectKey)(nil),                // 7: muster.api.v1.ObjectKey
+	(*GetRequest)(nil),               // 8: muster.api.v1.GetRequest
+	(*GetResponse)(nil),              // 9: muster.api.v1.GetResponse
+	(*ListRequest)(nil),              // 10: muster.api.v1.ListRequest
+	(*ListResponse)(nil),             // 11: muster.api.v1.ListResponse
+	(*WatchRequest)(nil),             // 12: muster.api.v1.WatchRequest
+	(*WatchResponse)(nil),            // 13: muster.api.v1.WatchResponse
+	(*WatchEvent)(nil),               // 14: muster.api.v1.WatchEvent
+	(*CreateRequest)(nil),            // 15: muster.api.v1.CreateRequest
+	(*CreateResponse)(nil),           // 16: muster.api.v1.CreateResponse
+	(*UpdateRequest)(nil),            // 17: muster.api.v1.UpdateRequest
+	(*UpdateResponse)(nil),           // 18: muster.api.v1.UpdateResponse
+	(*UpdateStatusRequest)(nil),      // 19: muster.api.v1.UpdateStatusRequest
+	(*UpdateStatusResponse)(nil),     // 20: muster.api.v1.UpdateStatusResponse
+	(*PatchRequest)(nil),             // 21: muster.api.v1.PatchRequest
+	(*PatchResponse)(nil),            // 22: muster.api.v1.PatchResponse
+	(*DeleteRequest)(nil),            // 23: muster.api.v1.DeleteRequest
+	(*DeleteResponse)(nil),           // 24: muster.api.v1.DeleteResponse
+	(*DeleteCollectionRequest)(nil),  // 25: muster.api.v1.DeleteCollectionRequest
+	(*DeleteCollectionResponse)(nil), // 26: muster.api.v1.DeleteCollectionResponse
+	(*Operation)(nil),                // 27: muster.api.v1.Operation
+	(*TransactRequest)(nil),          // 28: muster.api.v1.TransactRequest
+	(*TransactResponse)(nil),         // 29: muster.api.v1.TransactResponse
+	(*OperationRefused)(nil),         // 30: muster.api.v1.OperationRefused
+	(*ExchangeRequest)(nil),          // 31: muster.api.v1.ExchangeRequest
+	(*Call)(nil),                     // 32: muster.api.v1.Call
+	(*ExchangeResponse)(nil),         // 33: muster.api.v1.ExchangeResponse
+	(*Answer)(nil),                   // 34: muster.api.v1.Answer
+	(*Failure)(nil),                  // 35: muster.api.v1.Failure
+	(*anypb.Any)(nil),                // 36: google.protobuf.Any
 }
 var file_muster_api_v1_object_proto_depIdxs = []int32{
-	4,  // 0: muster.api.v1.GetRequest.key:type_name -> muster.api.v1.ObjectKey
-	33, // 1: muster.api.v1.GetResponse.object:type_name -> google.protobuf.Any
-	33, // 2: muster.api.v1.ListResponse.objects:type_name -> google.protobuf.Any
-	11, // 3: muster.api.v1.WatchResponse.events:type_name -> muster.api.v1.WatchEvent
-	0,  // 4: muster.api.v1.WatchEvent.type:type_name -> muster.api.v1.EventType
-	33, // 5: muster.api.v1.WatchEvent.object:type_name -> google.protobuf.Any
-	33, // 6: muster.api.v1.CreateRequest.object:type_name -> google.protobuf.Any
-	4,  // 7: muster.api.v1.CreateRequest.key:type_name -> muster.api.v1.ObjectKey
-	33, // 8: muster.api.v1.CreateResponse.object:type_name -> google.protobuf.Any
-	33, // 9: muster.api.v1.UpdateRequest.object:type_name -> google.protobuf.Any
-	4,  // 10: muster.api.v1.UpdateRequest.key:type_name -> muster.api.v1.ObjectKey
-	33, // 11: muster.api.v1.UpdateResponse.object:type_name -> google.protobuf.Any
-	33, // 12: muster.api.v1.UpdateStatusRequest.object:type_name -> google.protobuf.Any
-	33, // 13: muster.api.v1.UpdateStatusResponse.object:type_name -> google.protobuf.Any
-	4,  // 14: muster.api.v1.PatchRequest.key:type_name -> muster.api.v1.ObjectKey
-	1,  // 15: muster.api.v1.PatchRequest.type:type_name -> muster.api.v1.PatchType
-	2,  // 16: muster.api.v1.PatchRequest.field_validation:type_name -> muster.api.v1.FieldValidation
-	33, // 17: muster.api.v1.PatchResponse.object:type_name -> google.protobuf.Any
-	4,  // 18: muster.api.v1.DeleteRequest.key:type_name -> muster.api.v1.ObjectKey
-	33, // 19: muster.api.v1.DeleteResponse.object:type_name -> google.protobuf.Any
-	33, // 20: muster.api.v1.DeleteCollectionResponse.objects:type_name -> google.protobuf.Any
-	12, // 21: muster.api.v1.Operation.create:type_name -> muster.api.v1.CreateRequest
-	14, // 22: muster.api.v1.Operation.update:type_name -> muster.api.v1.UpdateRequest
-	16, // 23: muster.api.v1.Operation.update_status:type_name -> muster.api.v1.UpdateStatusRequest
-	18, // 24: muster.api.v1.Operation.patch:type_name -> muster.api.v1.PatchRequest
-	20, // 25: muster.api.v1.Operation.delete:type_name -> muster.api.v1.DeleteRequest
-	24, // 26: muster.api.v1.TransactRequest.operations:type_name -> muster.api.v1.Operation
-	33, // 27: muster.api.v1.TransactResponse.objects:type_name -> google.protobuf.Any
-	3,  // 28: muster.api.v1.TransactResponse.changes:type_name -> muster.api.v1.Change
-	29, // 29: muster.api.v1.ExchangeRequest.calls:type_name -> muster.api.v1.Call
-	5,  // 30: muster.api.v1.Call.get:type_name -> muster.api.v1.GetRequest
-	24, // 31: muster.api.v1.Call.operation:type_name -> muster.api.v1.Operation
-	31, // 32: muster.api.v1.ExchangeResponse.answers:type_name -> muster.api.v1.Answer
-	33, // 33: muster.api.v1.Answer.object:type_name -> google.protobuf.Any
-	32, // 34: muster.api.v1.Answer.failure:type_name -> muster.api.v1.Failure
-	33, // 35: muster.api.v1.Failure.details:type_name -> google.protobuf.Any
-	5,  // 36: muster.api.v1.ObjectService.Get:input_type -> muster.api.v1.GetRequest
-	7,  // 37: muster.api.v1.ObjectService.List:input_type -> muster.api.v1.ListRequest
-	9,  // 38: muster.api.v1.ObjectService.Watch:input_type -> muster.api.v1.WatchRequest
-	12, // 39: muster.api.v1.ObjectService.Create:input_type -> muster.api.v1.CreateRequest
-	14, // 40: muster.api.v1.ObjectService.Update:input_type -> muster.api.v1.UpdateRequest
-	16, // 41: muster.api.v1.ObjectService.UpdateStatus:input_type -> muster.api.v1.UpdateStatusRequest
-	18, // 42: muster.api.v1.ObjectService.Patch:input_type -> muster.api.v1.PatchRequest
-	20, // 43: muster.api.v1.ObjectService.Delete:input_type -> muster.api.v1.DeleteRequest
-	22, // 44: muster.api.v1.ObjectService.DeleteCollection:input_type -> muster.api.v1.DeleteCollectionRequest
-	25, // 45: muster.api.v1.ObjectService.Transact:input_type -> muster.api.v1.TransactRequest
-	28, // 46: muster.api.v1.ObjectService.Exchange:input_type -> muster.api.v1.ExchangeRequest
-	6,  // 47: muster.api.v1.ObjectService.Get:output_type -> muster.api.v1.GetResponse
-	8,  // 48: muster.api.v1.ObjectService.List:output_type -> muster.api.v1.ListResponse
-	10, // 49: muster.api.v1.ObjectService.Watch:output_type -> muster.api.v1.WatchResponse
-	13, // 50: muster.api.v1.ObjectService.Create:output_type -> muster.api.v1.CreateResponse
-	15, // 51: muster.api.v1.ObjectService.Update:output_type -> muster.api.v1.UpdateResponse
-	17, // 52: muster.api.v1.ObjectService.UpdateStatus:output_type -> muster.api.v1.UpdateStatusResponse
-	19, // 53: muster.api.v1.ObjectService.Patch:output_type -> muster.api.v1.PatchResponse
-	21, // 54: muster.api.v1.ObjectService.Delete:output_type -> muster.api.v1.DeleteResponse
-	23, // 55: muster.api.v1.ObjectService.DeleteCollection:output_type -> muster.api.v1.DeleteCollectionResponse
-	26, // 56: muster.api.v1.ObjectService.Transact:output_type -> muster.api.v1.TransactResponse
-	30, // 57: muster.api.v1.ObjectService.Exchange:output_type -> muster.api.v1.ExchangeResponse
-	47, // [47:58] is the sub-list for method output_type
-	36, // [36:47] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	6,  // 0: muster.api.v1.KindsResponse.kinds:type_name -> muster.api.v1.Kind
+	7,  // 1: muster.api.v1.GetRequest.key:type_name -> muster.api.v1.ObjectKey
+	36, // 2: muster.api.v1.GetResponse.object:type_name -> google.protobuf.Any
+	36, // 3: muster.api.v1.ListResponse.objects:type_name -> google.protobuf.Any
+	14, // 4: muster.api.v1.WatchResponse.events:type_name -> muster.api.v1.WatchEvent
+	0,  // 5: muster.api.v1.WatchEvent.type:type_name -> muster.api.v1.EventType
+	36, // 6: muster.api.v1.WatchEvent.object:type_name -> google.protobuf.Any
+	36, // 7: muster.api.v1.CreateRequest.object:type_name -> google.protobuf.Any
+	7,  // 8: muster.api.v1.CreateRequest.key:type_name -> muster.api.v1.ObjectKey
+	36, // 9: muster.api.v1.CreateResponse.object:type_name -> google.protobuf.Any
+	36, // 10: muster.api.v1.UpdateRequest.object:type_name -> google.protobuf.Any
+	7,  // 11: muster.api.v1.UpdateRequest.key:type_name -> muster.api.v1.ObjectKey
+	36, // 12: muster.api.v1.UpdateResponse.object:type_name -> google.protobuf.Any
+	36, // 13: muster.api.v1.UpdateStatusRequest.object:type_name -> google.protobuf.Any
+	36, // 14: muster.api.v1.UpdateStatusResponse.object:type_name -> google.protobuf.Any
+	7,  // 15: muster.api.v1.PatchRequest.key:type_name -> muster.api.v1.ObjectKey
+	1,  // 16: muster.api.v1.PatchRequest.type:type_name -> muster.api.v1.PatchType
+	2,  // 17: muster.api.v1.PatchRequest.field_validation:type_name -> muster.api.v1.FieldValidation
+	36, // 18: muster.api.v1.PatchResponse.object:type_name -> google.protobuf.Any
+	7,  // 19: muster.api.v1.DeleteRequest.key:type_name -> muster.api.v1.ObjectKey
+	36, // 20: muster.api.v1.DeleteResponse.object:type_name -> google.protobuf.Any
+	36, // 21: muster.api.v1.DeleteCollectionResponse.objects:type_name -> google.protobuf.Any
+	15, // 22: muster.api.v1.Operation.create:type_name -> muster.api.v1.CreateRequest
+	17, // 23: muster.api.v1.Operation.update:type_name -> muster.api.v1.UpdateRequest
+	19, // 24: muster.api.v1.Operation.update_status:type_name -> muster.api.v1.UpdateStatusRequest
+	21, // 25: muster.api.v1.Operation.patch:type_name -> muster.api.v1.PatchRequest
+	23, // 26: muster.api.v1.Operation.delete:type_name -> muster.api.v1.DeleteRequest
+	27, // 27: muster.api.v1.TransactRequest.operations:type_name -> muster.api.v1.Operation
+	36, // 28: muster.api.v1.TransactResponse.objects:type_name -> google.protobuf.Any
+	3,  // 29: muster.api.v1.TransactResponse.changes:type_name -> muster.api.v1.Change
+	32, // 30: muster.api.v1.ExchangeRequest.calls:type_name -> muster.api.v1.Call
+	8,  // 31: muster.api.v1.Call.get:type_name -> muster.api.v1.GetRequest
+	27, // 32: muster.api.v1.Call.operation:type_name -> muster.api.v1.Operation
+	34, // 33: muster.api.v1.ExchangeResponse.answers:type_name -> muster.api.v1.Answer
+	36, // 34: muster.api.v1.Answer.object:type_name -> google.protobuf.Any
+	35, // 35: muster.api.v1.Answer.failure:type_name -> muster.api.v1.Failure
+	36, // 36: muster.api.v1.Failure.details:type_name -> google.protobuf.Any
+	4,  // 37: muster.api.v1.ObjectService.Kinds:input_type -> muster.api.v1.KindsRequest
+	8,  // 38: muster.api.v1.ObjectService.Get:input_type -> muster.api.v1.GetRequest
+	10, // 39: muster.api.v1.ObjectService.List:input_type -> muster.api.v1.ListRequest
+	12, // 40: muster.api.v1.ObjectService.Watch:input_type -> muster.api.v1.WatchRequest
+	15, // 41: muster.api.v1.ObjectService.Create:input_type -> muster.api.v1.CreateRequest
+	17, // 42: muster.api.v1.ObjectService.Update:input_type -> muster.api.v1.UpdateRequest
+	19, // 43: muster.api.v1.ObjectService.UpdateStatus:input_type -> muster.api.v1.UpdateStatusRequest
+	21, // 44: muster.api.v1.ObjectService.Patch:input_type -> muster.api.v1.PatchRequest
+	23, // 45: muster.api.v1.ObjectService.Delete:input_type -> muster.api.v1.DeleteRequest
+	25, // 46: muster.api.v1.ObjectService.DeleteCollection:input_type -> muster.api.v1.DeleteCollectionRequest
+	28, // 47: muster.api.v1.ObjectService.Transact:input_type -> muster.api.v1.TransactRequest
+	31, // 48: muster.api.v1.ObjectService.Exchange:input_type -> muster.api.v1.ExchangeRequest
+	5,  // 49: muster.api.v1.ObjectService.Kinds:output_type -> muster.api.v1.KindsResponse
+	9,  // 50: muster.api.v1.ObjectService.Get:output_type -> muster.api.v1.GetResponse
+	11, // 51: muster.api.v1.ObjectService.List:output_type -> muster.api.v1.ListResponse
+	13, // 52: muster.api.v1.ObjectService.Watch:output_type -> muster.api.v1.WatchResponse
+	16, // 53: muster.api.v1.ObjectService.Create:output_type -> muster.api.v1.CreateResponse
+	18, // 54: muster.api.v1.ObjectService.Update:output_type -> muster.api.v1.UpdateResponse
+	20, // 55: muster.api.v1.ObjectService.UpdateStatus:output_type -> muster.api.v1.UpdateStatusResponse
+	22, // 56: muster.api.v1.ObjectService.Patch:output_type -> muster.api.v1.PatchResponse
+	24, // 57: muster.api.v1.ObjectService.Delete:output_type -> muster.api.v1.DeleteResponse
+	26, // 58: muster.api.v1.ObjectService.DeleteCollection:output_type -> muster.api.v1.DeleteCollectionResponse
+	29, // 59: muster.api.v1.ObjectService.Transact:output_type -> muster.api.v1.TransactResponse
+	33, // 60: muster.api.v1.ObjectService.Exchange:output_type -> muster.api.v1.ExchangeResponse
+	49, // [49:61] is the sub-list for method output_type
+	37, // [37:49] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_muster_api_v1_object_proto_init() }
@@ -2648,16 +2894,16 @@ func file_muster_api_v1_object_proto_init() {
 	if File_muster_api_v1_object_proto != nil {
 		return
 	}
-	file_muster_api_v1_object_proto_msgTypes[16].OneofWrappers = []any{}
-	file_muster_api_v1_object_proto_msgTypes[18].OneofWrappers = []any{}
-	file_muster_api_v1_object_proto_msgTypes[20].OneofWrappers = []any{
+	file_muster_api_v1_object_proto_msgTypes[19].OneofWrappers = []any{}
+	file_muster_api_v1_object_proto_msgTypes[21].OneofWrappers = []any{}
+	file_muster_api_v1_object_proto_msgTypes[23].OneofWrappers = []any{
 		(*Operation_Create)(nil),
 		(*Operation_Update)(nil),
 		(*Operation_UpdateStatus)(nil),
 		(*Operation_Patch)(nil),
 		(*Operation_Delete)(nil),
 	}
-	file_muster_api_v1_object_proto_msgTypes[25].OneofWrappers = []any{
+	file_muster_api_v1_object_proto_msgTypes[28].OneofWrappers = []any{
 		(*Call_Get)(nil),
 		(*Call_Operation)(nil),
 	}
@@ -2667,7 +2913,7 @@ func file_muster_api_v1_object_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_api_v1_object_proto_rawDesc), len(file_muster_api_v1_object_proto_rawDesc)),
 			NumEnums:      4,
-			NumMessages:   29,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,6 +25,7 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
+	ObjectService_Kinds_FullMethodName            = "/muster.api.v1.ObjectService/Kinds"
 	ObjectService_Get_FullMethodName              = "/muster.api.v1.ObjectService/Get"
 	ObjectService_List_FullMethodName             = "/muster.api.v1.ObjectService/List"
 	ObjectService_Watch_FullMethodName            = "/muster.api.v1.ObjectService/Watch"
@@ -58,6 +59,8 @@ const (
 // the server is about to stop. Its Watch tells a change within four seconds.
 // Reflection describes the Kubernetes messages, too.
 type ObjectServiceClient interface {
+	// Kinds lists the kinds of objects that are served.
+	Kinds(ctx context.Context, in *KindsRequest, opts ...grpc.CallOption) (*KindsResponse, error)
 	// Get returns one object. Linearizable.
 	Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error)
 	// List returns the objects of a type at one revision. Linearizable.
@@ -101,6 +104,16 @@ type objectServiceClient struct {
 
 func NewObjectServiceClient(cc grpc.ClientConnInterface) ObjectServiceClient {
 	return &objectServiceClient{cc}
+}
+
+func (c *objectServiceClient) Kinds(ctx context.Context, in *KindsRequest, opts ...grpc.CallOption) (*KindsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(KindsResponse)
+	err := c.cc.Invoke(ctx, ObjectService_Kinds_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 func (c *objectServiceClient) Get(ctx context.Context, in *GetRequest, opts ...grpc.CallOption) (*GetResponse, error) {
@@ -245,6 +258,8 @@ type ObjectService_ExchangeClient = grpc.BidiStreamingClient[ExchangeRequest, Ex
 // the server is about to stop. Its Watch tells a change within four seconds.
 // Reflection describes the Kubernetes messages, too.
 type ObjectServiceServer interface {
+	// Kinds lists the kinds of objects that are served.
+	Kinds(context.Context, *KindsRequest) (*KindsResponse, error)
 	// Get returns one object. Linearizable.
 	Get(context.Context, *GetRequest) (*GetResponse, error)
 	// List returns the objects of a type at one revision. Linearizable.
@@ -290,6 +305,9 @@ type ObjectServiceServer interface {
 // pointer dereference when methods are called.
 type UnimplementedObjectServiceServer struct{}
 
+func (UnimplementedObjectServiceServer) Kinds(context.Context, *KindsRequest) (*KindsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Kinds not implemented")
+}
 func (UnimplementedObjectServiceServer) Get(context.Context, *GetRequest) (*GetResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Get not implemented")
 }
@@ -342,6 +360,24 @@ func RegisterObjectServiceServer(s grpc.ServiceRegistrar, srv ObjectServiceServe
 		t.testEmbeddedByValue()
 	}
 	s.RegisterService(&ObjectService_ServiceDesc, srv)
+}
+
+func _ObjectService_Kinds_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(KindsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(ObjectServiceServer).Kinds(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: ObjectService_Kinds_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(ObjectServiceServer).Kinds(ctx, req.(*KindsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
 }
 
 func _ObjectService_Get_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
@@ -531,6 +567,10 @@ var ObjectService_ServiceDesc = grpc.ServiceDesc{
 	ServiceName: "muster.api.v1.ObjectService",
 	HandlerType: (*ObjectServiceServer)(nil),
 	Methods: []grpc.MethodDesc{
+		{
+			MethodName: "Kinds",
+			Handler:    _ObjectService_Kinds_Handler,
+		},
 		{
 			MethodName: "Get",
 			Handler:    _ObjectService_Get_Handler,

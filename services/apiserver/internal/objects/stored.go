@@ -131,6 +131,27 @@ func (s Stored) AppendProtobuf(to []byte) []byte {
 	return strconv.AppendUint(to, s.Revision, 10)
 }
 
+// Metadata returns the encoding of the metadata alone, with its resourceVersion, as
+// PartialObjectMetadata has it.
+func (s Stored) Metadata() []byte {
+	if s.seenAs != nil { // Versions of a kind may differ in their annotations.
+		return beginning(s.Protobuf()) // with the version within
+	}
+	s.Value = beginning(s.value())
+	return s.Protobuf()
+}
+
+// beginning is the first field of an encoded object: the encoder writes metadata first
+// and once.
+func beginning(value []byte) []byte {
+	number, kind, n := protowire.ConsumeTag(value)
+	if n < 0 || number != metadataField {
+		return nil
+	}
+	m := protowire.ConsumeFieldValue(number, kind, value[n:])
+	return value[:n+max(m, 0)]
+}
+
 // Decode returns the object, which the caller may modify.
 func (s Stored) Decode() (registry.Object, error) {
 	obj := s.newObject()

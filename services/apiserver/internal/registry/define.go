@@ -117,7 +117,7 @@ func define[T any, P interface {
 	return &Kind{
 		GVK: gvk, Resource: d.Resource, Singular: singular.Resource, ShortNames: d.ShortNames,
 		Categories: d.Categories, Namespaced: d.Namespaced, Verbs: d.Verbs,
-		Type:    typeName(t),
+		Type:    TypeName(t),
 		New:     func() Object { return P(new(T)) },
 		NewList: newList,
 		Old:     d.Old,
@@ -148,8 +148,8 @@ func define[T any, P interface {
 	}
 }
 
-// typeName is the protobuf message of a Go type, as Kubernetes' generators derive it.
-func typeName(t reflect.Type) string {
+// TypeName is the protobuf message of a Go type, as Kubernetes' generators derive it.
+func TypeName(t reflect.Type) string {
 	return strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
 }
 

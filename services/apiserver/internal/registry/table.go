@@ -125,7 +125,7 @@ func (t *Table) ByType(name string) (*Kind, bool) {
 }
 
 // Of finds the kind of an object by its Go type.
-func (t *Table) Of(obj Object) (*Kind, bool) { return t.ByType(typeName(reflect.TypeOf(obj).Elem())) }
+func (t *Table) Of(obj Object) (*Kind, bool) { return t.ByType(TypeName(reflect.TypeOf(obj).Elem())) }
 
 // ByStoreResource finds a kind by what the state calls it: "deployments.apps".
 func (t *Table) ByStoreResource(resource string) (*Kind, bool) {

@@ -36,7 +36,7 @@ func (s *Service) DeleteCollection(ctx context.Context, r *apiv1.DeleteCollectio
 	if err != nil {
 		return nil, asStatus(err)
 	}
-	return &apiv1.DeleteCollectionResponse{Objects: wrapAll(page.Items), ResourceVersion: fmt.Sprint(page.Revision)}, nil
+	return &apiv1.DeleteCollectionResponse{Objects: wrapAll(page.Items, false), ResourceVersion: fmt.Sprint(page.Revision)}, nil
 }
 
 func deleteOptions(r *apiv1.DeleteRequest) metav1.DeleteOptions {

@@ -62,14 +62,6 @@ func wrap(o objects.Stored) *anypb.Any {
 	return &anypb.Any{TypeUrl: typePrefix + o.Type, Value: o.Protobuf()}
 }
 
-func wrapAll(items []objects.Stored) []*anypb.Any {
-	out := make([]*anypb.Any, len(items))
-	for i, item := range items {
-		out[i] = wrap(item)
-	}
-	return out
-}
-
 // object reads an object, and the target it names itself where key is nil.
 func (s *Service) object(raw *anypb.Any, key *apiv1.ObjectKey, subresource string) (objects.Target, registry.Object, error) {
 	name := strings.TrimPrefix(raw.GetTypeUrl(), typePrefix)
@@ -107,7 +99,7 @@ func (s *Service) Get(ctx context.Context, r *apiv1.GetRequest) (*apiv1.GetRespo
 	if err != nil {
 		return nil, asStatus(err)
 	}
-	return &apiv1.GetResponse{Object: wrap(o)}, nil
+	return &apiv1.GetResponse{Object: wrapped(o, r.GetMetadataOnly())}, nil
 }
 
 // List returns a page of objects.
@@ -123,7 +115,7 @@ func (s *Service) List(ctx context.Context, r *apiv1.ListRequest) (*apiv1.ListRe
 	if err != nil {
 		return nil, asStatus(err)
 	}
-	out := &apiv1.ListResponse{ResourceVersion: fmt.Sprint(page.Revision), ContinueToken: page.Continue, Objects: wrapAll(page.Items)}
+	out := &apiv1.ListResponse{ResourceVersion: fmt.Sprint(page.Revision), ContinueToken: page.Continue, Objects: wrapAll(page.Items, r.GetMetadataOnly())}
 	if page.Remaining != nil {
 		out.RemainingItemCount = *page.Remaining
 	}

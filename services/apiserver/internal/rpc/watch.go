@@ -46,12 +46,12 @@ func (s *Service) Watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer
 	if err != nil {
 		return asStatus(err)
 	}
-	return asStatus(send(ctx, watcher, stream, &seat))
+	return asStatus(send(ctx, watcher, stream, &seat, r.GetMetadataOnly()))
 }
 
 // send holds the seat for as long as the present state is sent, not while it waits
 // for changes.
-func send(ctx context.Context, watcher *objects.Watcher, stream grpc.ServerStreamingServer[apiv1.WatchResponse], seat *fairness.Seat) error {
+func send(ctx context.Context, watcher *objects.Watcher, stream grpc.ServerStreamingServer[apiv1.WatchResponse], seat *fairness.Seat, metadataOnly bool) error {
 	for {
 		if !watcher.Pending() {
 			seat.Release()
@@ -62,7 +62,7 @@ func send(ctx context.Context, watcher *objects.Watcher, stream grpc.ServerStrea
 		}
 		response := &apiv1.WatchResponse{Events: make([]*apiv1.WatchEvent, len(events))}
 		for i, e := range events {
-			response.Events[i] = newEvent(e)
+			response.Events[i] = newEvent(e, metadataOnly)
 		}
 		if err := stream.Send(response); err != nil {
 			return err
@@ -70,12 +70,12 @@ func send(ctx context.Context, watcher *objects.Watcher, stream grpc.ServerStrea
 	}
 }
 
-func newEvent(e objects.Event) *apiv1.WatchEvent {
+func newEvent(e objects.Event, metadataOnly bool) *apiv1.WatchEvent {
 	out := &apiv1.WatchEvent{
 		Type: eventTypes[e.Type], ResourceVersion: strconv.FormatUint(e.Revision, 10), InitialEventsEnd: e.InitialEnd,
 	}
 	if e.Type != watch.Bookmark {
-		out.Object = wrap(e.Object)
+		out.Object = wrapped(e.Object, metadataOnly)
 	}
 	return out
 }
