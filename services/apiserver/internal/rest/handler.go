@@ -3,6 +3,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,9 @@ type Config struct {
 	Agents        Agents
 	// Gate hands out seats; nil is one with the default limits for this door alone.
 	Gate *fairness.Gate
+	// StallLimit is how long a client may take nothing of its answer, or send nothing
+	// of its request, until it is cut off; 30 s if 0.
+	StallLimit time.Duration
 	// Version is the build of Muster, Date its time in RFC 3339.
 	Version, Commit, Date string
 	// Extra serves paths of other parts ("/v2/"), by prefix; they see the user
@@ -57,6 +61,7 @@ type Handler struct {
 	authn   Authenticator
 	agents  Agents
 	gate    *fairness.Gate
+	stall   time.Duration
 	info    versionInfo
 	schemas *openapi.Cache
 	extra   map[string]http.Handler
@@ -75,7 +80,7 @@ func New(cfg Config) (*Handler, error) {
 	}
 	info := newVersionInfo(cfg)
 	return &Handler{
-		objects: cfg.Objects, authn: cfg.Authenticator, agents: cfg.Agents, gate: cfg.Gate, info: info,
+		objects: cfg.Objects, authn: cfg.Authenticator, agents: cfg.Agents, gate: cfg.Gate, stall: cmp.Or(cfg.StallLimit, stallLimit), info: info,
 		schemas: openapi.NewCache(cfg.Objects.Kinds().Kinds(), info.GitVersion),
 		extra:   cfg.Extra, documents: cfg.Documents, logger: cfg.Logger.With("component", "rest"),
 	}, nil
@@ -83,7 +88,7 @@ func New(cfg Config) (*Handler, error) {
 
 // ServeHTTP answers one request. Panics end here.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	sent := newTracked(w)
+	sent := newTracked(w, h.stall)
 	defer sent.leave()
 	defer func() {
 		cause := recover()

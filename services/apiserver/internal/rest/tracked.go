@@ -10,14 +10,14 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 )
 
-// How long one write may wait for the client to read, or one read for it to send.
 const (
-	// seatPatience is for how long it keeps its seats meanwhile: others must not wait
-	// for a slow client.
-	seatPatience = time.Second
-	// stallLimit is after how long it is cut off. What is written at once is 64 KiB at
-	// most, so who reads 2 KiB a second is let be.
+	// stallLimit is how long a write may wait for the client to read, or a read for it
+	// to send, until it is cut off. What is written at once is 64 KiB at most, so who
+	// reads 2 KiB a second is let be.
 	stallLimit = 30 * time.Second
+	// seatShare of that is how long it keeps its seats meanwhile: others must not wait
+	// for a slow client.
+	seatShare = 30
 	// blockingSize is the smallest write that may have to wait: smaller ones go to
 	// buffers of net/http, and what is left there at the end is sent under the
 	// server's WriteTimeout.
@@ -31,17 +31,18 @@ type tracked struct {
 	started bool
 
 	control *http.ResponseController
+	stall   time.Duration
 	lasting bool // no WriteTimeout bounds what the client has not read
 
 	mu    sync.Mutex // of what follows
 	seat  fairness.Seat
 	guard *time.Timer           // nil until there was something to wait for
 	cut   func(time.Time) error // ends what is waited for; nil if nothing is
-	late  bool                  // it is waited for it for longer than seatPatience
+	late  bool                  // it has been waited for so long that the seats are gone
 }
 
-func newTracked(w http.ResponseWriter) *tracked {
-	return &tracked{ResponseWriter: w, control: http.NewResponseController(w)}
+func newTracked(w http.ResponseWriter, stall time.Duration) *tracked {
+	return &tracked{ResponseWriter: w, control: http.NewResponseController(w), stall: stall}
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -96,9 +97,9 @@ func (t *tracked) watch(cut func(time.Time) error) {
 	defer t.mu.Unlock()
 	t.cut, t.late = cut, false
 	if t.guard == nil {
-		t.guard = time.AfterFunc(seatPatience, t.stalled)
+		t.guard = time.AfterFunc(t.stall/seatShare, t.stalled)
 	} else {
-		t.guard.Reset(seatPatience)
+		t.guard.Reset(t.stall / seatShare)
 	}
 }
 
@@ -120,7 +121,7 @@ func (t *tracked) stalled() {
 	default:
 		t.late = true
 		t.seat.Release()
-		t.guard.Reset(stallLimit - seatPatience)
+		t.guard.Reset(t.stall - t.stall/seatShare)
 	}
 }
 
