@@ -112,6 +112,9 @@ func describeRef(r smd.TypeRef) string {
 	if r.NamedType != nil {
 		out = *r.NamedType
 	}
+	if a := r.Inlined; a.Scalar != nil && a.List != nil && a.Map != nil { // Anything, of a struct without fields.
+		out = "__untyped_deduced_"
+	}
 	if out == "__untyped_atomic_" { // Where v2 has no name for it.
 		out = "io.k8s.apimachinery.pkg.runtime.RawExtension"
 	}

@@ -71,6 +71,8 @@ type definition[T Object] struct {
 	Kept          func(name string) string
 	Versioned     bool
 	Finalizers    []string
+	// DeleteWarning is what Kind.DeleteWarning is.
+	DeleteWarning string
 	// Propagation is what a deletion without propagationPolicy means; background,
 	// where it is not said.
 	Propagation metav1.DeletionPropagation
@@ -142,7 +144,7 @@ func define[T any, P interface {
 
 		GracePeriod: adaptWith(d.GracePeriod), PrepareDelete: adapt(d.PrepareDelete),
 		Held: adaptResult(d.Held), Kept: d.Kept, Versioned: d.Versioned,
-		Finalizers: d.Finalizers, DefaultPropagation: d.Propagation,
+		Finalizers: d.Finalizers, DefaultPropagation: d.Propagation, DeleteWarning: d.DeleteWarning,
 
 		Columns: d.Columns, NoNameColumn: d.NoNameColumn, Subresources: d.Subresources,
 	}

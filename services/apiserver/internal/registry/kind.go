@@ -131,6 +131,8 @@ type Kind struct {
 	Finalizers []string
 	// DefaultPropagation is what a deletion without propagationPolicy means.
 	DefaultPropagation metav1.DeletionPropagation
+	// DeleteWarning tells whoever deletes without a propagationPolicy what that means.
+	DeleteWarning string
 
 	// Columns of server-side tables, after Name.
 	Columns []Column

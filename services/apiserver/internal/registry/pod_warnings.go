@@ -24,12 +24,16 @@ func podWarnings(obj *corev1.Pod) []string {
 
 // workloadWarnings are those about the pods that an object will make.
 func workloadWarnings(name string, spec *corev1.PodSpec) []string {
-	var list []string
-	if messages := validation.IsDNS1123Label(name); name != "" && len(messages) > 0 {
-		list = append(list, fmt.Sprintf("metadata.name: this is used in Pod names and hostnames, "+
-			"which can result in surprising behavior; a DNS label is recommended: %v", messages))
+	return append(nameWarnings(name), podSpecWarnings(spec, field.NewPath("spec", "template", "spec"))...)
+}
+
+func nameWarnings(name string) []string {
+	messages := validation.IsDNS1123Label(name)
+	if name == "" || len(messages) == 0 {
+		return nil
 	}
-	return append(list, podSpecWarnings(spec, field.NewPath("spec", "template", "spec"))...)
+	return []string{fmt.Sprintf("metadata.name: this is used in Pod names and hostnames, "+
+		"which can result in surprising behavior; a DNS label is recommended: %v", messages)}
 }
 
 func podSpecWarnings(spec *corev1.PodSpec, path *field.Path) []string {

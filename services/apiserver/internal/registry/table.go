@@ -43,6 +43,8 @@ func All(o Options) []*Kind {
 		statefulSetKind(),
 		daemonSetKind(),
 		controllerRevisionKind(),
+		jobKind(),
+		cronJobKind(),
 		autoscaler,
 		horizontalPodAutoscalerV1Kind(autoscaler),
 		endpointSliceKind(),

@@ -83,6 +83,8 @@ var columnNames = map[string]string{
 
 	"deployments.apps":                     "Ready Up-to-date Available Age | Containers Images Selector",
 	"replicasets.apps":                     "Desired Current Ready Age | Containers Images Selector",
+	"jobs.batch":                           "Status Completions Duration Age | Containers Images Selector",
+	"cronjobs.batch":                       "Schedule Timezone Suspend Active Last-Schedule Age | Containers Images Selector",
 	"horizontalpodautoscalers.autoscaling": "Reference Targets MinPods MaxPods Replicas Age",
 
 	"replicationcontrollers":   "Desired Current Ready Age | Containers Images Selector",

@@ -21,7 +21,7 @@ func TestAbsentSubresourcesAreNamed(t *testing.T) {
 	for path, want := range map[string]string{
 		"/api/v1/namespaces/default/pods/a/nap":   `pods \"a\": nap is not supported by this version of Muster`,
 		"/api/v1/namespaces/default/sofas/a/exec": "could not find the requested resource",
-		"/apis/batch/v1/namespaces/default/jobs":  "could not find the requested resource",
+		"/apis/batch/v1/namespaces/default/sofas": "could not find the requested resource",
 		"/api/v1/namespaces/default/pods/a/b/c/d": "could not find the requested resource",
 	} {
 		if resp, body := d.call(t, "POST", path, ""); resp.StatusCode != 404 || !strings.Contains(body, want) {

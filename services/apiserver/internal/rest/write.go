@@ -154,6 +154,13 @@ func warn(w http.ResponseWriter, k *registry.Kind, o objects.Stored) {
 	}
 }
 
+// warnDelete tells what becomes of dependents where the client did not say.
+func warnDelete(w http.ResponseWriter, k *registry.Kind, o metav1.DeleteOptions) {
+	if k.DeleteWarning != "" && o.PropagationPolicy == nil && o.OrphanDependents == nil {
+		addWarning(w, k.DeleteWarning)
+	}
+}
+
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t objects.Target) error {
 	o, err := deleteOptions(r)
 	if err != nil {
@@ -163,6 +170,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t objects.Targe
 	if err != nil {
 		return err
 	}
+	warnDelete(w, t.Kind, o)
 	if !outcome.Gone {
 		return h.writeStored(w, r, http.StatusOK, t, outcome.Object)
 	}
@@ -189,6 +197,7 @@ func (h *Handler) deleteCollection(w http.ResponseWriter, r *http.Request, t obj
 	if err != nil {
 		return err
 	}
+	warnDelete(w, t.Kind, o)
 	return h.writePage(w, r, t, page)
 }
 
