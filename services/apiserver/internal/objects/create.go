@@ -81,6 +81,9 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 		if err := s.authorizeChange(ctx, "create", t, nil, fresh); err != nil {
 			return Outcome{}, err
 		}
+		if err := from.target.checkNew(fresh); err != nil {
+			return Outcome{}, err
+		}
 		return s.planCreate(ctx, p, t, fresh)
 	}), nil
 }

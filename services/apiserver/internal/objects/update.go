@@ -53,7 +53,13 @@ func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object,
 	}
 	from := newSent(t, obj, raw)
 	return seenAs(t.Kind, func(p *plan) (Outcome, error) {
-		return s.planUpdate(ctx, p, from.target.stored(), "update", func(registry.Object) (registry.Object, error) { return from.take() })
+		return s.planUpdate(ctx, p, from.target.stored(), "update", func(old registry.Object) (registry.Object, error) {
+			obj, err := from.take()
+			if err != nil {
+				return nil, err
+			}
+			return obj, from.target.checkChanged(obj, old)
+		})
 	}), nil
 }
 

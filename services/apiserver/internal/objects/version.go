@@ -38,8 +38,29 @@ func (t Target) asSeen(change func(registry.Object) (registry.Object, error)) fu
 		if err != nil {
 			return nil, err
 		}
-		return t.Kind.ToStored(obj), nil
+		stored := t.Kind.ToStored(obj)
+		return stored, t.checkChanged(stored, old)
 	}
+}
+
+// checkNew checks a new object for what the version that the client speaks asks.
+func (t Target) checkNew(obj registry.Object) error {
+	if v := t.Kind.Stored; v != nil && v.ValidateCreate != nil {
+		if errs := v.ValidateCreate(obj); len(errs) > 0 {
+			return invalid(t.Kind, obj.GetName(), errs)
+		}
+	}
+	return nil
+}
+
+// checkChanged is checkNew for a changed object.
+func (t Target) checkChanged(obj, old registry.Object) error {
+	if v := t.Kind.Stored; v != nil && v.ValidateUpdate != nil {
+		if errs := v.ValidateUpdate(obj, old); len(errs) > 0 {
+			return invalid(t.Kind, obj.GetName(), errs)
+		}
+	}
+	return nil
 }
 
 // seenAs has the outcome of a step be an object of the kind.

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"reflect"
 	"strings"
 	"time"
@@ -119,6 +120,8 @@ func define[T any, P interface {
 	return &Kind{
 		GVK: gvk, Resource: d.Resource, Singular: singular.Resource, ShortNames: d.ShortNames,
 		Categories: d.Categories, Namespaced: d.Namespaced, Verbs: d.Verbs,
+		Deprecated: deprecation(gvk, P(new(T))),
+
 		Type:    TypeName(t),
 		New:     func() Object { return P(new(T)) },
 		NewList: newList,
@@ -153,6 +156,23 @@ func define[T any, P interface {
 // TypeName is the protobuf message of a Go type, as Kubernetes' generators derive it.
 func TypeName(t reflect.Type) string {
 	return strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
+}
+
+// deprecation words what the Go type tells of its own future, as Kubernetes does.
+func deprecation(gvk schema.GroupVersionKind, obj any) string {
+	d, ok := obj.(interface{ APILifecycleDeprecated() (major, minor int) })
+	if !ok {
+		return ""
+	}
+	named := func(k schema.GroupVersionKind) string { return k.GroupVersion().String() + " " + k.Kind }
+	major, minor := d.APILifecycleDeprecated()
+	text := fmt.Sprintf("%s is deprecated in v%d.%d+", named(gvk), major, minor)
+	if r, ok := obj.(interface {
+		APILifecycleReplacement() schema.GroupVersionKind
+	}); ok {
+		text += "; use " + named(r.APILifecycleReplacement())
+	}
+	return text
 }
 
 // fieldIndex finds a field of a struct; -1 is none.

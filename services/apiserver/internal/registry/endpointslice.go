@@ -20,6 +20,13 @@ func endpointSliceKind() *Kind {
 		Validate:       validateEndpointSlice,
 		ValidateUpdate: validateEndpointSliceUpdate,
 
+		Warnings: func(obj *discoveryv1.EndpointSlice) []string {
+			if obj.AddressType == discoveryv1.AddressTypeFQDN {
+				return []string{"spec.addressType: FQDN endpoints are deprecated"}
+			}
+			return nil
+		},
+
 		IndexedLabels: []string{discoveryv1.LabelServiceName},
 		Columns:       endpointSliceColumns(),
 	})

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"net/netip"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -14,6 +15,7 @@ const (
 	maxSliceEndpoints    = 1000
 	maxSlicePorts        = 100
 	maxEndpointAddresses = 100
+	maxHints             = 8
 )
 
 func validateEndpointSlice(obj *discoveryv1.EndpointSlice) field.ErrorList {
@@ -46,13 +48,41 @@ func validateSliceEndpoints(obj *discoveryv1.EndpointSlice, path *field.Path) fi
 		if e.Hostname != nil {
 			errs = append(errs, invalid(p.Child("hostname"), *e.Hostname, validation.IsDNS1123Label(*e.Hostname))...)
 		}
-		// Nothing routes by zone.
 		if e.Hints != nil {
-			errs = append(errs, field.Forbidden(p.Child("hints"), notSupported))
+			errs = append(errs, validateHints(e.Hints, p.Child("hints"))...)
 		}
 		if len(e.DeprecatedTopology) > 0 {
 			errs = append(errs, field.Forbidden(p.Child("deprecatedTopology"), notSupported))
 		}
+	}
+	return errs
+}
+
+// validateHints checks where an endpoint is best used. Who does not know of zones
+// uses it everywhere, as the proxies here do.
+func validateHints(h *discoveryv1.EndpointHints, path *field.Path) field.ErrorList {
+	zones, nodes := make([]string, len(h.ForZones)), make([]string, len(h.ForNodes))
+	for i, z := range h.ForZones {
+		zones[i] = z.Name
+	}
+	for i, n := range h.ForNodes {
+		nodes[i] = n.Name
+	}
+	errs := validateHintNames(zones, path.Child("forZones"), validation.IsValidLabelValue)
+	return append(errs, validateHintNames(nodes, path.Child("forNodes"), validation.IsDNS1123Subdomain)...)
+}
+
+func validateHintNames(names []string, path *field.Path, check func(string) []string) field.ErrorList {
+	if len(names) > maxHints {
+		return field.ErrorList{field.TooMany(path, len(names), maxHints)}
+	}
+	var errs field.ErrorList
+	for i, name := range names {
+		p := path.Index(i).Child("name")
+		if slices.Contains(names[:i], name) {
+			errs = append(errs, field.Duplicate(p, name))
+		}
+		errs = append(errs, invalid(p, name, check(name))...)
 	}
 	return errs
 }

@@ -7,7 +7,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -15,29 +14,13 @@ func eventKind(o Options) *Kind {
 	return define(corev1.SchemeGroupVersion, &corev1.EventList{}, definition[*corev1.Event]{
 		ShortNames: []string{"ev"}, Namespaced: true,
 
-		Validate: validateEvent,
+		Validate: func(obj *corev1.Event) field.ErrorList { return validateEvent(obj, "reportingComponent") },
 
 		Fields:       eventFields,
 		Expires:      func(_ *corev1.Event, now time.Time) time.Time { return now.Add(o.EventTTL) },
 		Columns:      eventColumns(),
 		NoNameColumn: true,
 	})
-}
-
-func validateEvent(obj *corev1.Event) field.ErrorList {
-	var errs field.ErrorList
-	path := field.NewPath("involvedObject", "namespace")
-	// An event about an object without a namespace lives in "default".
-	switch ns := obj.InvolvedObject.Namespace; {
-	case ns == "" && obj.Namespace != metav1.NamespaceDefault && obj.Namespace != metav1.NamespaceSystem:
-		errs = append(errs, field.Invalid(path, ns, "does not match event.namespace"))
-	case ns != "" && ns != obj.Namespace:
-		errs = append(errs, field.Invalid(path, ns, "does not match event.namespace"))
-	}
-	for _, msg := range validation.IsDNS1123Subdomain(obj.Namespace) {
-		errs = append(errs, field.Invalid(field.NewPath("namespace"), obj.Namespace, msg))
-	}
-	return errs
 }
 
 func eventFields(obj *corev1.Event) fields.Set {

@@ -40,6 +40,9 @@ type Kind struct {
 	// is the stored kind's.
 	Stored *Version
 
+	// Deprecated is what every client of the kind is warned of; "" is nothing.
+	Deprecated string
+
 	// Type is the Kubernetes protobuf message name: "k8s.io.api.apps.v1.Deployment".
 	Type string
 	// New returns an empty object.

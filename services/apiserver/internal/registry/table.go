@@ -21,7 +21,7 @@ type Table struct {
 // All builds every kind that Muster serves, core group first.
 func All(o Options) []*Kind {
 	o = o.withDefaults()
-	autoscaler := horizontalPodAutoscalerKind()
+	autoscaler, event := horizontalPodAutoscalerKind(), eventKind(o)
 	return []*Kind{
 		namespaceKind(),
 		nodeKind(),
@@ -31,7 +31,8 @@ func All(o Options) []*Kind {
 		configMapKind(),
 		secretKind(),
 		serviceAccountKind(),
-		eventKind(o),
+		event,
+		eventV1Kind(event),
 		replicationControllerKind(),
 		podTemplateKind(),
 		limitRangeKind(),

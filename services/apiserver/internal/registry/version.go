@@ -3,8 +3,10 @@ package registry
 import (
 	"time"
 
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // Version says of which stored kind another one is a version, in the same group or
@@ -15,6 +17,10 @@ type Version struct {
 	// To makes the stored kind's object of one of the served kind, From the reverse.
 	// They may keep parts of what they are given, and change none.
 	To, From func(obj Object) Object
+	// ValidateCreate and ValidateUpdate check the stored kind's object for what this
+	// version asks beside it; nil is nothing.
+	ValidateCreate func(obj Object) field.ErrorList
+	ValidateUpdate func(obj, old Object) field.ErrorList
 }
 
 // ToStored makes of an object as clients send it one as it is stored. It keeps obj.
@@ -52,6 +58,10 @@ type version[T, S Object] struct {
 	From   func(S) T
 	// Default fills in what is left out in this version, before To.
 	Default func(T)
+
+	ValidateCreate func(obj S) field.ErrorList
+	ValidateUpdate func(obj, old S) field.ErrorList
+	Fields         func(obj T) fields.Set
 }
 
 // defineVersion makes the kind of the type T, which is served and stored as another
@@ -64,7 +74,7 @@ func defineVersion[T any, P interface {
 	of := v.Stored
 	k := define(gv, list, definition[P]{
 		Resource: of.Resource, ShortNames: of.ShortNames, Categories: of.Categories, Namespaced: of.Namespaced,
-		Verbs: of.Verbs, Default: v.Default, Columns: []Column{}, NoNameColumn: of.NoNameColumn,
+		Verbs: of.Verbs, Default: v.Default, Fields: v.Fields, Columns: []Column{}, NoNameColumn: of.NoNameColumn,
 	})
 	k.PrepareCreate, k.PrepareUpdate, k.PrepareStatusUpdate = nil, nil, nil
 	k.DefaultPropagation = of.DefaultPropagation
@@ -72,6 +82,9 @@ func defineVersion[T any, P interface {
 		Kind: of,
 		To:   func(obj Object) Object { return v.To(obj.(P)) },
 		From: func(obj Object) Object { return v.From(obj.(S)) },
+
+		ValidateCreate: adaptResult(v.ValidateCreate),
+		ValidateUpdate: adaptCheck(v.ValidateUpdate),
 	}
 	for _, c := range of.Columns {
 		value := c.Value

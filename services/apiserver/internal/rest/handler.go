@@ -170,6 +170,9 @@ func (h *Handler) serveObjects(w *tracked, r *http.Request) error {
 		}
 		return h.absent(route)
 	}
+	if target.Kind.Deprecated != "" {
+		addWarning(w, target.Kind.Deprecated)
+	}
 	verb := h.verbOf(r, target)
 	if verb == nil {
 		if err := h.authorizeAbsent(r, route); err != nil {
