@@ -1,6 +1,7 @@
 package admission
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 
@@ -12,13 +13,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
 // systemPriorities are there whether or not their classes were stored yet.
 var systemPriorities = map[string]int32{"system-cluster-critical": 2000000000, "system-node-critical": 2000001000}
 
-// highestUserPriority is the most that a class of a user's may give.
-const highestUserPriority = int32(1000000000)
+// defaultPriority is what the class that is the default claims.
+var defaultPriority = registry.Claim{Table: "_defaultpriorityclass", Value: "class"}
 
 // podPriority resolves the name of a pod's class.
 func podPriority(r *Request) error {
@@ -69,7 +72,12 @@ func keepPriority(spec, old *corev1.PodSpec) {
 // where there is none.
 func priorityClass(r *Request, name string) (*schedulingv1.PriorityClass, error) {
 	if name == "" {
-		return defaultPriorityClass(r, "")
+		// One class at most may be the default; it holds the claim to that.
+		holder, ok := r.View.Get(defaultPriority.Table, "", defaultPriority.Value)
+		if !ok {
+			return nil, nil
+		}
+		name = string(holder.Value[bytes.LastIndexByte(holder.Value, '/')+1:])
 	}
 	found, ok := r.View.Get("priorityclasses.scheduling.k8s.io", "", name)
 	if !ok {
@@ -80,35 +88,6 @@ func priorityClass(r *Request, name string) (*schedulingv1.PriorityClass, error)
 		return nil, fmt.Errorf("decode priority class %s: %w", name, err)
 	}
 	return class, nil
-}
-
-// defaultPriorityClass returns the default class but for one of a name. There is one
-// at most; if there were two, the lower one counts.
-func defaultPriorityClass(r *Request, but string) (*schedulingv1.PriorityClass, error) {
-	var chosen *schedulingv1.PriorityClass
-	for found := range r.View.List("priorityclasses.scheduling.k8s.io", "") {
-		class := &schedulingv1.PriorityClass{}
-		if err := class.Unmarshal(found.Value); err != nil {
-			return nil, fmt.Errorf("decode priority class: %w", err)
-		}
-		if class.GlobalDefault && class.Name != but && (chosen == nil || class.Value < chosen.Value) {
-			chosen = class
-		}
-	}
-	return chosen, nil
-}
-
-// onePriorityDefault refuses a second default class.
-func onePriorityDefault(r *Request) error {
-	class := r.Object.(*schedulingv1.PriorityClass)
-	if !class.GlobalDefault {
-		return nil
-	}
-	other, err := defaultPriorityClass(r, class.Name)
-	if err != nil || other == nil {
-		return err
-	}
-	return r.refuse(fmt.Sprintf("PriorityClass %v is already marked as default. Only one default can exist", other.Name))
 }
 
 // runtimeClass adds what the pod's runtime class costs and where it runs.

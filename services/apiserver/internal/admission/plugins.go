@@ -12,11 +12,14 @@ var workloads = []string{
 // in objects, since they are about the transaction, the third is a default of pods.
 func plugins(o Options) []plugin {
 	accounts := serviceAccounts{tokenVolume: o.TokenVolume}
+	security := newPodSecurity()
 	return []plugin{
 		{name: "LimitRanger", on: []string{"pods", "pods/resize", "persistentvolumeclaims"}, admit: defaultLimits, check: checkLimits},
 		{name: "ServiceAccount", on: []string{"pods", "pods/ephemeralcontainers"}, admit: accounts.admit, check: accounts.check},
+		{name: "PodSecurity", on: []string{"namespaces"}, check: security.checkNamespace},
+		{name: "PodSecurity", on: []string{"pods", "pods/ephemeralcontainers"}, check: security.checkPod},
+		{name: "PodSecurity", on: workloads, check: security.checkTemplate},
 		{name: "Priority", on: []string{"pods"}, admit: podPriority},
-		{name: "Priority", on: []string{"priorityclasses.scheduling.k8s.io"}, check: onePriorityDefault},
 		{name: "DefaultStorageClass", on: []string{"persistentvolumeclaims"}, admit: defaultStorageClass},
 		{name: "DefaultIngressClass", on: []string{"ingresses.networking.k8s.io"}, admit: defaultIngressClass},
 		{name: "RuntimeClass", on: []string{"pods"}, admit: runtimeClass, check: checkOverhead},

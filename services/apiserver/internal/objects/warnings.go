@@ -1,25 +1,36 @@
 package objects
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 type warnKey struct{}
 
+// warnings remembers what was told: a change may be planned several times.
+type warnings struct {
+	told []string
+	tell func(text string)
+}
+
+func (w *warnings) warn(text string) {
+	if !slices.Contains(w.told, text) {
+		w.told = append(w.told, text)
+		w.tell(text)
+	}
+}
+
 // WithWarnings returns a context in which warn is told what a client should hear
-// though its change is accepted. It is told the same text once.
+// though its change is accepted, each text once. It is called by one goroutine at a
+// time, and not after the call with the context returned.
 func WithWarnings(ctx context.Context, warn func(text string)) context.Context {
-	told := map[string]bool{}
-	return context.WithValue(ctx, warnKey{}, func(text string) {
-		if !told[text] {
-			told[text] = true
-			warn(text)
-		}
-	})
+	return context.WithValue(ctx, warnKey{}, &warnings{tell: warn})
 }
 
 // warner returns who is told in ctx; nobody, where no one asked.
 func warner(ctx context.Context) func(string) {
-	if warn, ok := ctx.Value(warnKey{}).(func(string)); ok {
-		return warn
+	if w, ok := ctx.Value(warnKey{}).(*warnings); ok {
+		return w.warn
 	}
 	return func(string) {}
 }

@@ -28,7 +28,7 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Targe
 	if err != nil {
 		return err
 	}
-	o, err := h.objects.Create(r.Context(), t, obj, dryRun)
+	o, err := h.objects.Create(warned(w, r), t, obj, dryRun)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, t objects.Targe
 	if err != nil {
 		return err
 	}
-	o, err := h.objects.Update(r.Context(), t, obj, dryRun)
+	o, err := h.objects.Update(warned(w, r), t, obj, dryRun)
 	if err != nil {
 		return err
 	}
@@ -72,7 +72,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target
 	if err != nil {
 		return err
 	}
-	o, err := h.objects.Patch(r.Context(), t, objects.Patch{
+	o, err := h.objects.Patch(warned(w, r), t, objects.Patch{
 		Type: types.PatchType(media), Data: body, Validation: options.Validation,
 		Warn: func(text string) { addWarning(w, text) },
 	}, options.DryRun)
@@ -139,6 +139,11 @@ func addWarning(w http.ResponseWriter, text string) {
 	if header, err := utilnet.NewWarningHeader(299, "-", text); err == nil {
 		w.Header().Add("Warning", header)
 	}
+}
+
+// warned is the request's context, in which admission warns the client.
+func warned(w http.ResponseWriter, r *http.Request) context.Context {
+	return objects.WithWarnings(r.Context(), func(text string) { addWarning(w, text) })
 }
 
 func warn(w http.ResponseWriter, k *registry.Kind, o objects.Stored) {

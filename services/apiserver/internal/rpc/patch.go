@@ -32,11 +32,12 @@ var validations = map[apiv1.FieldValidation]codec.Validation{
 // Patch changes part of an object.
 func (s *Service) Patch(ctx context.Context, r *apiv1.PatchRequest) (*apiv1.PatchResponse, error) {
 	out := &apiv1.PatchResponse{}
-	t, patch, err := s.patch(r, func(text string) { out.Warnings = append(out.Warnings, text) })
+	warn := func(text string) { out.Warnings = append(out.Warnings, text) }
+	t, patch, err := s.patch(r, warn)
 	if err != nil {
 		return nil, asStatus(err)
 	}
-	o, err := s.objects.Patch(ctx, t, patch, r.GetDryRun())
+	o, err := s.objects.Patch(objects.WithWarnings(ctx, warn), t, patch, r.GetDryRun())
 	if err != nil {
 		return nil, asStatus(err)
 	}

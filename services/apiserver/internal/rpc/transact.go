@@ -24,7 +24,7 @@ func (s *Service) Transact(ctx context.Context, r *apiv1.TransactRequest) (*apiv
 			return nil, asStatus(objects.AtOperation(i, len(changes), err))
 		}
 	}
-	outcomes, err := s.objects.Transact(ctx, changes, r.GetDryRun())
+	outcomes, err := s.objects.Transact(objects.WithWarnings(ctx, warn), changes, r.GetDryRun())
 	if err != nil {
 		return nil, asStatus(err)
 	}
