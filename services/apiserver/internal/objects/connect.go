@@ -22,3 +22,17 @@ func (s *Service) Read(ctx context.Context, t Target) (Stored, error) {
 	}
 	return storedEntry(t.Kind, e), nil
 }
+
+// ReadList returns the objects of t's namespace that the selectors name, likewise.
+func (s *Service) ReadList(ctx context.Context, t Target, labelSelector, fieldSelector string) ([]Stored, error) {
+	sel, err := parseSelector(t.Kind, labelSelector, fieldSelector)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.listView(ctx, t, ListOptions{})
+	if err != nil {
+		return nil, err
+	}
+	page, err := l.collect(t, sel, 0)
+	return page.Items, err
+}

@@ -21,7 +21,8 @@ func nodeKind() *Kind {
 		Fields: func(obj *corev1.Node) fields.Set {
 			return fields.Set{"spec.unschedulable": strconv.FormatBool(obj.Spec.Unschedulable)}
 		},
-		Columns: nodeColumns(),
+		Columns:      nodeColumns(),
+		Subresources: []Subresource{proxied("NodeProxyOptions")},
 	})
 }
 

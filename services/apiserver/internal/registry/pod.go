@@ -41,13 +41,22 @@ func podKind() *Kind {
 			Apply:     func(obj, sub Object) error { return bindPod(obj.(*corev1.Pod), sub.(*corev1.Binding)) },
 		}, evictionSubresource(), {
 			Name: "log", Verbs: []string{"get"},
-		}, connection("exec", "PodExecOptions"), connection("attach", "PodAttachOptions"), connection("portforward", "PodPortForwardOptions")},
+		}, connection("exec", "PodExecOptions"), connection("attach", "PodAttachOptions"), connection("portforward", "PodPortForwardOptions"),
+			proxied("PodProxyOptions")},
 	})
 }
 
 // connection is a subresource that opens a stream: a POST or, by WebSocket, a GET.
 func connection(name, options string) Subresource {
 	return Subresource{Name: name, GVK: corev1.SchemeGroupVersion.WithKind(options), Verbs: []string{"create", "get"}}
+}
+
+// proxied is the subresource that passes requests on to what an object stands for.
+func proxied(options string) Subresource {
+	return Subresource{
+		Name: "proxy", GVK: corev1.SchemeGroupVersion.WithKind(options),
+		Verbs: []string{"create", "delete", "get", "patch", "update"},
+	}
 }
 
 func preparePod(obj *corev1.Pod) {

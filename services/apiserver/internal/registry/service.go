@@ -24,6 +24,7 @@ func serviceKind(o Options) *Kind {
 		Fields: func(obj *corev1.Service) fields.Set {
 			return fields.Set{"spec.clusterIP": obj.Spec.ClusterIP, "spec.type": string(obj.Spec.Type)}
 		},
-		Columns: serviceColumns(),
+		Columns:      serviceColumns(),
+		Subresources: []Subresource{proxied("ServiceProxyOptions")},
 	})
 }

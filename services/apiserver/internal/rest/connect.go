@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/runtime"
 
 	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 
@@ -83,7 +81,7 @@ func (h *Handler) exec(w http.ResponseWriter, r *http.Request, t objects.Target)
 	if err != nil {
 		return err
 	}
-	o := stream.Options{Stdin: flag(q, "stdin"), Stdout: flag(q, "stdout"), Stderr: flag(q, "stderr"), TTY: flag(q, "tty")}
+	o := stream.Options{Stdin: isSet(q, "stdin"), Stdout: isSet(q, "stdout"), Stderr: isSet(q, "stderr"), TTY: isSet(q, "tty")}
 	if t.Subresource == "exec" {
 		if o.Command = q["command"]; len(o.Command) == 0 {
 			return apierrors.NewBadRequest("you must specify at least one command for the container")
@@ -139,15 +137,4 @@ func (h *Handler) streamAddress(ctx context.Context, pod *corev1.Pod) (string, e
 		return "", apierrors.NewBadRequest(fmt.Sprintf("pod %s does not have a host assigned", pod.Name))
 	}
 	return h.agentAddress(ctx, pod.Spec.NodeName)
-}
-
-// flag reads a truth value as Kubernetes reads query parameters: all but "false"
-// and "0" is true.
-func flag(q url.Values, name string) bool {
-	var out bool
-	values, ok := q[name]
-	if ok {
-		_ = runtime.Convert_Slice_string_To_bool(&values, &out, nil) // Never fails.
-	}
-	return out
 }

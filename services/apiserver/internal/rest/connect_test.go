@@ -72,8 +72,16 @@ func (p *program) Run(s stream.Streams) (int, error) {
 	return 0, status.Errorf(codes.Internal, "failed to exec in container: exec: %q: executable file not found in $PATH", args[0])
 }
 
-// Dial echoes on port 7 and refuses others.
+// Dial echoes on port 7 and refuses others; what others of the network would ask
+// of the pod this machine answers.
 func (a *agent) Dial(_ context.Context, _, _ string, start *agentv1.DialStart) (net.Conn, error) {
+	if start.GetFromNode() {
+		conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", start.GetPort()))
+		if err != nil {
+			return nil, status.Error(codes.Unavailable, err.Error())
+		}
+		return conn, nil
+	}
 	if start.GetPort() != 7 {
 		return nil, status.Errorf(codes.Unavailable, "dial tcp4 127.0.0.1:%d: connect: connection refused", start.GetPort())
 	}

@@ -15,6 +15,8 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 
@@ -23,17 +25,17 @@ import (
 
 // log streams a container's log from the agent of the pod's node.
 func (h *Handler) log(w http.ResponseWriter, r *http.Request, t objects.Target) error {
-	stored, err := h.objects.Get(r.Context(), t, "")
-	if err != nil {
+	if err := h.objects.Authorize(r.Context(), "get", t); err != nil {
 		return err
 	}
-	obj, err := stored.Decode()
+	return h.readLog(w, r, t)
+}
+
+// readLog is log for who may read it.
+func (h *Handler) readLog(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	pod, err := h.connected(r.Context(), t)
 	if err != nil {
 		return err
-	}
-	pod, ok := obj.(*corev1.Pod)
-	if !ok {
-		return apierrors.NewMethodNotSupported(t.Kind.GroupResource(), "log")
 	}
 	request, err := logRequest(r.URL.Query(), pod)
 	if err != nil {
@@ -96,48 +98,55 @@ func (h *Handler) agentAddress(ctx context.Context, node string) (string, error)
 }
 
 func logRequest(q url.Values, pod *corev1.Pod) (*agentv1.LogsRequest, error) {
-	if stream := q.Get("stream"); stream != "" && stream != corev1.LogStreamAll {
-		return nil, podLogInvalid("stream", strconv.Quote(stream), "only "+corev1.LogStreamAll+" is supported")
+	out := &agentv1.LogsRequest{
+		Namespace: pod.Namespace, Pod: pod.Name, PodUid: string(pod.UID),
+		Follow: isSet(q, "follow"), Previous: isSet(q, "previous"), Timestamps: isSet(q, "timestamps"),
 	}
-	container, err := containerOf(q.Get("container"), pod)
+	var err error
+	if out.TailLines, err = integer(q, "tailLines"); err != nil {
+		return nil, err
+	}
+	if out.LimitBytes, err = integer(q, "limitBytes"); err != nil {
+		return nil, err
+	}
+	seconds, err := integer(q, "sinceSeconds")
 	if err != nil {
 		return nil, err
 	}
-	out := &agentv1.LogsRequest{Namespace: pod.Namespace, Pod: pod.Name, PodUid: string(pod.UID), Container: container}
-	for name, into := range map[string]*bool{"follow": &out.Follow, "previous": &out.Previous, "timestamps": &out.Timestamps} {
-		*into = isSet(q, name)
-	}
-	if out.TailLines, err = atLeast(q, "tailLines", 0); err != nil {
+	if out.SinceTime, err = since(q, seconds); err != nil {
 		return nil, err
 	}
-	if out.LimitBytes, err = atLeast(q, "limitBytes", 1); err != nil {
-		return nil, err
+	if list := invalidLog(q, out, seconds); len(list) > 0 {
+		return nil, apierrors.NewInvalid(schema.GroupKind{Kind: "PodLogOptions"}, pod.Name, list)
 	}
-	out.SinceTime, err = since(q)
+	out.Container, err = containerOf(q.Get("container"), pod)
 	return out, err
 }
 
-func atLeast(q url.Values, name string, least int64) (*int64, error) {
-	n, err := integer(q, name)
-	if err != nil || n == nil || *n >= least {
-		return n, err
+// invalidLog is what Kubernetes refuses of the options.
+func invalidLog(q url.Values, r *agentv1.LogsRequest, seconds *int64) field.ErrorList {
+	var list field.ErrorList
+	if r.TailLines != nil && *r.TailLines < 0 {
+		list = append(list, field.Invalid(field.NewPath("tailLines"), *r.TailLines, "must be greater than or equal to 0"))
 	}
-	return nil, podLogInvalid(name, strconv.FormatInt(*n, 10), "must be greater than or equal to "+strconv.FormatInt(least, 10))
+	if r.LimitBytes != nil && *r.LimitBytes < 1 {
+		list = append(list, field.Invalid(field.NewPath("limitBytes"), *r.LimitBytes, "must be greater than 0"))
+	}
+	switch {
+	case seconds != nil && q.Get("sinceTime") != "":
+		list = append(list, field.Forbidden(field.NewPath(""), "at most one of `sinceTime` or `sinceSeconds` may be specified"))
+	case seconds != nil && *seconds < 1:
+		list = append(list, field.Invalid(field.NewPath("sinceSeconds"), *seconds, "must be greater than 0"))
+	}
+	if stream := q.Get("stream"); stream != "" && stream != corev1.LogStreamAll {
+		list = append(list, field.NotSupported(field.NewPath("stream"), stream, []string{corev1.LogStreamAll}))
+	}
+	return list
 }
 
-func podLogInvalid(name, value, detail string) error {
-	return apierrors.NewBadRequest(fmt.Sprintf("PodLogOptions is invalid: %s: Invalid value: %s: %s", name, value, detail))
-}
-
-func since(q url.Values) (*timestamppb.Timestamp, error) {
-	seconds, err := atLeast(q, "sinceSeconds", 1)
-	if err != nil {
-		return nil, err
-	}
+func since(q url.Values, seconds *int64) (*timestamppb.Timestamp, error) {
 	text := q.Get("sinceTime")
 	switch {
-	case seconds != nil && text != "":
-		return nil, podLogInvalid("sinceTime", strconv.Quote(text), "at most one of `sinceTime` or `sinceSeconds` may be specified")
 	case seconds != nil:
 		return timestamppb.New(time.Now().Add(-time.Duration(*seconds) * time.Second)), nil
 	case text == "":
@@ -150,31 +159,33 @@ func since(q url.Values) (*timestamppb.Timestamp, error) {
 	return timestamppb.New(at), nil
 }
 
-func names(containers []corev1.Container) []string {
-	out := make([]string, len(containers))
-	for i := range containers {
-		out[i] = containers[i].Name
+// names are those of all of a pod's containers, in Kubernetes' order.
+func names(spec *corev1.PodSpec) []string {
+	var out []string
+	for i := range spec.InitContainers {
+		out = append(out, spec.InitContainers[i].Name)
+	}
+	for i := range spec.Containers {
+		out = append(out, spec.Containers[i].Name)
+	}
+	for i := range spec.EphemeralContainers {
+		out = append(out, spec.EphemeralContainers[i].Name)
 	}
 	return out
 }
 
 // containerOf chooses the container, in Kubernetes' words when it cannot.
 func containerOf(name string, pod *corev1.Pod) (string, error) {
-	mains, inits := names(pod.Spec.Containers), names(pod.Spec.InitContainers)
-	if name != "" {
-		if slices.Contains(mains, name) || slices.Contains(inits, name) {
-			return name, nil
-		}
+	switch all := names(&pod.Spec); {
+	case name != "" && slices.Contains(all, name):
+		return name, nil
+	case name != "":
 		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
+	case len(pod.Spec.Containers) == 1:
+		return pod.Spec.Containers[0].Name, nil
+	default:
+		return "", apierrors.NewBadRequest(fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", pod.Name, all))
 	}
-	if len(mains) == 1 {
-		return mains[0], nil
-	}
-	text := fmt.Sprintf("a container name must be specified for pod %s, choose one of: %v", pod.Name, mains)
-	if len(inits) > 0 {
-		text += fmt.Sprintf(" or one of the init containers: %v", inits)
-	}
-	return "", apierrors.NewBadRequest(text)
 }
 
 // checkLogged refuses a log that cannot be there yet.
@@ -207,7 +218,7 @@ func waitingToStart(pod *corev1.Pod, container, why string) error {
 }
 
 func containerStatus(pod *corev1.Pod, name string) (corev1.ContainerStatus, bool) {
-	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses} {
+	for _, list := range [][]corev1.ContainerStatus{pod.Status.ContainerStatuses, pod.Status.InitContainerStatuses, pod.Status.EphemeralContainerStatuses} {
 		for i := range list {
 			if list[i].Name == name {
 				return list[i], true

@@ -65,6 +65,8 @@ func TestLog(t *testing.T) {
 		{"up/log?container=none", 400, "container none is not valid for pod up"},
 		{"up/log?previous=true", 400, `previous terminated container \"main\" in pod \"up\" not found`},
 		{"up/log?tailLines=x", 400, `strconv.ParseInt: parsing \"x\": invalid syntax`},
+		{"up/log?tailLines=-1&limitBytes=0&sinceSeconds=0", 422, `PodLogOptions \"up\" is invalid: [tailLines: Invalid value: -1: must be greater than or equal to 0, limitBytes: Invalid value: 0: must be greater than 0, sinceSeconds: Invalid value: 0: must be greater than 0]`},
+		{"up/log?sinceTime=2026-01-01T00:00:00Z&sinceSeconds=1", 422, "Forbidden: at most one of `sinceTime` or `sinceSeconds` may be specified"},
 		{"new/log", 400, `container \"main\" in pod \"new\" is waiting to start: ContainerCreating`},
 		{"noimage/log", 400, `container \"main\" in pod \"noimage\" is waiting to start: trying and failing to pull image`},
 		{"two/log", 400, "a container name must be specified for pod two, choose one of: [main side]"},

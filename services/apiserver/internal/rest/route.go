@@ -40,7 +40,12 @@ func parseRoute(path string) (route, bool) {
 	if len(parts) > 2 && parts[0] == "namespaces" && !isNamespaceSubresource(parts) {
 		r.namespace, parts = parts[1], parts[2:]
 	}
-	if len(parts) > 3 || slices.Contains(parts, "") || strings.Contains(path, "//") {
+	if len(parts) > 2 && parts[2] == proxySubresource {
+		parts = parts[:3] // What is below is the backend's.
+	} else if strings.Contains(path, "//") {
+		return r, false
+	}
+	if len(parts) > 3 || slices.Contains(parts, "") {
 		return r, false
 	}
 	for i, into := range []*string{&r.resource, &r.name, &r.sub} {
@@ -118,6 +123,7 @@ var verbFuncs = map[string]verbFunc{
 // streamFuncs serve the subresources whose answers take as long as they take.
 var streamFuncs = map[string]verbFunc{
 	"log": (*Handler).log, "exec": (*Handler).exec, "attach": (*Handler).exec, "portforward": (*Handler).portForward,
+	proxySubresource: (*Handler).proxy,
 }
 
 // subresourceVerbOf is what a method asks of a subresource.
@@ -146,6 +152,9 @@ func (h *Handler) verbOf(r *http.Request, t objects.Target) verbFunc {
 func (h *Handler) subresourceVerb(r *http.Request, t objects.Target) verbFunc {
 	verb := subresourceVerbOf(r.Method)
 	sub, _ := t.Kind.Subresource(t.Subresource)
+	if _, ok := proxyVerbs[r.Method]; ok && t.Subresource == proxySubresource {
+		return (*Handler).proxy
+	}
 	if !hasVerb(sub, verb) {
 		return nil
 	}
