@@ -60,6 +60,9 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 	if err := s.authorize(ctx, "create", t, nil); err != nil {
 		return nil, err
 	}
+	if a := t.Kind.Acts; a != nil {
+		return s.actStep(ctx, Target{Kind: a.Kind, Namespace: t.Namespace, Name: obj.GetName(), Subresource: a.Subresource}, obj)
+	}
 	if _, ok := s.answerer(t); ok {
 		return nil, apierrors.NewBadRequest(fmt.Sprintf("%s are not stored, and so have no part in a transaction", t.Kind.Resource))
 	}

@@ -25,6 +25,9 @@ func (s *Service) Get(ctx context.Context, t Target, resourceVersion string) (St
 }
 
 func (s *Service) get(ctx context.Context, view state.View, t Target) (Stored, error) {
+	if t.Kind.Computed != nil {
+		return s.getComputed(view, t)
+	}
 	e, ok := view.Get(t.key())
 	if !ok {
 		return Stored{}, notFound(t)
@@ -114,6 +117,9 @@ func (s *Service) List(ctx context.Context, t Target, o ListOptions) (Page, erro
 	l, err := s.listView(ctx, t, o)
 	if err != nil {
 		return Page{}, err
+	}
+	if t.Kind.Computed != nil {
+		return s.listComputed(l.view, t, sel)
 	}
 	return l.collect(t, sel, o.Limit)
 }

@@ -51,6 +51,11 @@ type Kind struct {
 	// for what is answered and not stored.
 	NewList func() runtime.Object
 
+	// Computed makes all the objects of a kind that is read and not stored.
+	Computed func(read Read, now time.Time) []Object
+	// Acts says that to create an object is to act on another one of its name.
+	Acts *Action
+
 	// Old decodes of a stored object what PrepareUpdate, ValidateUpdate, Allocate and
 	// Claims need as old for an update; nil decodes all of it. Where there is less, it
 	// is of another type, so that no hook takes what was left out for empty.
@@ -144,6 +149,15 @@ type Kind struct {
 	NoNameColumn bool
 	// Subresources the kind has, by name: "status", "scale", "binding", "log".
 	Subresources []Subresource
+}
+
+// Read returns a stored object, encoded; nil where there is none.
+type Read func(resource, namespace, name string) []byte
+
+// Action is a subresource of a kind that acts on what is created through it.
+type Action struct {
+	Kind        *Kind
+	Subresource string
 }
 
 // Claim is a value that only one object may hold.

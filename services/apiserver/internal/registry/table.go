@@ -21,11 +21,13 @@ type Table struct {
 // All builds every kind that Muster serves, core group first.
 func All(o Options) []*Kind {
 	o = o.withDefaults()
-	autoscaler, event := horizontalPodAutoscalerKind(), eventKind(o)
+	pods, event, autoscaler := podKind(), eventKind(o), horizontalPodAutoscalerKind()
 	return []*Kind{
 		namespaceKind(),
 		nodeKind(),
-		podKind(),
+		pods,
+		bindingKind(pods),
+		componentStatusKind(),
 		serviceKind(o),
 		endpointsKind(),
 		configMapKind(),

@@ -87,6 +87,9 @@ var columnNames = map[string]string{
 	"cronjobs.batch":                       "Schedule Timezone Suspend Active Last-Schedule Age | Containers Images Selector",
 	"horizontalpodautoscalers.autoscaling": "Reference Targets MinPods MaxPods Replicas Age",
 
+	"bindings":          "Age",
+	"componentstatuses": "Status Message Error",
+
 	"replicationcontrollers":   "Desired Current Ready Age | Containers Images Selector",
 	"podtemplates":             "Containers Images Pod-Labels",
 	"limitranges":              "Created-At",

@@ -32,7 +32,7 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Targe
 	if err != nil {
 		return err
 	}
-	if sub, ok := t.Kind.Subresource(t.Subresource); ok && o.GVK != sub.GVK {
+	if sub, ok := t.Kind.Subresource(t.Subresource); t.Kind.Acts != nil || ok && o.GVK != sub.GVK {
 		return writeStatus(w, r, http.StatusCreated, &metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusCreated})
 	}
 	warn(w, t.Kind, o)
