@@ -101,6 +101,7 @@ func (m *Manager) controllers() []controller.Controller {
 	return []controller.Controller{
 		deployment.New(client, caches, m.recorder),
 		replicaset.New(client, caches, m.recorder),
+		replicaset.NewForReplicationControllers(client, caches, m.recorder),
 		endpointslice.New(client, caches),
 		endpoints.New(client, caches),
 		namespace.New(client, caches, m.cfg.RootCA),

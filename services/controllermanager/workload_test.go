@@ -171,6 +171,39 @@ func TestReplicaSetAdoptsAndReleases(t *testing.T) {
 	})
 }
 
+func TestReplicationController(t *testing.T) {
+	inWorld(t, func(w *world) {
+		_, stop := w.manage("a")
+		defer stop()
+		w.node(1)
+		pods := web(0, "v1").Spec.Template
+		create(w, &corev1.ReplicationController{
+			ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "web"},
+			Spec:       corev1.ReplicationControllerSpec{Replicas: ptr.To(int32(3)), Selector: pods.Labels, Template: &pods},
+		})
+		w.within(10*time.Second, "three pods", func() bool {
+			rc := get[*corev1.ReplicationController](w, "web")
+			return rc.Status.Replicas == 3 && rc.Status.AvailableReplicas == 3 && rc.Status.FullyLabeledReplicas == 3 && rc.Status.ObservedGeneration == rc.Generation
+		})
+		for _, pod := range list[*corev1.Pod](w) {
+			if owner := metav1.GetControllerOf(pod); owner == nil || owner.Kind != "ReplicationController" || owner.APIVersion != "v1" || owner.Name != "web" {
+				t.Errorf("pod %s is controlled by %v", pod.Name, owner)
+			}
+		}
+		settled := get[*corev1.ReplicationController](w, "web").ResourceVersion
+		time.Sleep(time.Minute)
+		if now := get[*corev1.ReplicationController](w, "web").ResourceVersion; now != settled {
+			t.Error("it was written although nothing changed")
+		}
+		change(w, "web", func(rc *corev1.ReplicationController) { rc.Spec.Replicas = ptr.To(int32(1)) })
+		w.within(time.Minute, "one pod", func() bool { return len(list[*corev1.Pod](w)) == 1 })
+		if err := sdk.Delete[*corev1.ReplicationController](w.ctx, w.client, "default", "web", sdk.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		w.within(time.Minute, "no pod", func() bool { return len(list[*corev1.Pod](w)) == 0 })
+	})
+}
+
 func TestDeletionCollectsWhatIsOwned(t *testing.T) {
 	for _, policy := range []metav1.DeletionPropagation{metav1.DeletePropagationBackground, metav1.DeletePropagationForeground} {
 		t.Run(string(policy), func(t *testing.T) {

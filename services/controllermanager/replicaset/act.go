@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/rand"
 
@@ -30,7 +31,7 @@ const (
 const batchGrowth = 4
 
 // act creates or deletes pods; for an error reason says which of the two failed.
-func (c *Controller) act(ctx context.Context, rs *appsv1.ReplicaSet, plan Plan) (reason string, err error) {
+func (c *Controller[T]) act(ctx context.Context, rs set[T], plan Plan) (reason string, err error) {
 	if plan.Create > 0 {
 		return reasonCreateFailed, c.create(ctx, rs, plan.Create)
 	}
@@ -41,12 +42,12 @@ func (c *Controller) act(ctx context.Context, rs *appsv1.ReplicaSet, plan Plan) 
 }
 
 // create makes n pods in batches that grow, each all or none.
-func (c *Controller) create(ctx context.Context, rs *appsv1.ReplicaSet, n int) error {
+func (c *Controller[T]) create(ctx context.Context, rs set[T], n int) error {
 	for batch := 1; n > 0; batch *= batchGrowth {
 		size := min(batch, n)
 		if err := c.createBatch(ctx, rs, size); err != nil {
 			if !apierrors.IsAlreadyExists(err) && !apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
-				c.events.Event(rs, corev1.EventTypeWarning, reasonCreateFailed, "Error creating: %v", err)
+				c.events.Event(rs.object, corev1.EventTypeWarning, reasonCreateFailed, "Error creating: %v", err)
 			}
 			return err
 		}
@@ -55,12 +56,12 @@ func (c *Controller) create(ctx context.Context, rs *appsv1.ReplicaSet, n int) e
 	return nil
 }
 
-func (c *Controller) createBatch(ctx context.Context, rs *appsv1.ReplicaSet, size int) error {
+func (c *Controller[T]) createBatch(ctx context.Context, rs set[T], size int) error {
 	names := make([]string, 0, size)
 	ops := make([]sdk.Operation, 0, size)
 	taken := map[string]bool{}
 	for len(names) < size {
-		pod := newPod(rs)
+		pod := newPod(rs.ReplicaSet, c.of.kind)
 		if taken[pod.Name] {
 			continue
 		}
@@ -75,7 +76,7 @@ func (c *Controller) createBatch(ctx context.Context, rs *appsv1.ReplicaSet, siz
 		return err
 	}
 	for _, name := range names {
-		c.events.Event(rs, corev1.EventTypeNormal, reasonCreated, "Created pod: %s", name)
+		c.events.Event(rs.object, corev1.EventTypeNormal, reasonCreated, "Created pod: %s", name)
 	}
 	return nil
 }
@@ -83,7 +84,7 @@ func (c *Controller) createBatch(ctx context.Context, rs *appsv1.ReplicaSet, siz
 // newPod makes a pod of the set's template with a name that looks as if the
 // server had generated it. It is chosen here so that it is known even when the
 // answer is lost.
-func newPod(rs *appsv1.ReplicaSet) *corev1.Pod {
+func newPod(rs *appsv1.ReplicaSet, kind schema.GroupVersionKind) *corev1.Pod {
 	prefix := rs.Name + "-"
 	// Room for the suffix in a name that is also the pod's host name.
 	base := prefix[:min(len(prefix), 58)]
@@ -101,7 +102,7 @@ func newPod(rs *appsv1.ReplicaSet) *corev1.Pod {
 
 // delete removes the pods, those of one round together; a pod that is gone
 // already is as good as deleted.
-func (c *Controller) delete(ctx context.Context, rs *appsv1.ReplicaSet, pods []*corev1.Pod) error {
+func (c *Controller[T]) delete(ctx context.Context, rs set[T], pods []*corev1.Pod) error {
 	uids := make([]types.UID, 0, len(pods))
 	ops := make([]sdk.Operation, 0, len(pods))
 	for _, pod := range pods {
@@ -117,18 +118,18 @@ func (c *Controller) delete(ctx context.Context, rs *appsv1.ReplicaSet, pods []*
 		if !sdk.OutcomeUnknown(err) {
 			c.pending.stays(rs.UID, uids)
 		}
-		c.events.Event(rs, corev1.EventTypeWarning, reasonDeleteFailed, "Error deleting: %v", err)
+		c.events.Event(rs.object, corev1.EventTypeWarning, reasonDeleteFailed, "Error deleting: %v", err)
 		return err
 	}
 	for _, pod := range pods {
-		c.events.Event(rs, corev1.EventTypeNormal, reasonDeleted, "Deleted pod: %s", pod.Name)
+		c.events.Event(rs.object, corev1.EventTypeNormal, reasonDeleted, "Deleted pod: %s", pod.Name)
 	}
 	return nil
 }
 
 // deleteEach is for when some of the pods are gone, so that no transaction can
 // name them all.
-func (c *Controller) deleteEach(ctx context.Context, pods []*corev1.Pod) error {
+func (c *Controller[T]) deleteEach(ctx context.Context, pods []*corev1.Pod) error {
 	var errs []error
 	for _, pod := range pods {
 		// A conflict means another pod of that name: this one is gone too.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -25,59 +26,69 @@ type Recorder interface {
 	Event(obj sdk.Object, eventType, reason, format string, args ...any)
 }
 
-// Controller carries out what Decide plans.
-type Controller struct {
+// Controller carries out what Decide plans, for objects of one kind.
+type Controller[T sdk.Object] struct {
+	of      replicated[T]
 	client  *sdk.Client
 	events  Recorder
-	sets    lookup.ByOwner[*appsv1.ReplicaSet]
+	sets    lookup.ByOwner[T]
 	pods    lookup.ByOwner[*corev1.Pod]
 	pending *pending
 }
 
-// New makes the controller; call it before the caches run.
-func New(client *sdk.Client, caches *controller.Caches, events Recorder) *Controller {
-	c := &Controller{
-		client: client, events: events, pending: newPending(),
-		sets: lookup.Owners[*appsv1.ReplicaSet](caches),
+// New makes the controller of ReplicaSets; call it before the caches run.
+func New(client *sdk.Client, caches *controller.Caches, events Recorder) *Controller[*appsv1.ReplicaSet] {
+	return newController(replicaSets, client, caches, events)
+}
+
+// NewForReplicationControllers makes that of ReplicationControllers.
+func NewForReplicationControllers(client *sdk.Client, caches *controller.Caches, events Recorder) *Controller[*corev1.ReplicationController] {
+	return newController(replicationControllers, client, caches, events)
+}
+
+func newController[T sdk.Object](of replicated[T], client *sdk.Client, caches *controller.Caches, events Recorder) *Controller[T] {
+	c := &Controller[T]{
+		of: of, client: client, events: events, pending: newPending(),
+		sets: lookup.Owners[T](caches),
 		pods: lookup.Owners[*corev1.Pod](caches),
 	}
-	c.sets.OnChange(func(old, new *appsv1.ReplicaSet) {
-		if new == nil {
-			c.pending.drop(old.UID)
+	var none T
+	c.sets.OnChange(func(old, new T) {
+		if any(new) == any(none) {
+			c.pending.drop(old.GetUID())
 		}
 	})
 	return c
 }
 
 // Name implements controller.Controller.
-func (c *Controller) Name() string { return "replicaset" }
+func (c *Controller[T]) Name() string { return strings.ToLower(c.of.kind.Kind) }
 
 // Inputs implements controller.Controller.
-func (c *Controller) Inputs() []controller.Input {
+func (c *Controller[T]) Inputs() []controller.Input {
 	return []controller.Input{
-		controller.For(controller.Self[*appsv1.ReplicaSet]),
-		controller.For(claim.Concerned[*corev1.Pod](kind.Kind, c.sets.List, selectorOf)),
+		controller.For(controller.Self[T]),
+		controller.For(claim.Concerned[*corev1.Pod](c.of.kind.Kind, c.sets.List, c.of.selector)),
 	}
 }
 
 // Outputs implements controller.Controller.
-func (c *Controller) Outputs() []string {
-	return []string{"replicasets/status", controller.Shared("pods")}
+func (c *Controller[T]) Outputs() []string {
+	return []string{c.of.resource + "/status", controller.Shared("pods")}
 }
 
-func selectorOf(rs *appsv1.ReplicaSet) *metav1.LabelSelector { return rs.Spec.Selector }
-
 // Reconcile implements controller.Controller.
-func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (controller.Result, error) {
-	rs, ok := c.sets.Get(req.Namespace, req.Name)
+func (c *Controller[T]) Reconcile(ctx context.Context, req controller.Request) (controller.Result, error) {
+	object, ok := c.sets.Get(req.Namespace, req.Name)
 	if !ok {
 		return controller.Result{}, nil
 	}
+	rs := set[T]{object, c.of.set(object)}
 	// A set that goes during its round was dropped before the round's last notes.
 	defer c.dropGone(rs)
 	selector, err := metav1.LabelSelectorAsSelector(rs.Spec.Selector)
 	if err != nil {
-		return controller.Result{}, fmt.Errorf("read selector of replica set %s/%s: %w", rs.Namespace, rs.Name, err)
+		return controller.Result{}, fmt.Errorf("read selector of %s %s/%s: %w", c.of.kind.Kind, rs.Namespace, rs.Name, err)
 	}
 	candidates := c.pods.Candidates(rs)
 	claims := claim.Sort(rs, selector, candidates)
@@ -94,10 +105,9 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	reason, acted := c.act(ctx, rs, plan)
 	status := plan.Status
 	status.Conditions = FailureCondition(status.Conditions, reason, acted, now.Truncate(time.Second))
-	if !SameStatus(status, rs.Status) {
-		updated := rs.DeepCopy()
-		updated.Status = status
-		if _, err := sdk.UpdateStatus(ctx, c.client, updated); err != nil && !apierrors.IsNotFound(err) {
+	// What the kind cannot hold is no difference.
+	if next := c.of.withStatus(object, status); !SameStatus(c.of.set(next).Status, rs.Status) {
+		if _, err := sdk.UpdateStatus(ctx, c.client, next); err != nil && !apierrors.IsNotFound(err) {
 			return controller.Result{}, errors.Join(acted, err)
 		}
 	}
@@ -106,15 +116,15 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 
 // dropGone forgets what was asked for a set that the cache no longer has. The
 // cache loses it before it is dropped for that, so one of the two is last.
-func (c *Controller) dropGone(rs *appsv1.ReplicaSet) {
-	if now, ok := c.sets.Get(rs.Namespace, rs.Name); !ok || now.UID != rs.UID {
+func (c *Controller[T]) dropGone(rs set[T]) {
+	if now, ok := c.sets.Get(rs.Namespace, rs.Name); !ok || now.GetUID() != rs.UID {
 		c.pending.drop(rs.UID)
 	}
 }
 
 // next is when to look again: when a pod becomes available by waiting, and when
 // what was asked for should have been seen.
-func (c *Controller) next(rs *appsv1.ReplicaSet, plan Plan) time.Duration {
+func (c *Controller[T]) next(rs set[T], plan Plan) time.Duration {
 	after := plan.RequeueAfter
 	if waiting := c.pending.waiting(rs.UID); waiting && (after == 0 || doubtAfter < after) {
 		after = doubtAfter + time.Second
@@ -125,7 +135,7 @@ func (c *Controller) next(rs *appsv1.ReplicaSet, plan Plan) time.Duration {
 // plan decides with what is known of pods that the cache does not show yet.
 // candidates is what the cache showed when it was read for this round, owned
 // those of it that are this set's and count.
-func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, candidates, owned []*corev1.Pod, now time.Time) (Plan, error) {
+func (c *Controller[T]) plan(ctx context.Context, rs set[T], candidates, owned []*corev1.Pod, now time.Time) (Plan, error) {
 	shown := map[string]bool{}
 	for _, pod := range candidates {
 		shown[pod.Name] = metav1.IsControlledBy(pod, rs)
@@ -151,7 +161,7 @@ func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, candidates
 	}
 	going := c.pending.going(rs.UID, func(uid types.UID) bool { return active[uid] }, now)
 	return Decide(Observed{
-		Set: rs, Pods: owned, Related: c.related(rs), Coming: coming, Now: now,
+		Set: rs.ReplicaSet, Pods: owned, Related: c.related(rs), Coming: coming, Now: now,
 		Going: func(pod *corev1.Pod) bool { return going[pod.UID] },
 	}), nil
 }
@@ -161,7 +171,7 @@ func (c *Controller) plan(ctx context.Context, rs *appsv1.ReplicaSet, candidates
 // the server knows of none. One that the cache shows as the set's came in after
 // this round read the cache: it is among the round's pods no more than one on
 // its way, and to forget it here would have it made twice.
-func (c *Controller) settled(ctx context.Context, rs *appsv1.ReplicaSet, name string, doubt bool) (bool, error) {
+func (c *Controller[T]) settled(ctx context.Context, rs set[T], name string, doubt bool) (bool, error) {
 	if pod, ok := c.pods.Get(rs.Namespace, name); ok {
 		return !metav1.IsControlledBy(pod, rs), nil
 	}
@@ -176,28 +186,28 @@ func (c *Controller) settled(ctx context.Context, rs *appsv1.ReplicaSet, name st
 }
 
 // related counts the pods of all sets with the same owner, by node.
-func (c *Controller) related(rs *appsv1.ReplicaSet) map[string]int {
+func (c *Controller[T]) related(rs set[T]) map[string]int {
 	ref := metav1.GetControllerOfNoCopy(rs)
 	if ref == nil {
 		return Related(c.pods.Of(rs.UID))
 	}
 	var pods []*corev1.Pod
 	for _, sibling := range c.sets.Of(ref.UID) {
-		pods = append(pods, c.pods.Of(sibling.UID)...)
+		pods = append(pods, c.pods.Of(sibling.GetUID())...)
 	}
 	return Related(pods)
 }
 
 // claim takes and releases pods.
-func (c *Controller) claim(ctx context.Context, rs *appsv1.ReplicaSet, claims claim.Claims[*corev1.Pod]) error {
+func (c *Controller[T]) claim(ctx context.Context, rs set[T], claims claim.Claims[*corev1.Pod]) error {
 	if len(claims.Adopt) > 0 {
-		if may, err := claim.MayAdopt(ctx, c.client, rs); err != nil || !may {
+		if may, err := claim.MayAdopt(ctx, c.client, rs.object); err != nil || !may {
 			return err
 		}
 	}
 	for _, pod := range claims.Adopt {
 		pod = pod.DeepCopy()
-		claim.Adopted(rs, kind, pod)
+		claim.Adopted(rs, c.of.kind, pod)
 		if _, err := sdk.Update(ctx, c.client, pod); err != nil && !apierrors.IsNotFound(err) {
 			return err
 		}

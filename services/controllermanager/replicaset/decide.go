@@ -1,5 +1,6 @@
-// Package replicaset keeps as many pods of a template as a ReplicaSet asks for.
-// Decide is pure; the Controller observes, asks it and acts.
+// Package replicaset keeps as many pods of a template as a ReplicaSet, or a
+// ReplicationController, asks for. Decide is pure; the Controller observes, asks it
+// and acts.
 package replicaset
 
 import (
@@ -13,8 +14,6 @@ import (
 
 	"github.com/musterhq/muster/services/controllermanager/internal/podstate"
 )
-
-var kind = appsv1.SchemeGroupVersion.WithKind("ReplicaSet")
 
 // burst is the most pods created or deleted in one round.
 const burst = 500
