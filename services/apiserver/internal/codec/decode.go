@@ -37,7 +37,7 @@ func DecodeYAML(data []byte, into runtime.Object, gvk schema.GroupVersionKind, v
 			found = append(found, fmt.Errorf("%w", err))
 		}
 	}
-	before, err := v.settle(found)
+	before, err := v.Settle(found)
 	if err != nil {
 		return nil, unreadable(gvk, err)
 	}
@@ -61,14 +61,20 @@ func DecodeJSON(data []byte, into runtime.Object, gvk schema.GroupVersionKind, v
 
 // DecodeFields reads JSON into an object; its errors are not API errors yet.
 func DecodeFields(data []byte, into runtime.Object, v Validation) ([]string, error) {
-	if v == Ignore {
-		return nil, kjson.UnmarshalCaseSensitivePreserveInts(data, into)
-	}
-	found, err := kjson.UnmarshalStrict(data, into)
+	found, err := v.Read(data, into)
 	if err != nil {
 		return nil, err
 	}
-	return v.settle(found)
+	return v.Settle(found)
+}
+
+// Read reads JSON, and returns which fields are unknown or given twice, unless these
+// are ignored.
+func (v Validation) Read(data []byte, into any) ([]error, error) {
+	if v == Ignore {
+		return nil, kjson.UnmarshalCaseSensitivePreserveInts(data, into)
+	}
+	return kjson.UnmarshalStrict(data, into)
 }
 
 // checkType refuses an object of another type than the request is about.

@@ -32,8 +32,8 @@ func ParseValidation(text string) (Validation, error) {
 		field.NotSupported(field.NewPath("fieldValidation"), text, []string{string(Ignore), string(Strict), string(Warn)})})
 }
 
-// settle makes warnings or an error of what a strict decoding found.
-func (v Validation) settle(found []error) ([]string, error) {
+// Settle makes warnings or an error of what a strict decoding found.
+func (v Validation) Settle(found []error) ([]string, error) {
 	if len(found) == 0 || v == Ignore {
 		return nil, nil
 	}

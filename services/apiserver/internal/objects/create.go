@@ -70,7 +70,7 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 		return nil, apierrors.NewBadRequest("resourceVersion should not be set on objects to be created")
 	}
 	uid, now := uuid.NewUUID(), s.now()
-	from := newSent(t, obj, raw)
+	from, seen := newSent(t, obj, raw), t.Kind
 	return seenAs(t.Kind, func(p *plan) (Outcome, error) {
 		fresh, err := from.take()
 		if err != nil {
@@ -78,6 +78,8 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 		}
 		t := from.target.stored()
 		prepareNew(t.Kind, fresh, uid, now)
+		s.fields.Update(seen, "", nil, fresh, managerOf(ctx), p.now)
+		addFinalizers(t.Kind, fresh)
 		if err := p.chooseName(&t, fresh); err != nil {
 			return Outcome{}, err
 		}
@@ -120,12 +122,16 @@ func prepareNew(k *registry.Kind, obj registry.Object, uid types.UID, now time.T
 	obj.SetDeletionTimestamp(nil)
 	obj.SetDeletionGracePeriodSeconds(nil)
 	obj.SetSelfLink("")
-	obj.SetManagedFields(nil)
-	for _, f := range k.Finalizers {
-		addFinalizer(obj, f)
-	}
 	if k.Default != nil {
 		k.Default(obj)
+	}
+}
+
+// addFinalizers adds those of the kind. It comes behind the managed fields: who
+// created the object does not own them.
+func addFinalizers(k *registry.Kind, obj registry.Object) {
+	for _, f := range k.Finalizers {
+		addFinalizer(obj, f)
 	}
 }
 

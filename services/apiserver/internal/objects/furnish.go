@@ -33,6 +33,7 @@ func (s *Service) furnish(p *plan, namespace string) error {
 		if _, there := p.get(key); !ok || there {
 			continue
 		}
+		s.fields.Update(k, "", nil, things[i], ownManager, p.now)
 		if err := p.provide(k, key, things[i]); err != nil {
 			return err
 		}
@@ -43,6 +44,7 @@ func (s *Service) furnish(p *plan, namespace string) error {
 // provide creates an object that a later step may create, too: then that one counts.
 func (p *plan) provide(k *registry.Kind, key state.Key, obj registry.Object) error {
 	prepareNew(k, obj, uuid.NewUUID(), p.now)
+	addFinalizers(k, obj)
 	prepareCreate(k, obj, p.now)
 	value, err := encode(k, obj)
 	if err != nil {

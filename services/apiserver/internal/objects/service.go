@@ -19,6 +19,7 @@ import (
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
+	"github.com/musterhq/muster/services/apiserver/internal/fieldmanager"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
@@ -85,6 +86,7 @@ type Service struct {
 
 	admission *admission.Chain
 	lines     lines
+	fields    *fieldmanager.Tracker
 }
 
 // New returns a Service over cfg.
@@ -105,6 +107,7 @@ func New(cfg Config) (*Service, error) {
 	return &Service{
 		kinds: cfg.Kinds, replica: cfg.Replica, answers: cfg.Answers, rootCA: cfg.RootCA, now: cfg.Now, json: cache,
 		auth: cfg.Authorizer, admission: admission.New(cfg.Kinds, cfg.Admission),
+		fields: fieldmanager.New(cfg.Kinds.Kinds()),
 	}, nil
 }
 

@@ -24,6 +24,9 @@ type Change struct {
 	Raw    []byte
 	Patch  *Patch
 	Delete *metav1.DeleteOptions
+	// Manager of the fields that Create, Update or Patch sets; empty is that of the
+	// context.
+	Manager string
 	// DryRun tells what would be stored, and stores nothing.
 	DryRun bool
 }
@@ -45,6 +48,9 @@ func (s *Service) Transact(ctx context.Context, changes []Change, dryRun bool) (
 }
 
 func (s *Service) changeStep(ctx context.Context, c Change) (step, error) {
+	if c.Manager != "" {
+		ctx = WithManager(ctx, c.Manager)
+	}
 	switch {
 	case c.Create != nil:
 		return s.createStep(ctx, c.Target, c.Create, c.Raw)

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/services/apiserver/internal/admission"
+	"github.com/musterhq/muster/services/apiserver/internal/fieldmanager"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
@@ -53,13 +54,13 @@ func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object,
 	}
 	from := newSent(t, obj, raw)
 	return seenAs(t.Kind, func(p *plan) (Outcome, error) {
-		return s.planUpdate(ctx, p, from.target.stored(), "update", func(old registry.Object) (registry.Object, error) {
+		return s.planUpdate(ctx, p, from.target.stored(), change{verb: "update", seen: from.target.Kind, make: func(old registry.Object) (registry.Object, error) {
 			obj, err := from.take()
 			if err != nil {
 				return nil, err
 			}
 			return obj, from.target.checkChanged(obj, old)
-		})
+		}})
 	}), nil
 }
 
@@ -85,23 +86,22 @@ func matchURL(t Target, obj registry.Object) (Target, error) {
 		t.Namespace = obj.GetNamespace()
 	}
 	if obj.GetNamespace() != t.Namespace {
-		return t, apierrors.NewBadRequest(fmt.Sprintf("the namespace of the object (%s) does not match the namespace on the request (%s)", obj.GetNamespace(), t.Namespace))
+		return t, apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
 	return t, nil
 }
 
-// planUpdate plans the change of one object from what it is to what change
-// makes of it, without modifying that. With a subresource other than status,
-// change gets and gives the subresource's object.
-func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string, change func(old registry.Object) (registry.Object, error)) (Outcome, error) {
-	was, old, err := s.loadOld(ctx, p, t, verb)
+// planUpdate plans the change of one object from what it is to what the change makes
+// of it.
+func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, c change) (Outcome, error) {
+	was, old, err := s.loadOld(ctx, p, t, c.verb)
 	if err != nil {
 		return Outcome{}, err
 	}
-	if err := s.authorizeChange(ctx, verb, t, old, nil); err != nil {
+	if err := s.authorizeChange(ctx, c.verb, t, old, nil); err != nil {
 		return Outcome{}, err
 	}
-	obj, err := p.changed(t, old, change)
+	obj, err := s.changed(ctx, p, t, old, c)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -112,10 +112,16 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, verb string
 		return Outcome{}, err
 	}
 	if uid := obj.GetUID(); uid != "" && uid != old.GetUID() {
-		return Outcome{}, conflict(t, fmt.Errorf(uidMismatch, uid, old.GetUID()))
+		return Outcome{}, c.otherUID(t, uid, old.GetUID())
 	}
 	keepServerFields(obj, old)
-	if err := s.authorizeChange(ctx, verb, t, old, obj); err != nil {
+	if err := s.authorizeChange(ctx, c.verb, t, old, obj); err != nil {
+		return Outcome{}, err
+	}
+	if t.Kind.Default != nil {
+		t.Kind.Default(obj)
+	}
+	if err := s.track(ctx, p, t, c, was, obj, old); err != nil {
 		return Outcome{}, err
 	}
 	if err := s.authorizeNeeds(ctx, t, old, obj); err != nil {
@@ -141,10 +147,10 @@ func requireVersion(t Target, obj registry.Object) error {
 		field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update")})
 }
 
-// changed applies change to the object, through its subresource if there is one.
-func (p *plan) changed(t Target, old registry.Object, change func(registry.Object) (registry.Object, error)) (registry.Object, error) {
+// changed applies the change to the object, through its subresource if there is one.
+func (s *Service) changed(ctx context.Context, p *plan, t Target, old registry.Object, c change) (registry.Object, error) {
 	if !t.throughView() {
-		return change(old)
+		return c.make(old)
 	}
 	sub, ok := t.Kind.Subresource(t.Subresource)
 	if !ok || sub.Apply == nil || sub.Get == nil {
@@ -155,15 +161,23 @@ func (p *plan) changed(t Target, old registry.Object, change func(registry.Objec
 		return nil, fmt.Errorf("read %s of %s %q: %w", t.Subresource, t.Kind.Resource, t.Name, err)
 	}
 	view.SetResourceVersion(old.GetResourceVersion())
-	if view, err = change(view); err != nil {
+	fields := fieldmanager.NewScale(t.Kind, sub, old)
+	if err := fields.Show(view); err != nil {
 		return nil, err
+	}
+	before := view.DeepCopyObject().(registry.Object)
+	if view, err = c.make(view); err != nil {
+		return nil, err
+	}
+	if !c.managed {
+		s.fields.Update(c.seen, t.Subresource, before, view, managerOf(ctx), p.now)
 	}
 	obj := old.DeepCopyObject().(registry.Object)
 	if err := sub.Apply(obj, view); err != nil {
 		return nil, actionRefused(t, err)
 	}
 	obj.SetResourceVersion(view.GetResourceVersion())
-	return obj, nil
+	return obj, fields.Take(obj, view)
 }
 
 // load returns what t names, encoded and decoded.
@@ -214,15 +228,10 @@ func keepServerFields(obj, old registry.Object) {
 	obj.SetGenerateName(old.GetGenerateName())
 	obj.SetResourceVersion(old.GetResourceVersion()) // An update without one means whatever is there.
 	obj.SetSelfLink("")
-	obj.SetManagedFields(nil)
 }
 
 // prepareUpdate makes obj what is to be stored, and checks it.
 func (s *Service) prepareUpdate(ctx context.Context, p *plan, t Target, obj, old registry.Object) error {
-	k := t.Kind
-	if k.Default != nil {
-		k.Default(obj)
-	}
 	admitted, err := s.admit(ctx, p, admission.Update, t, obj, old)
 	if err != nil {
 		return err
@@ -284,7 +293,7 @@ func (p *plan) store(t Target, was Stored, obj registry.Object) (Outcome, error)
 	if deletable(t.Kind, obj) {
 		return p.planRemove(t, was, obj, value)
 	}
-	if bytes.Equal(value, was.Value) {
+	if bytes.Equal(value, was.Value) || len(value) == len(was.Value) && onlyLater(t.Kind, obj, value, was) {
 		p.check(was.entry)
 		return Outcome{Object: was, operation: p.operationOn(t.key())}, nil
 	}

@@ -119,7 +119,7 @@ func TestAnswers(t *testing.T) {
 		{"metadata", "GET", cms, "", []string{"Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}, 200, `"kind":"PartialObjectMetadataList"`},
 		{"unknown form", "GET", cms, "", []string{"Accept: text/html"}, 406, "only the following media types are accepted"},
 		{"unknown body", "POST", cms, cm, []string{"Content-Type: text/plain"}, 415, "the body of the request was in an unknown format"},
-		{"unknown patch", "PATCH", cms + "/a", "{}", []string{"Content-Type: application/apply-patch+yaml"}, 415, "unknown format"},
+		{"unknown patch", "PATCH", cms + "/a", "{}", []string{"Content-Type: application/apply-patch+cbor"}, 415, "unknown format"},
 		{"bad method", "POST", cms + "/a", cm, nil, 405, "the server does not allow this method on the requested resource"},
 		{"bad path", "GET", "/apis/nothing/v1/things", "", nil, 404, "the server could not find the requested resource"},
 		{"bad selector", "GET", cms + "?labelSelector=a==b==c", "", nil, 400, "unable to parse requirement"},

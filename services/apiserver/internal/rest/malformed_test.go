@@ -140,7 +140,7 @@ func TestMalformedRequests(t *testing.T) {
 		{"unknown namespace", "POST", "/api/v1/namespaces/none/configmaps", cm, nil, 404, notFound, `namespaces "none" not found`},
 		{"other name", "PUT", cms + "/b", cm, nil, 400, badRequest, "the name of the object (a) does not match the name on the URL (b)"},
 		{"other namespace in update", "PUT", a, `{"metadata":{"name":"a","namespace":"other"}}`, nil, 400, badRequest,
-			"the namespace of the object (other) does not match the namespace on the request (default)"},
+			"the namespace of the provided object does not match the namespace sent on the request"},
 		{"update of nothing", "PUT", cms + "/none", `{"metadata":{"name":"none"}}`, nil, 404, notFound, `configmaps "none" not found`},
 		{"old version", "PUT", a, `{"metadata":{"name":"a","resourceVersion":"1"}}`, nil, 409, conflict,
 			`Operation cannot be fulfilled on configmaps "a": the object has been modified; please apply your changes to the latest version and try again`},

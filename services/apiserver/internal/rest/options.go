@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -13,13 +14,15 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/services/apiserver/internal/codec"
+	"github.com/musterhq/muster/services/apiserver/internal/fieldmanager"
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
 )
 
 // writeOptions are the parameters of the query that all writes have in common.
 type writeOptions struct {
 	DryRun     bool
 	Validation codec.Validation
-	// Manager is who the fields that are written belong to; "" is whoever the
+	// Manager is who the fields that are written belong to: by default whoever the
 	// request's User-Agent names.
 	Manager string
 	// Force is set for patches only.
@@ -36,14 +39,14 @@ const (
 // readOptions reads the options of a create or update.
 func readOptions(r *http.Request, kind string) (writeOptions, error) {
 	if r.URL.RawQuery == "" {
-		return writeOptions{Validation: codec.Warn}, nil
+		return newWriteOptions(r, nil, "", "")
 	}
 	q := r.URL.Query()
 	o := metav1.CreateOptions{DryRun: q["dryRun"], FieldManager: q.Get("fieldManager"), FieldValidation: q.Get("fieldValidation")}
 	if errs := validation.ValidateCreateOptions(&o); len(errs) > 0 {
 		return writeOptions{}, invalidOptions(kind, errs)
 	}
-	return newWriteOptions(o.DryRun, o.FieldManager, o.FieldValidation)
+	return newWriteOptions(r, o.DryRun, o.FieldManager, o.FieldValidation)
 }
 
 // readPatchOptions reads those of a patch.
@@ -55,14 +58,22 @@ func readPatchOptions(r *http.Request, patch types.PatchType) (writeOptions, err
 	if errs := validation.ValidatePatchOptions(&o, patch); len(errs) > 0 {
 		return writeOptions{}, invalidOptions(patchOptions, errs)
 	}
-	out, err := newWriteOptions(o.DryRun, o.FieldManager, o.FieldValidation)
+	out, err := newWriteOptions(r, o.DryRun, o.FieldManager, o.FieldValidation)
 	out.Force = o.Force
 	return out, err
 }
 
-func newWriteOptions(dryRun []string, manager, fieldValidation string) (writeOptions, error) {
+func newWriteOptions(r *http.Request, dryRun []string, manager, fieldValidation string) (writeOptions, error) {
+	if manager == "" {
+		manager = fieldmanager.NameOf(r.UserAgent())
+	}
 	v, err := codec.ParseValidation(fieldValidation)
 	return writeOptions{DryRun: len(dryRun) > 0, Validation: v, Manager: manager}, err
+}
+
+// context returns one in which writes are the manager's.
+func (o writeOptions) context(ctx context.Context) context.Context {
+	return objects.WithManager(ctx, o.Manager)
 }
 
 func invalidOptions(kind string, errs field.ErrorList) error {

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/yaml"
 
 	"github.com/musterhq/muster/services/apiserver/internal/codec"
@@ -24,11 +25,11 @@ import (
 )
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Target) error {
-	obj, dryRun, err := h.readObject(w, r, t, createOptions)
+	obj, options, err := h.readObject(w, r, t, createOptions)
 	if err != nil {
 		return err
 	}
-	o, err := h.objects.Create(warned(w, r), t, obj, dryRun)
+	o, err := h.objects.Create(options.context(warned(w, r)), t, obj, options.DryRun)
 	if err != nil {
 		return err
 	}
@@ -40,11 +41,11 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Targe
 }
 
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, t objects.Target) error {
-	obj, dryRun, err := h.readObject(w, r, t, updateOptions)
+	obj, options, err := h.readObject(w, r, t, updateOptions)
 	if err != nil {
 		return err
 	}
-	o, err := h.objects.Update(warned(w, r), t, obj, dryRun)
+	o, err := h.objects.Update(options.context(warned(w, r)), t, obj, options.DryRun)
 	if err != nil {
 		return err
 	}
@@ -55,16 +56,12 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, t objects.Targe
 }
 
 func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target) error {
-	media, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil {
-		return objects.UnsupportedPatch(r.Header.Get("Content-Type"))
+	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	kind := types.PatchType(media)
+	if !slices.Contains(objects.PatchTypes, kind) {
+		return objects.UnsupportedPatch()
 	}
-	switch types.PatchType(media) {
-	case types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType:
-	default:
-		return objects.UnsupportedPatch(media)
-	}
-	options, err := readPatchOptions(r, types.PatchType(media))
+	options, err := readPatchOptions(r, kind)
 	if err != nil {
 		return err
 	}
@@ -72,17 +69,21 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target
 	if err != nil {
 		return err
 	}
-	o, err := h.objects.Patch(warned(w, r), t, objects.Patch{
-		Type: types.PatchType(media), Data: body, Validation: options.Validation,
+	o, created, err := h.objects.Patched(options.context(warned(w, r)), t, objects.Patch{
+		Type: kind, Data: body, Force: ptr.Deref(options.Force, false), Validation: options.Validation,
 		Warn: func(text string) { addWarning(w, text) },
 	}, options.DryRun)
 	if err != nil {
 		return err
 	}
+	code := http.StatusOK
+	if created {
+		code = http.StatusCreated
+	}
 	if t.Subresource == "" {
 		warn(w, t.Kind, o)
 	}
-	return h.writeStored(w, r, http.StatusOK, t, o)
+	return h.writeStored(w, r, code, t, o)
 }
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -98,18 +99,18 @@ func readBody(r *http.Request) ([]byte, error) {
 }
 
 // readObject reads the object of a create or update.
-func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.Target, kind string) (registry.Object, bool, error) {
+func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.Target, kind string) (registry.Object, writeOptions, error) {
 	options, err := readOptions(r, kind)
 	if err != nil {
-		return nil, false, err
+		return nil, options, err
 	}
 	media, err := bodyMedia(r)
 	if err != nil {
-		return nil, false, err
+		return nil, options, err
 	}
 	body, err := readBody(r)
 	if err != nil {
-		return nil, false, err
+		return nil, options, err
 	}
 	obj, gvk := newObject(t)
 	var warnings []string
@@ -124,7 +125,7 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.T
 	for _, text := range warnings {
 		addWarning(w, text)
 	}
-	return obj, options.DryRun, err
+	return obj, options, err
 }
 
 // newObject returns the empty object that a request's body is read into.

@@ -167,7 +167,7 @@ func (s *Service) changeEach(ctx context.Context, calls []*apiv1.Call, answer fu
 		}
 		valid, changes = append(valid, c), append(changes, change)
 	}
-	s.objects.Each(ctx, changes, func(done ...objects.Answer) {
+	s.objects.Each(objects.WithManager(ctx, nameOf(ctx)), changes, func(done ...objects.Answer) {
 		answers := make([]*apiv1.Answer, len(done))
 		for i, a := range done {
 			answers[i] = answerOf(valid[a.Change], a.Object, a.Gone, a.Err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/types"
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
@@ -18,6 +20,7 @@ var patchTypes = map[apiv1.PatchType]types.PatchType{
 	apiv1.PatchType_PATCH_TYPE_JSON:            types.JSONPatchType,
 	apiv1.PatchType_PATCH_TYPE_MERGE:           types.MergePatchType,
 	apiv1.PatchType_PATCH_TYPE_STRATEGIC_MERGE: types.StrategicMergePatchType,
+	apiv1.PatchType_PATCH_TYPE_APPLY:           types.ApplyYAMLPatchType,
 }
 
 // validations say how strict one is. Code that patches knows its fields: unless it
@@ -37,6 +40,9 @@ func (s *Service) Patch(ctx context.Context, r *apiv1.PatchRequest) (*apiv1.Patc
 	if err != nil {
 		return nil, asStatus(err)
 	}
+	if ctx, err = writing(ctx, r.GetFieldManager()); err != nil {
+		return nil, asStatus(err)
+	}
 	o, err := s.objects.Patch(objects.WithWarnings(ctx, warn), t, patch, r.GetDryRun())
 	if err != nil {
 		return nil, asStatus(err)
@@ -52,11 +58,18 @@ func (s *Service) patch(r *apiv1.PatchRequest, warn func(string)) (objects.Targe
 	}
 	kind, ok := patchTypes[r.GetType()]
 	if !ok {
-		return t, objects.Patch{}, objects.UnsupportedPatch(r.GetType().String())
+		return t, objects.Patch{}, objects.UnsupportedPatch()
 	}
 	validation, ok := validations[r.GetFieldValidation()]
 	if !ok {
 		return t, objects.Patch{}, apierrors.NewBadRequest(fmt.Sprintf("field_validation %d is unknown", r.GetFieldValidation()))
 	}
-	return t, objects.Patch{Type: kind, Data: r.GetPatch(), Validation: validation, Warn: warn}, nil
+	options := metav1.PatchOptions{FieldManager: r.GetFieldManager()}
+	if r.GetForce() {
+		options.Force = &r.Force
+	}
+	if errs := metavalidation.ValidatePatchOptions(&options, kind); len(errs) > 0 {
+		return t, objects.Patch{}, apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("PatchOptions").GroupKind(), "", errs)
+	}
+	return t, objects.Patch{Type: kind, Data: r.GetPatch(), Force: r.GetForce(), Validation: validation, Warn: warn}, nil
 }

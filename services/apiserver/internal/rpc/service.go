@@ -128,6 +128,9 @@ func (s *Service) Create(ctx context.Context, r *apiv1.CreateRequest) (*apiv1.Cr
 	if err != nil {
 		return nil, asStatus(err)
 	}
+	if ctx, err = writing(ctx, r.GetFieldManager()); err != nil {
+		return nil, asStatus(err)
+	}
 	o, err := s.objects.Create(ctx, t, obj, r.GetDryRun())
 	if err != nil {
 		return nil, asStatus(err)
@@ -141,6 +144,9 @@ func (s *Service) Update(ctx context.Context, r *apiv1.UpdateRequest) (*apiv1.Up
 	if err != nil {
 		return nil, asStatus(err)
 	}
+	if ctx, err = writing(ctx, r.GetFieldManager()); err != nil {
+		return nil, asStatus(err)
+	}
 	o, err := s.objects.Update(ctx, t, obj, r.GetDryRun())
 	if err != nil {
 		return nil, asStatus(err)
@@ -152,6 +158,9 @@ func (s *Service) Update(ctx context.Context, r *apiv1.UpdateRequest) (*apiv1.Up
 func (s *Service) UpdateStatus(ctx context.Context, r *apiv1.UpdateStatusRequest) (*apiv1.UpdateStatusResponse, error) {
 	t, obj, err := s.object(r.GetObject(), nil, statusSubresource)
 	if err != nil {
+		return nil, asStatus(err)
+	}
+	if ctx, err = writing(ctx, r.GetFieldManager()); err != nil {
 		return nil, asStatus(err)
 	}
 	o, err := s.objects.Update(ctx, t, obj, r.GetDryRun())

@@ -24,7 +24,8 @@ func (s *Service) Transact(ctx context.Context, r *apiv1.TransactRequest) (*apiv
 			return nil, asStatus(objects.AtOperation(i, len(changes), err))
 		}
 	}
-	outcomes, err := s.objects.Transact(objects.WithWarnings(ctx, warn), changes, r.GetDryRun())
+	ctx = objects.WithManager(objects.WithWarnings(ctx, warn), nameOf(ctx))
+	outcomes, err := s.objects.Transact(ctx, changes, r.GetDryRun())
 	if err != nil {
 		return nil, asStatus(err)
 	}
@@ -46,20 +47,20 @@ var effects = map[objects.Effect]apiv1.Change{
 func (s *Service) change(op *apiv1.Operation, warn func(string)) (c objects.Change, err error) {
 	switch r := op.GetRequest().(type) {
 	case *apiv1.Operation_Create:
-		c.DryRun = r.Create.GetDryRun()
+		c.DryRun, c.Manager = r.Create.GetDryRun(), r.Create.GetFieldManager()
 		c.Raw = r.Create.GetObject().GetValue()
 		c.Target, c.Create, err = s.object(r.Create.GetObject(), r.Create.GetKey(), r.Create.GetSubresource())
 	case *apiv1.Operation_Update:
-		c.DryRun = r.Update.GetDryRun()
+		c.DryRun, c.Manager = r.Update.GetDryRun(), r.Update.GetFieldManager()
 		c.Raw = r.Update.GetObject().GetValue()
 		c.Target, c.Update, err = s.object(r.Update.GetObject(), r.Update.GetKey(), r.Update.GetSubresource())
 	case *apiv1.Operation_UpdateStatus:
-		c.DryRun = r.UpdateStatus.GetDryRun()
+		c.DryRun, c.Manager = r.UpdateStatus.GetDryRun(), r.UpdateStatus.GetFieldManager()
 		c.Raw = r.UpdateStatus.GetObject().GetValue()
 		c.Target, c.Update, err = s.object(r.UpdateStatus.GetObject(), nil, statusSubresource)
 	case *apiv1.Operation_Patch:
 		var patch objects.Patch
-		c.DryRun = r.Patch.GetDryRun()
+		c.DryRun, c.Manager = r.Patch.GetDryRun(), r.Patch.GetFieldManager()
 		c.Target, patch, err = s.patch(r.Patch, warn)
 		c.Patch = &patch
 	case *apiv1.Operation_Delete:
@@ -69,6 +70,9 @@ func (s *Service) change(op *apiv1.Operation, warn func(string)) (c objects.Chan
 		c.Delete = &o
 	default:
 		return c, apierrors.NewBadRequest("the operation is empty")
+	}
+	if err == nil && c.Manager != "" {
+		err = checkManager(c.Manager)
 	}
 	return c, err
 }
