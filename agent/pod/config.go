@@ -38,6 +38,9 @@ func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, c *corev1
 		LogPath: filepath.Join(LogDir(w.cfg.LogDir, pod.Namespace, pod.Name, w.uid, c.Name), strconv.Itoa(attempt)+".log"),
 		TTY:     c.TTY, Stdin: c.Stdin, StdinOnce: c.StdinOnce, HostPID: pod.Spec.HostPID,
 	}
+	if cfg.ProcessesOf, err = w.target(pod, c); err != nil {
+		return runtime.ContainerConfig{}, err
+	}
 	if c.Lifecycle != nil && c.Lifecycle.StopSignal != nil {
 		cfg.StopSignal = string(*c.Lifecycle.StopSignal)
 	}
@@ -45,6 +48,22 @@ func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, c *corev1
 	hostname, _ := w.hostname(pod)
 	cfg.Env = append([]string{"HOSTNAME=" + hostname}, cfg.Env...)
 	return cfg, w.secure(pod, c, img, &cfg)
+}
+
+// target is the running container whose processes an ephemeral container sees;
+// empty where it sees its own only.
+func (w *worker) target(pod *corev1.Pod, c *corev1.Container) (id string, err error) {
+	for i := range pod.Spec.EphemeralContainers {
+		e := &pod.Spec.EphemeralContainers[i]
+		if e.Name != c.Name || e.TargetContainerName == "" {
+			continue
+		}
+		if l, ok := latestOf(w.state.Containers)[e.TargetContainerName]; ok && l.State == runtime.Running {
+			return l.ID, nil
+		}
+		return "", fmt.Errorf("unable to find target container %v", e.TargetContainerName)
+	}
+	return "", nil
 }
 
 // mounts are the pod's volumes, the files every container has, and the one for

@@ -16,8 +16,8 @@ import (
 type plan struct {
 	// stop lists containers to stop, with the event's message.
 	stop []stopping
-	// start lists containers in order; an init container that has not begun is
-	// alone in it.
+	// start lists containers in order; beside an init container that has not begun
+	// there are only ephemeral ones.
 	start []starting
 	// waiting names the containers that a back-off keeps from starting.
 	waiting map[string]backingOff
@@ -68,6 +68,7 @@ func decide(pod *corev1.Pod, state runtime.Pod, wait patience, up started) plan 
 		}
 		return p
 	}
+	p.decideEphemeral(pod, latest)
 	if !p.decideInit(pod, latest, wait, up) {
 		return p
 	}
@@ -75,6 +76,25 @@ func decide(pod *corev1.Pod, state runtime.Pod, wait patience, up started) plan 
 		p.decideMain(pod, &pod.Spec.Containers[i], latest, wait)
 	}
 	return p
+}
+
+// decideEphemeral starts each ephemeral container once, whatever the others do.
+func (p *plan) decideEphemeral(pod *corev1.Pod, latest map[string]runtime.Container) {
+	for _, c := range ephemeral(&pod.Spec) {
+		if _, ok := latest[c.Name]; !ok {
+			p.start = append(p.start, starting{container: c})
+		}
+	}
+}
+
+// ephemeral returns the pod's ephemeral containers as what they have in common
+// with others.
+func ephemeral(spec *corev1.PodSpec) []*corev1.Container {
+	var out []*corev1.Container
+	for i := range spec.EphemeralContainers {
+		out = append(out, (*corev1.Container)(&spec.EphemeralContainers[i].EphemeralContainerCommon))
+	}
+	return out
 }
 
 // decideInit walks the init containers in order; false while one is not done. A

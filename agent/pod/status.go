@@ -67,6 +67,7 @@ func (o observation) status() corev1.PodStatus {
 	latest := latestOf(o.state.Containers)
 	s.InitContainerStatuses = o.containers(o.pod.Spec.InitContainers, s.InitContainerStatuses, latest, true)
 	s.ContainerStatuses = o.containers(o.pod.Spec.Containers, s.ContainerStatuses, latest, false)
+	s.EphemeralContainerStatuses = o.ephemeral(s.EphemeralContainerStatuses, latest)
 	s.Phase = phase(&o.pod.Spec, s)
 	if o.stopped {
 		s.Phase = outcome(s)
@@ -102,6 +103,22 @@ func (o observation) containers(specs []corev1.Container, old []corev1.Container
 			continue
 		}
 		out = append(out, o.present(c, l, init))
+	}
+	return out
+}
+
+// ephemeral containers are never ready, and started is nothing they are told.
+func (o observation) ephemeral(old []corev1.ContainerStatus, latest map[string]runtime.Container) []corev1.ContainerStatus {
+	var specs []corev1.Container
+	for _, c := range ephemeral(&o.pod.Spec) {
+		specs = append(specs, *c)
+	}
+	out := o.containers(specs, old, latest, true)
+	for i := range out {
+		out[i].Ready, out[i].Started = false, nil
+		if w := out[i].State.Waiting; w != nil && w.Reason == "PodInitializing" {
+			w.Reason = "ContainerCreating"
+		}
 	}
 	return out
 }

@@ -133,6 +133,9 @@ type ContainerConfig struct {
 	AddCaps               []string // without CAP_; "ALL" for all
 	DropCaps              []string
 	HostPID               bool
+	// ProcessesOf is the ID of a running container of the pod whose process
+	// namespace this one shares; empty for one of its own.
+	ProcessesOf string
 	// StopSignal such as "SIGUSR1"; empty means the image's, else SIGTERM.
 	StopSignal string
 	// OOMScoreAdj is raised to the agent's own where the machine forbids less.

@@ -28,7 +28,7 @@ func (r *Runtime) specOpts(s sandboxRecord, id string, c runtime.ContainerConfig
 		withCommand(c.Command, c.Args),
 		oci.WithEnv(c.Env),
 		oci.WithCgroup(path.Join(s.CgroupPath, id)),
-		r.withNamespaces(s, c.HostPID),
+		r.withNamespaces(s, c),
 		withMounts(c.Mounts),
 	}
 	if c.WorkingDir != "" {
@@ -76,8 +76,8 @@ func withCommand(command, args []string) oci.SpecOpts {
 	}
 }
 
-func (r *Runtime) withNamespaces(s sandboxRecord, hostPID bool) oci.SpecOpts {
-	return func(ctx context.Context, c oci.Client, ctr *containers.Container, spec *oci.Spec) error {
+func (r *Runtime) withNamespaces(s sandboxRecord, c runtime.ContainerConfig) oci.SpecOpts {
+	return func(ctx context.Context, _ oci.Client, _ *containers.Container, spec *oci.Spec) error {
 		own := map[string]specs.LinuxNamespaceType{
 			"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace,
 		}
@@ -85,7 +85,14 @@ func (r *Runtime) withNamespaces(s sandboxRecord, hostPID bool) oci.SpecOpts {
 		for _, kind := range s.kinds() {
 			list = append(list, specs.LinuxNamespace{Type: own[kind], Path: r.nsPath(s.PodUID, kind)})
 		}
-		if !hostPID {
+		switch {
+		case c.ProcessesOf != "":
+			pid, err := r.pidOf(ctx, c.ProcessesOf)
+			if err != nil {
+				return err
+			}
+			list = append(list, specs.LinuxNamespace{Type: specs.PIDNamespace, Path: fmt.Sprintf("/proc/%d/ns/pid", pid)})
+		case !c.HostPID:
 			list = append(list, specs.LinuxNamespace{Type: specs.PIDNamespace})
 		}
 		if unified() {
@@ -98,6 +105,15 @@ func (r *Runtime) withNamespaces(s sandboxRecord, hostPID bool) oci.SpecOpts {
 		})
 		return nil
 	}
+}
+
+// pidOf is the first process of a running container.
+func (r *Runtime) pidOf(ctx context.Context, id string) (uint32, error) {
+	task, _, err := r.within(ctx, id)
+	if err != nil {
+		return 0, fmt.Errorf("find the processes of container %s: %w", id, err)
+	}
+	return task.Pid(), nil
 }
 
 func withMounts(mounts []runtime.Mount) oci.SpecOpts {

@@ -247,11 +247,16 @@ func (p *plan) prepareUpdate(t Target, obj, old registry.Object) error {
 	if t.Subresource == "status" {
 		return prepareStatus(k, obj, old)
 	}
-	if sub, ok := k.Subresource(t.Subresource); ok && sub.Direct {
+	sub, ok := k.Subresource(t.Subresource)
+	if ok && sub.Direct {
 		return nil
 	}
-	if k.PrepareUpdate != nil {
-		k.PrepareUpdate(obj, old)
+	prepare, validate := k.PrepareUpdate, k.ValidateUpdate
+	if ok && sub.PrepareUpdate != nil {
+		prepare, validate = sub.PrepareUpdate, sub.ValidateUpdate
+	}
+	if prepare != nil {
+		prepare(obj, old)
 	}
 	if err := p.allocate(t, obj, old); err != nil {
 		return err
@@ -260,8 +265,8 @@ func (p *plan) prepareUpdate(t Target, obj, old registry.Object) error {
 	if k.Validate != nil {
 		errs = append(errs, k.Validate(obj)...)
 	}
-	if k.ValidateUpdate != nil {
-		errs = append(errs, k.ValidateUpdate(obj, old)...)
+	if validate != nil {
+		errs = append(errs, validate(obj, old)...)
 	}
 	if len(errs) > 0 {
 		return invalid(k, obj.GetName(), errs)

@@ -31,7 +31,7 @@ func validateContainers(spec *corev1.PodSpec, volumes map[string]bool, path *fie
 		// Init containers run one after the other, so they may share a port.
 		errs = append(errs, validateHostPorts(spec.InitContainers[i].Ports, spec.HostNetwork, map[string]bool{}, p.Child("ports"))...)
 	}
-	return errs
+	return append(errs, validateEphemeral(spec, names, volumes, path.Child("ephemeralContainers"))...)
 }
 
 func validateContainer(c *corev1.Container, names, volumes map[string]bool, path *field.Path) field.ErrorList {

@@ -198,6 +198,10 @@ type Subresource struct {
 	// stored without PrepareUpdate and ValidateUpdate, which refuse or undo just
 	// what the subresource is for ("binding", "finalize").
 	Direct bool
+	// PrepareUpdate and ValidateUpdate stand in for the kind's where the object
+	// itself is updated by way of the subresource ("ephemeralcontainers").
+	PrepareUpdate  func(obj, old Object)
+	ValidateUpdate func(obj, old Object) field.ErrorList
 	// NewObject returns an empty subresource object; nil for "status" and "log".
 	NewObject func() Object
 	// Columns of the server-side table of it, after Name; none for no table.

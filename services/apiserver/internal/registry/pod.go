@@ -22,7 +22,10 @@ func podKind() *Kind {
 		PrepareCreate:       preparePod,
 		PrepareStatusUpdate: updatePodStatus,
 
-		Validate:             validatePod,
+		Validate: validatePod,
+		ValidateCreate: func(obj *corev1.Pod) field.ErrorList {
+			return noEphemeral(&obj.Spec, field.NewPath("spec"), "cannot be set on create")
+		},
 		ValidateUpdate:       validatePodUpdate,
 		ValidateStatusUpdate: validatePodStatusUpdate,
 
@@ -42,7 +45,7 @@ func podKind() *Kind {
 		}, evictionSubresource(), {
 			Name: "log", Verbs: []string{"get"},
 		}, connection("exec", "PodExecOptions"), connection("attach", "PodAttachOptions"), connection("portforward", "PodPortForwardOptions"),
-			proxied("PodProxyOptions")},
+			proxied("PodProxyOptions"), ephemeralContainersSubresource()},
 	})
 }
 

@@ -43,6 +43,10 @@ var podSpecFields = supported(slices.Concat(
 	below("initContainers", slices.Concat([]string{"restartPolicy"}, containerFields)),
 )...)
 
+// ephemeralFields are those of an ephemeral container. What none may have is
+// refused beside it, in Kubernetes' words.
+var ephemeralFields = supported(slices.Concat(containerFields, []string{"restartPolicy", "lifecycle.preStop", "lifecycle.postStart", "resizePolicy"})...)
+
 const (
 	required  = "requiredDuringSchedulingIgnoredDuringExecution"
 	preferred = "preferredDuringSchedulingIgnoredDuringExecution"

@@ -16,7 +16,9 @@ func validatePod(obj *corev1.Pod) field.ErrorList {
 
 // validatePodSpec checks what pods and pod templates have in common.
 func validatePodSpec(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
-	errs := unsupported(spec, podSpecFields, path)
+	lasting := *spec
+	lasting.EphemeralContainers = nil // These have fields of their own.
+	errs := unsupported(&lasting, podSpecFields, path)
 	volumes, volumeErrs := validateVolumes(spec.Volumes, path.Child("volumes"))
 	errs = append(errs, volumeErrs...)
 	errs = append(errs, validateContainers(spec, volumes, path)...)

@@ -121,6 +121,7 @@ func matchesTemplate(selector labels.Selector, t *corev1.PodTemplateSpec, path *
 func validatePodTemplate(t *corev1.PodTemplateSpec, path *field.Path) field.ErrorList {
 	errs := metav1validation.ValidateLabels(t.Labels, path.Child("labels"))
 	errs = append(errs, apivalidation.ValidateAnnotations(t.Annotations, path.Child("annotations"))...)
+	errs = append(errs, noEphemeral(&t.Spec, path.Child("spec"), "ephemeral containers not allowed in pod template")...)
 	return append(errs, validatePodSpec(&t.Spec, path.Child("spec"))...)
 }
 
