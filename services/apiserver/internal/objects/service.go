@@ -137,12 +137,12 @@ func (t Target) key() state.Key {
 // are shared and not to be modified.
 func (s *Service) JSON(o Stored) ([]byte, error) {
 	if o.entry == nil || o.seenAs != nil || o.protobufSize() > jsonCacheLargest {
-		return o.encodeJSON()
+		return o.AppendJSON(nil)
 	}
 	if out, ok := s.json.Get(o.entry); ok {
 		return out, nil
 	}
-	out, err := o.encodeJSON()
+	out, err := o.AppendJSON(nil)
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
+	"github.com/musterhq/muster/services/apiserver/internal/transcode"
 )
 
 // Stored is an object as the state holds it: encoded, with its revision beside
@@ -214,16 +216,35 @@ func typeName(obj registry.Object) string {
 	return strings.ReplaceAll(t.PkgPath(), "/", ".") + "." + t.Name()
 }
 
-func (s Stored) encodeJSON() ([]byte, error) {
+// unpacked holds values while they are encoded anew.
+var unpacked = sync.Pool{New: func() any { return new([]byte) }}
+
+// AppendJSON writes the object in JSON behind bytes of the caller. Nearly always
+// that is done without decoding it.
+func (s Stored) AppendJSON(to []byte) ([]byte, error) {
+	if s.seenAs == nil && s.newObject != nil {
+		if m, err := transcode.Named(s.Type, s.newObject); err == nil {
+			raw := s.Value
+			if raw == nil && s.entry != nil {
+				buffer := unpacked.Get().(*[]byte)
+				defer unpacked.Put(buffer)
+				*buffer = s.entry.AppendValue((*buffer)[:0])
+				raw = *buffer
+			}
+			if out, err := m.Append(to, raw, s.GVK, s.ResourceVersion()); err == nil {
+				return out, nil
+			}
+		}
+	}
 	obj, err := s.Decode()
 	if err != nil {
-		return nil, err
+		return to, err
 	}
 	out, err := json.Marshal(obj)
 	if err != nil {
-		return nil, fmt.Errorf("encode stored %s: %w", s.GVK.Kind, err)
+		return to, fmt.Errorf("encode stored %s: %w", s.GVK.Kind, err)
 	}
-	return out, nil
+	return append(to, out...), nil
 }
 
 // Unstored is an object that is not in the state: a bookmark.

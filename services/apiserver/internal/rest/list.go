@@ -22,7 +22,7 @@ func (h *Handler) writeList(w http.ResponseWriter, r *http.Request, f form, t ob
 	if f.media == typeProtobuf {
 		err = protobufList(out, t, items, meta)
 	} else {
-		err = h.jsonList(out, t, items, meta)
+		err = jsonList(out, t, items, meta)
 	}
 	if err == nil {
 		err = out.close()
@@ -34,7 +34,7 @@ func (h *Handler) writeList(w http.ResponseWriter, r *http.Request, f form, t ob
 	return err
 }
 
-func (h *Handler) jsonList(out *body, t objects.Target, items []objects.Stored, meta metav1.ListMeta) error {
+func jsonList(out *body, t objects.Target, items []objects.Stored, meta metav1.ListMeta) error {
 	head, err := json.Marshal(meta)
 	if err != nil {
 		return fmt.Errorf("encode list: %w", err)
@@ -45,11 +45,9 @@ func (h *Handler) jsonList(out *body, t objects.Target, items []objects.Stored, 
 		if i > 0 {
 			out.buffer = append(out.buffer, ',')
 		}
-		body, err := h.objects.JSON(item)
-		if err != nil {
+		if out.buffer, err = item.AppendJSON(out.buffer); err != nil {
 			return err
 		}
-		out.buffer = append(out.buffer, body...)
 		if err := out.next(); err != nil {
 			return err
 		}
