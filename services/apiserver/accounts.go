@@ -6,6 +6,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 
+	"github.com/musterhq/muster/services/apiserver/internal/audit"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
@@ -14,9 +15,12 @@ import (
 )
 
 // wireAccess makes what decides who calls and what they may do.
-func (s *Server) wireAccess() error {
+func (s *Server) wireAccess() (err error) {
 	s.tokens = auth.NewTokens(s.replica)
 	s.authorizer = auth.NewAuthorizer(s.replica.Store())
+	if s.audit, err = audit.Open(s.config.Audit, s.authorizer, s.config.Logger); err != nil {
+		return err
+	}
 	config := auth.AuthenticatorConfig{Tokens: s.tokens, Verify: s.config.KeyPair.Verify, Authorizer: s.authorizer}
 	if len(s.config.ServiceAccountKeyPEM) > 0 {
 		keys, err := serviceaccount.ParseKeys(s.config.ServiceAccountKeyPEM)

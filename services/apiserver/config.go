@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/memberlist"
 
 	"github.com/musterhq/muster/internal/pki"
+	"github.com/musterhq/muster/services/apiserver/internal/audit"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
@@ -24,6 +25,9 @@ const (
 	PortGRPC = 6442
 	PortRaft = 6444
 )
+
+// AuditConfig says what is written down of what is asked for, and where.
+type AuditConfig = audit.Config
 
 // Config says what a server is and what it works with.
 type Config struct {
@@ -76,6 +80,8 @@ type Config struct {
 	SnapshotInterval time.Duration
 	// InMemory keeps the log in memory, for tests.
 	InMemory bool
+	// Audit says what is written down of what is asked for; the zero value is nothing.
+	Audit AuditConfig
 	// Logger of the server.
 	Logger *slog.Logger
 }

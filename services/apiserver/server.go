@@ -20,6 +20,7 @@ import (
 	"github.com/musterhq/muster/internal/version"
 	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/agents"
+	"github.com/musterhq/muster/services/apiserver/internal/audit"
 	"github.com/musterhq/muster/services/apiserver/internal/auth"
 	"github.com/musterhq/muster/services/apiserver/internal/bootstrap"
 	"github.com/musterhq/muster/services/apiserver/internal/cluster"
@@ -59,6 +60,7 @@ type Server struct {
 
 	authorizer *auth.Authorizer
 	accounts   *serviceaccount.Tokens // nil without a key
+	audit      *audit.Log             // nil without a policy
 }
 
 // New opens the data and the listeners. Run must follow. It refuses a data
@@ -189,7 +191,7 @@ func (s *Server) wireREST() error {
 	handler, err := rest.New(rest.Config{
 		Objects: s.objects, Authenticator: s.authn, Agents: agents.New(s.config.KeyPair, s.config.Dial), Gate: s.gate,
 		Version: version.Version, Commit: version.Commit, Date: version.Date,
-		Extra: map[string]http.Handler{"/v2/": registry}, Documents: documents, Logger: s.config.Logger,
+		Extra: map[string]http.Handler{"/v2/": registry}, Documents: documents, Audit: s.audit, Logger: s.config.Logger,
 	})
 	if err != nil {
 		return err
@@ -231,7 +233,7 @@ func (s *Server) Run(ctx context.Context) error {
 	})
 	err := doors.Wait()
 	stop()
-	return errors.Join(err, <-ended)
+	return errors.Join(err, <-ended, s.audit.Close())
 }
 
 // WaitReady returns when this member serves reads and writes and the objects

@@ -10,6 +10,7 @@ import (
 	"github.com/musterhq/muster/cmd/muster/internal/server"
 	"github.com/musterhq/muster/internal/heap"
 	"github.com/musterhq/muster/internal/vitals"
+	"github.com/musterhq/muster/services/apiserver"
 )
 
 func newServer() *cobra.Command {
@@ -85,5 +86,16 @@ func runServer(c *cobra.Command, roles []role.Role) {
 	token.add(c)
 	c.Flags().BoolVar(&config.NonVoter, "non-voter", false, "with --join: serve, but never vote; it stays so")
 	c.Flags().DurationVar(&config.RemoveDeadAfter, "remove-dead-after", 10*time.Minute, "remove a voter that was silent for so long when another has taken its place; 0 never does")
+	addAuditFlags(c, &config.Audit)
 	logs.add(c)
+}
+
+// addAuditFlags adds the flags of the audit log, which are named as Kubernetes' are.
+func addAuditFlags(c *cobra.Command, config *apiserver.AuditConfig) {
+	f := c.Flags()
+	f.StringVar(&config.PolicyFile, "audit-policy-file", "", "what to write down of what the API is asked for: a Policy of audit.k8s.io/v1")
+	f.StringVar(&config.Path, "audit-log-path", "", "file to write it to, a line of JSON for each event; - is the standard output")
+	f.IntVar(&config.MaxAge, "audit-log-maxage", 0, "days for which old files of it are kept; 0 is no limit")
+	f.IntVar(&config.MaxBackups, "audit-log-maxbackup", 0, "how many old files of it are kept; 0 is no limit")
+	f.IntVar(&config.MaxSize, "audit-log-maxsize", 100, "MiB after which a new file of it is begun")
 }

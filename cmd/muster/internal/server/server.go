@@ -31,6 +31,8 @@ type Config struct {
 	// RemoveDeadAfter is how long a voter must have been silent before one that
 	// joined takes its place and it is removed; 0 is never.
 	RemoveDeadAfter time.Duration
+	// Audit says what is written down of what is asked for, and where.
+	Audit apiserver.AuditConfig
 	// Roles that run in this process beside the apiserver.
 	Roles  []role.Role
 	Logger *slog.Logger
@@ -104,6 +106,7 @@ func (s *controlPlane) load() error {
 		Authority: authority, KeyPair: s.own, ServiceAccountKeyPEM: serviceAccountKey,
 		ClusterID: s.membership.ClusterID, Bootstrap: s.membership.Bootstrap,
 		NonVoter: s.membership.NonVoter, Epoch: s.membership.Epoch, RemoveDeadAfter: s.config.RemoveDeadAfter,
+		Audit:     s.config.Audit,
 		GossipKey: s.membership.GossipKey, GossipSeeds: s.others(s.membership.GossipAddresses),
 		GossipListen: net.JoinHostPort("0.0.0.0", strconv.Itoa(provision.GossipPort)),
 		Logger:       s.config.Logger,

@@ -63,7 +63,7 @@ func NewAuthenticator(config AuthenticatorConfig) *Authenticator {
 
 // Authenticate returns the caller of an HTTP request; without credentials it is
 // the anonymous user. An error is of the credentials, unless it is an API status: then
-// the caller may not act in the name that it wants to.
+// the caller, who is returned, may not act in the name that it wants to.
 func (a *Authenticator) Authenticate(r *http.Request) (access.User, error) {
 	user, err := a.caller(r)
 	if err != nil || !Impersonates(r.Header) {
@@ -186,7 +186,11 @@ func (a *Authenticator) impersonate(user access.User, header http.Header) (acces
 	if a.config.Authorizer == nil {
 		return access.User{}, errors.New("nobody may act in another's name here")
 	}
-	return a.config.Authorizer.Impersonate(user, header)
+	as, err := a.config.Authorizer.Impersonate(user, header)
+	if err != nil {
+		return user, err
+	}
+	return as, nil
 }
 
 func bearer(header string) (string, bool) {

@@ -23,6 +23,11 @@ func (h *Handler) authorizePath(r *http.Request) error {
 // authorizeAbsent is authorizePath for objects of a kind that is not served and for what
 // kinds do not do: who may not ask is not told either.
 func (h *Handler) authorizeAbsent(r *http.Request, to route) error {
+	return h.authorize(r, requestOf(r, to))
+}
+
+// requestOf says what is asked for by a request for an object or a collection.
+func requestOf(r *http.Request, to route) auth.Request {
 	verb := map[string]string{
 		http.MethodGet: "get", http.MethodHead: "get", http.MethodPost: "create", http.MethodPut: "update",
 		http.MethodPatch: "patch", http.MethodDelete: "delete",
@@ -37,10 +42,10 @@ func (h *Handler) authorizeAbsent(r *http.Request, to route) error {
 			verb = "deletecollection"
 		}
 	}
-	return h.authorize(r, auth.Request{
+	return auth.Request{
 		Verb: verb, Resource: schema.GroupResource{Group: to.gv.Group, Resource: to.resource},
 		Subresource: to.sub, Namespace: to.namespace, Name: to.name,
-	})
+	}
 }
 
 func (h *Handler) authorize(r *http.Request, request auth.Request) error {

@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/services/apiserver/internal/audit"
 	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/openapi"
@@ -50,6 +51,8 @@ type Config struct {
 	// Extra serves paths of other parts ("/v2/"), by prefix; they see the user
 	// in the request's context and authorise for themselves.
 	Extra map[string]http.Handler
+	// Audit writes down what is asked for; nil is nothing.
+	Audit *audit.Log
 	// Documents are served at their paths to those who may see them.
 	Documents map[string]http.Handler
 	Logger    *slog.Logger
@@ -68,6 +71,7 @@ type Handler struct {
 	logger  *slog.Logger
 
 	documents map[string]http.Handler
+	auditLog  *audit.Log
 }
 
 // New returns a Handler.
@@ -82,7 +86,7 @@ func New(cfg Config) (*Handler, error) {
 	return &Handler{
 		objects: cfg.Objects, authn: cfg.Authenticator, agents: cfg.Agents, gate: cfg.Gate, stall: cmp.Or(cfg.StallLimit, stallLimit), info: info,
 		schemas: openapi.NewCache(cfg.Objects.Kinds().Kinds(), info.GitVersion),
-		extra:   cfg.Extra, documents: cfg.Documents, logger: cfg.Logger.With("component", "rest"),
+		extra:   cfg.Extra, documents: cfg.Documents, auditLog: cfg.Audit, logger: cfg.Logger.With("component", "rest"),
 	}, nil
 }
 
@@ -95,6 +99,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if err, ok := cause.(error); cause == nil || ok && errors.Is(err, http.ErrAbortHandler) {
 			return
 		}
+		if w := sent.record; w != nil {
+			w.entry.Panicked(fmt.Sprint(cause))
+		}
 		h.logger.Error("panic while answering", "method", r.Method, "path", r.URL.Path, "panic", cause, "stack", string(debug.Stack()))
 		if sent.started {
 			panic(http.ErrAbortHandler) // The client must not take half an answer for a whole one.
@@ -104,6 +111,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := h.serve(sent, r); err != nil {
 		h.fail(sent, r, err)
 	}
+	h.audited(sent, r)
 }
 
 func (h *Handler) serve(w *tracked, r *http.Request) error {
@@ -111,6 +119,7 @@ func (h *Handler) serve(w *tracked, r *http.Request) error {
 		return nil
 	}
 	user, err := h.authn.Authenticate(r)
+	h.audit(w, r, user)
 	if known := apierrors.APIStatus(nil); errors.As(err, &known) {
 		return err // The caller may not act in the name that it wants to.
 	}
@@ -237,6 +246,9 @@ func (h *Handler) fail(w *tracked, r *http.Request, err error) {
 		return
 	}
 	status := h.statusOf(r, err)
+	if w.record != nil {
+		w.record.status = &status
+	}
 	if status.Details != nil && status.Details.RetryAfterSeconds > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(status.Details.RetryAfterSeconds))
 	}

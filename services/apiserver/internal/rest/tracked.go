@@ -29,6 +29,7 @@ const (
 type tracked struct {
 	http.ResponseWriter
 	started bool
+	record  *record // for the audit log; nil is none
 
 	control *http.ResponseController
 	stall   time.Duration
@@ -51,12 +52,14 @@ func (t *tracked) Unwrap() http.ResponseWriter { return t.ResponseWriter }
 // WriteHeader begins the answer.
 func (t *tracked) WriteHeader(code int) {
 	t.started = true
+	t.record.begun(code)
 	t.ResponseWriter.WriteHeader(code)
 }
 
 // Write writes a part of the answer.
 func (t *tracked) Write(p []byte) (int, error) {
 	t.started = true
+	t.record.said(p)
 	if len(p) < blockingSize && !t.lasting {
 		return t.ResponseWriter.Write(p)
 	}
