@@ -33,7 +33,7 @@ func (s *Scheduler) wake(node string) {
 
 // lead places and binds while this instance leads.
 func (s *Scheduler) lead(ctx context.Context) error {
-	if s.nodes.WaitSynced(ctx) != nil || s.pods.WaitSynced(ctx) != nil {
+	if s.nodes.WaitSynced(ctx) != nil || s.pods.WaitSynced(ctx) != nil || s.claims.WaitSynced(ctx) != nil {
 		return nil
 	}
 	var g errgroup.Group
@@ -58,6 +58,7 @@ func (s *Scheduler) place(items []*queue.Item) (placed []*queue.Item, results []
 	pods := make([]*core.Pod, len(items))
 	for i, it := range items {
 		pods[i] = it.Pod
+		it.Pod.Held = s.held(it.Pod.Object)
 	}
 	for i, res := range s.cache.Place(pods) {
 		if res.Node != nil {

@@ -22,6 +22,9 @@ func (s *Scheduler) Explain(ctx context.Context, r *schedulerv1.ExplainRequest) 
 	if err := s.pods.WaitSynced(ctx); err != nil {
 		return nil, status.FromContextError(err).Err()
 	}
+	if err := s.claims.WaitSynced(ctx); err != nil {
+		return nil, status.FromContextError(err).Err()
+	}
 	pod, err := s.pod(ctx, r.GetNamespace(), r.GetName())
 	if err != nil {
 		return nil, err
@@ -29,7 +32,9 @@ func (s *Scheduler) Explain(ctx context.Context, r *schedulerv1.ExplainRequest) 
 	// As if it were to be placed now: the node it has is not a wish of its own.
 	free := pod.DeepCopy()
 	free.Spec.NodeName = ""
-	verdicts, res := s.cache.Explain(core.NewPod(free))
+	p := core.NewPod(free)
+	p.Held = s.held(free)
+	verdicts, res := s.cache.Explain(p)
 	resp := &schedulerv1.ExplainResponse{NodeName: pod.Spec.NodeName, Leading: s.Leading(), Message: s.summary(pod, res)}
 	for _, v := range verdicts {
 		resp.Nodes = append(resp.Nodes, &schedulerv1.NodeVerdict{

@@ -57,6 +57,7 @@ type Scheduler struct {
 	client   *sdk.Client
 	pods     *informer.Informer[*corev1.Pod]
 	nodes    *informer.Informer[*corev1.Node]
+	claims   *informer.Informer[*corev1.PersistentVolumeClaim]
 	cache    *cache.Cache
 	queue    *queue.Queue
 	recorder *events.Recorder
@@ -75,12 +76,14 @@ func New(cfg Config) (*Scheduler, error) {
 		cfg: cfg, log: cfg.Logger.With("component", "scheduler"), client: cfg.Client,
 		pods:     informer.New[*corev1.Pod](cfg.Client, informer.Options{FieldSelector: unfinished, Logger: cfg.Logger}),
 		nodes:    informer.New[*corev1.Node](cfg.Client, informer.Options{Logger: cfg.Logger}),
+		claims:   informer.New[*corev1.PersistentVolumeClaim](cfg.Client, informer.Options{Logger: cfg.Logger}),
 		cache:    cache.New(),
 		queue:    queue.New(),
 		recorder: events.New(events.Config{Client: cfg.Client, Component: name, Logger: cfg.Logger}),
 	}
 	s.nodes.OnChange(s.nodeChanged)
 	s.pods.OnChange(s.podChanged)
+	s.claims.OnChange(s.claimChanged)
 	return s, nil
 }
 
@@ -97,6 +100,7 @@ func (s *Scheduler) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.nodes.Run(ctx) })
 	g.Go(func() error { return s.pods.Run(ctx) })
+	g.Go(func() error { return s.claims.Run(ctx) })
 	g.Go(func() error { return s.recorder.Run(ctx) })
 	g.Go(func() error {
 		cfg := s.cfg.Election

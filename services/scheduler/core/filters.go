@@ -128,6 +128,9 @@ func resourcesFit(p *Pod, n *Node) []string {
 
 // refusals asks the filters, and last, for it costs most, the surroundings.
 func refusals(table []filter, around *surroundings, p *Pod, n *Node) []string {
+	if p.Held != "" {
+		return refuse(p.Held)
+	}
 	for _, f := range table {
 		if reasons := f.check(p, n); len(reasons) > 0 {
 			return reasons

@@ -18,6 +18,8 @@ type Pod struct {
 	// Group is shared by the pods that are to be spread: those of one owner, or
 	// with the same labels.
 	Group string
+	// Held says why the pod runs nowhere yet: it waits for something that is no node.
+	Held string
 
 	requests, counted Resources
 	ports             []hostPort

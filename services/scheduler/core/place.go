@@ -15,6 +15,8 @@ type Result struct {
 	Total int
 	// Reasons with the count of nodes each holds for.
 	Reasons map[string]int
+	// Held is the pod's, which no node was asked about then.
+	Held string
 }
 
 // Placer places pods; it keeps its buffers, so it is for one goroutine.
@@ -39,8 +41,11 @@ func NewPlacer() *Placer {
 // node with fewer pods, then to the first by name, so that the same state always
 // gives the same answer.
 func (pl *Placer) Place(p *Pod, nodes []*Node) Result {
-	res := Result{Total: len(nodes)}
+	res := Result{Total: len(nodes), Held: p.Held}
 	pl.feasible = pl.feasible[:0]
+	if p.Held != "" {
+		return res
+	}
 	pl.around = look(p, nodes)
 	for _, n := range nodes {
 		reasons := refusals(pl.filters, pl.around, p, n)
@@ -91,6 +96,9 @@ func (pl *Placer) rate(p *Pod, each func(name string, scores []int64)) {
 func (r Result) Message() string {
 	if r.Total == 0 {
 		return "no nodes available to schedule pods"
+	}
+	if r.Held != "" {
+		return fmt.Sprintf("0/%d nodes are available: %s.", r.Total, r.Held)
 	}
 	parts := make([]string, 0, len(r.Reasons))
 	for reason, n := range r.Reasons {

@@ -31,6 +31,7 @@ var podSpecFields = supported(slices.Concat(
 		"fsGroup", "fsGroupChangePolicy", "sysctls.name", "sysctls.value", "seccompProfile.type",
 	}),
 	below("volumes", []string{"name", "emptyDir.medium", "emptyDir.sizeLimit", "hostPath.path", "hostPath.type"}),
+	below("volumes.persistentVolumeClaim", []string{"claimName", "readOnly"}),
 	below("volumes.configMap", slices.Concat([]string{"name", "defaultMode"}, projectionFields)),
 	below("volumes.secret", slices.Concat([]string{"secretName", "defaultMode"}, projectionFields)),
 	below("volumes.downwardAPI", slices.Concat([]string{"defaultMode"}, downwardFields)),

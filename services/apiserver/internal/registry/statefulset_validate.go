@@ -41,8 +41,7 @@ func validateStatefulSet(obj *appsv1.StatefulSet) field.ErrorList {
 	return errs
 }
 
-// withClaims is the template with volumes where each pod's claims will be, for its
-// containers to mount; what sort of volume it is does not matter here.
+// withClaims is the template with the volumes that each pod's claims will be.
 func withClaims(spec *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
 	t := &spec.Template
 	if len(spec.VolumeClaimTemplates) == 0 {
@@ -61,7 +60,7 @@ func withClaims(spec *appsv1.StatefulSetSpec) *corev1.PodTemplateSpec {
 	}
 	for _, c := range spec.VolumeClaimTemplates {
 		out.Spec.Volumes = append(out.Spec.Volumes, corev1.Volume{Name: c.Name, VolumeSource: corev1.VolumeSource{
-			EmptyDir: &corev1.EmptyDirVolumeSource{},
+			PersistentVolumeClaim: &corev1.PersistentVolumeClaimVolumeSource{ClaimName: c.Name},
 		}})
 	}
 	return &out

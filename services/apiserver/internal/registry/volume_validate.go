@@ -58,6 +58,9 @@ func validateVolumeSource(v *corev1.Volume, path *field.Path) field.ErrorList {
 	if v.HostPath != nil {
 		errs = append(errs, validateHostPath(v.HostPath, path.Child("hostPath"))...)
 	}
+	if c := v.PersistentVolumeClaim; c != nil && c.ClaimName == "" {
+		errs = append(errs, field.Required(path.Child("persistentVolumeClaim", "claimName"), ""))
+	}
 	if v.ConfigMap != nil {
 		errs = append(errs, validateProjection(v.ConfigMap.Name, "name", v.ConfigMap.DefaultMode, v.ConfigMap.Items, path.Child("configMap"))...)
 	}
