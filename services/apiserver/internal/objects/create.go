@@ -184,6 +184,9 @@ func (s *Service) planCreate(ctx context.Context, p *plan, t Target, obj registr
 	if err := requested(ctx, k, obj); err != nil {
 		return Outcome{}, err
 	}
+	if err := s.authorizeNeeds(ctx, t, nil, obj); err != nil {
+		return Outcome{}, err
+	}
 	if err := p.allocate(t, obj, nil); err != nil {
 		return Outcome{}, err
 	}

@@ -191,14 +191,17 @@ func (s *Service) authorizeChange(ctx context.Context, verb string, t Target, ol
 	}, old, obj)
 }
 
-// authorizeNeeds checks what a change through a subresource takes beside the
-// permission to make it: to approve for a signer, to sign as one.
+// authorizeNeeds checks what a change takes beside the permission to make it: to
+// approve for a signer, to sign as one. old is nil for a new object.
 func (s *Service) authorizeNeeds(ctx context.Context, t Target, old, obj registry.Object) error {
-	sub, ok := t.Kind.Subresource(t.Subresource)
-	if !ok || sub.Needs == nil {
+	find := t.Kind.Needs
+	if sub, ok := t.Kind.Subresource(t.Subresource); ok {
+		find = sub.Needs
+	}
+	if find == nil {
 		return nil
 	}
-	needs := sub.Needs(obj, old)
+	needs := find(obj, old)
 	if needs == nil {
 		return nil
 	}

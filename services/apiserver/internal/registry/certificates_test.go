@@ -1,12 +1,14 @@
 package registry_test
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
 	"strings"
 	"testing"
@@ -17,6 +19,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/internal/access"
+	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
@@ -157,4 +160,38 @@ func TestCertificateRequestsExpire(t *testing.T) {
 	if got := k.Expires(obj, testTime); !got.Equal(decided.Add(time.Hour)) {
 		t.Errorf("denied until %s", got)
 	}
+}
+
+func TestTrustBundles(t *testing.T) {
+	const bundles = "clustertrustbundles.certificates.k8s.io"
+	ca, err := pki.NewCA("test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, _, err := ca.Issue(pki.Identity{User: "u"}, nil, time.Hour)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anchors := func(name, signer string, list ...[]byte) string {
+		text, _ := json.Marshal(string(bytes.Join(list, nil)))
+		return `{metadata: {name: "` + name + `"}, spec: {signerName: "` + signer + `", trustBundle: ` + string(text) + `}}`
+	}
+	const bad = `spec.trustBundle: Invalid value: "<value omitted>": `
+	authority := ca.CertificatePEM()
+	checkNew(t, []sample{
+		{"anybody's", bundles, anchors("a.b", "", authority), ``},
+		{"a signer's", bundles, anchors("a.example:s:x", "a.example/s", authority), ``},
+		{"name of a signer's", bundles, anchors("a:b", "", authority), `metadata.name: Invalid value: "a:b": ClusterTrustBundle without signer name must not have ":" in its name`},
+		{"name of no signer's", bundles, anchors("b", "a.example/s", authority), `metadata.name: Invalid value: "b": ClusterTrustBundle for signerName a.example/s must be named with prefix a.example:s:`},
+		{"nothing", bundles, anchors("a", ""), bad + `at least one trust anchor must be provided`},
+		{"twice", bundles, anchors("a", "", authority, authority), bad + `duplicate trust anchor (indices [0 1])`},
+		{"no authority", bundles, anchors("a", "", authority, leaf), bad + `entry 1 does not have the CA bit set`},
+		{"a key", bundles, anchors("a", "", ca.KeyPEM()), bad + `entry 0 has bad block type: PRIVATE KEY`},
+	})
+	k := kind(t, bundles)
+	needs := k.Needs(decode(t, k, anchors("x", "a.example/s")), nil)
+	if needs == nil || needs.Verb != "attest" || needs.Refusal != `user not permitted to attest for signerName "a.example/s"` || k.Needs(decode(t, k, anchors("x", "")), nil) != nil {
+		t.Errorf("needs %+v", needs)
+	}
+	checkShown(t, []shown{{bundles, `{spec: {signerName: a.example/s}}`, `a.example/s`}, {bundles, `{}`, `<none>`}})
 }

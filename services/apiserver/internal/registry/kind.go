@@ -68,6 +68,9 @@ type Kind struct {
 	// Requested notes in a new object who asked for it, after PrepareCreate, or
 	// refuses it by an API error.
 	Requested func(obj Object, user access.User) error
+	// Needs names a permission that creating obj (old is nil then) or changing it takes
+	// beside that to do so; nil is none.
+	Needs func(obj, old Object) *Permission
 	// PrepareUpdate carries over from old what a plain update may not change
 	// (status) and raises metadata.generation when the spec changed.
 	PrepareUpdate func(obj, old Object)

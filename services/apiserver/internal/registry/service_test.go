@@ -1,6 +1,7 @@
 package registry_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -188,7 +189,10 @@ func TestReservedAddressOfTheAPI(t *testing.T) {
 	}
 }
 
-func taken(err error) *field.Error { return err.(*field.Error) }
+func taken(err error) (out *field.Error) {
+	errors.As(err, &out)
+	return out
+}
 
 func TestClaimTaken(t *testing.T) {
 	k := kind(t, "services")

@@ -71,6 +71,7 @@ func All(o Options) []*Kind {
 		priorityClassKind(),
 		runtimeClassKind(),
 		certificateSigningRequestKind(),
+		clusterTrustBundleKind(),
 		tokenReviewKind(),
 		selfSubjectReviewKind(),
 		subjectAccessReviewKind(),

@@ -122,6 +122,7 @@ var columnNames = map[string]string{
 	"volumeattributesclasses.storage.k8s.io":         "Name DriverName Age",
 	"priorityclasses.scheduling.k8s.io":              "Value Global-Default Age PreemptionPolicy",
 	"runtimeclasses.node.k8s.io":                     "Handler Age",
+	"clustertrustbundles.certificates.k8s.io":        "SignerName",
 	"certificatesigningrequests.certificates.k8s.io": "Age SignerName Requestor RequestedDuration Condition",
 }
 

@@ -113,8 +113,9 @@ func TestSigning(t *testing.T) {
 					t.Fatal(err)
 				}
 				ctx, cancel := context.WithCancel(t.Context())
-				defer cancel()
-				go signer.Run(ctx)
+				done := make(chan error, 1)
+				go func() { done <- signer.Run(ctx) }()
+				defer func() { cancel(); <-done }()
 				w := world{t, s}
 				csr := &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: "r"}, Spec: certificatesv1.CertificateSigningRequestSpec{
 					Request: request(t, tt.subject, tt.names...), SignerName: tt.signer, Usages: tt.usages, ExpirationSeconds: ptr.To(int32(3600))}}
