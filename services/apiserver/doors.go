@@ -52,8 +52,9 @@ func (s *Server) wireGRPC() error {
 	guard.Declare(everybody, reflectionMethods...)
 	tlsConfig := s.config.KeyPair.ServerTLS(tls.VerifyClientCertIfGiven, "h2")
 	s.rpc = rpc.New(s.objects, s.gate)
+	s.rpc.WriteDown(s.audit)
 	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard,
-		grpc.ChainUnaryInterceptor(bounded, s.rpc.Seated), grpc.ChainStreamInterceptor(s.readers.Watch), grpc.ForceServerCodecV2(exchange.Codec()))
+		grpc.ChainUnaryInterceptor(bounded, s.rpc.Audited, s.rpc.Seated), grpc.ChainStreamInterceptor(s.readers.Watch), grpc.ForceServerCodecV2(exchange.Codec()))
 	apiv1.RegisterObjectServiceServer(s.grpc, s.rpc)
 	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)
 	s.health = health.NewServer()

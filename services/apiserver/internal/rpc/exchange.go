@@ -39,6 +39,9 @@ func (s *Service) Stop() { s.stop() }
 func (s *Service) Answer(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) {
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(calls))
 	defer cancel()
+	if s.log != nil {
+		answer = s.exchanged(ctx, calls, answer)
+	}
 	seat, err := s.gate.Seat(ctx, fairness.BatchWidth(len(calls)))
 	if err != nil {
 		refuse(calls, asStatus(err), answer)
@@ -89,7 +92,7 @@ func isChange(c *apiv1.Call) bool { return c.GetGet() == nil }
 
 // answerNow answers calls that read, where this member can without asking others.
 func (s *Service) answerNow(ctx context.Context, calls []*apiv1.Call, answer func(...*apiv1.Answer)) bool {
-	if slices.ContainsFunc(calls, isChange) {
+	if s.log != nil || slices.ContainsFunc(calls, isChange) {
 		return false
 	}
 	seat, ok := s.gate.SeatNow(ctx, fairness.BatchWidth(len(calls)))

@@ -13,6 +13,7 @@ import (
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 
+	"github.com/musterhq/muster/services/apiserver/internal/audit"
 	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
@@ -26,6 +27,7 @@ type Service struct {
 	gate    *fairness.Gate
 	life    context.Context // of streams that calls are exchanged on
 	stop    context.CancelFunc
+	log     *audit.Log // nil is none
 }
 
 // New returns a Service over the objects, whose callers take seats at the gate.

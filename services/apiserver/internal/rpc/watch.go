@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"net/http"
 	"strconv"
 
 	"google.golang.org/grpc"
@@ -23,6 +24,18 @@ var eventTypes = map[watch.EventType]apiv1.EventType{
 
 // Watch streams changes; those that became visible together travel together.
 func (s *Service) Watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer[apiv1.WatchResponse]) error {
+	if s.log == nil {
+		return s.watch(r, stream)
+	}
+	e := s.begin(stream.Context(), apiv1.ObjectService_Watch_FullMethodName, r)
+	e.Started(http.StatusOK)
+	err := s.watch(r, stream)
+	code, failure := outcome(err)
+	e.Completed(code, failure, nil)
+	return err
+}
+
+func (s *Service) watch(r *apiv1.WatchRequest, stream grpc.ServerStreamingServer[apiv1.WatchResponse]) error {
 	k, err := s.kind(r.GetType())
 	if err != nil {
 		return asStatus(err)
