@@ -72,25 +72,30 @@ func (s *Service) createStep(ctx context.Context, t Target, obj registry.Object,
 	uid, now := uuid.NewUUID(), s.now()
 	from, seen := newSent(t, obj, raw), t.Kind
 	return seenAs(t.Kind, func(p *plan) (Outcome, error) {
-		fresh, err := from.take()
-		if err != nil {
-			return Outcome{}, err
-		}
-		t := from.target.stored()
-		prepareNew(t.Kind, fresh, uid, now)
-		s.fields.Update(seen, "", nil, fresh, managerOf(ctx), p.now)
-		addFinalizers(t.Kind, fresh)
-		if err := p.chooseName(&t, fresh); err != nil {
-			return Outcome{}, err
-		}
-		if err := s.authorizeChange(ctx, "create", t, nil, fresh); err != nil {
-			return Outcome{}, err
-		}
-		if err := from.target.checkNew(fresh); err != nil {
-			return Outcome{}, err
-		}
-		return s.planCreate(ctx, p, t, fresh)
+		return s.planNew(ctx, p, from, seen, uid, now)
 	}), nil
+}
+
+// planNew plans the creation of what was sent, as the kind that was asked for.
+func (s *Service) planNew(ctx context.Context, p *plan, from *sent, seen *registry.Kind, uid types.UID, now time.Time) (Outcome, error) {
+	fresh, err := from.take()
+	if err != nil {
+		return Outcome{}, err
+	}
+	t := from.target.stored()
+	prepareNew(t.Kind, fresh, uid, now)
+	s.fields.Update(seen, "", nil, fresh, managerOf(ctx), p.now)
+	addFinalizers(t.Kind, fresh)
+	if err := p.chooseName(&t, fresh); err != nil {
+		return Outcome{}, err
+	}
+	if err := s.authorizeChange(ctx, "create", t, nil, fresh); err != nil {
+		return Outcome{}, err
+	}
+	if err := from.target.checkNew(fresh); err != nil {
+		return Outcome{}, err
+	}
+	return s.planCreate(ctx, p, t, fresh)
 }
 
 // matchNamespace makes the namespaces of the request and the object agree.

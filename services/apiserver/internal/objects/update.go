@@ -7,6 +7,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/services/apiserver/internal/admission"
@@ -19,20 +21,23 @@ const uidMismatch = "Precondition failed: UID in precondition: %v, UID in object
 // Update replaces an object, its status or another subresource of it. A
 // resourceVersion in obj makes it conditional. obj is not modified.
 func (s *Service) Update(ctx context.Context, t Target, obj registry.Object, dryRun bool) (Stored, error) {
-	st, err := s.updateStep(ctx, t, obj, nil)
-	if err != nil {
-		return Stored{}, err
-	}
-	return s.finish(ctx, t, dryRun, st)
+	stored, _, err := s.Put(ctx, t, obj, dryRun)
+	return stored, err
 }
 
-// finish commits one step and answers with the subresource it was done through.
-func (s *Service) finish(ctx context.Context, t Target, dryRun bool, st step) (Stored, error) {
-	stored, err := first(s.commit(ctx, dryRun, st))
+// Put is Update, and tells whether it made the object: an update does where there is
+// none, of a kind that says so.
+func (s *Service) Put(ctx context.Context, t Target, obj registry.Object, dryRun bool) (Stored, bool, error) {
+	st, err := s.updateStep(ctx, t, obj, nil)
 	if err != nil {
-		return Stored{}, err
+		return Stored{}, false, err
 	}
-	return through(t, stored)
+	outcomes, err := s.commit(ctx, dryRun, st)
+	if err != nil {
+		return Stored{}, false, err
+	}
+	stored, err := through(t, outcomes[0].Object)
+	return stored, outcomes[0].Effect == Created, err
 }
 
 // through makes an object that was changed through a subresource that
@@ -52,8 +57,19 @@ func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object,
 	if err := s.authorize(ctx, "update", t, nil); err != nil {
 		return nil, err
 	}
-	from := newSent(t, obj, raw)
+	from, makes, uid := newSent(t, obj, raw), t.makes(obj), types.UID("")
+	if makes {
+		uid = uuid.NewUUID()
+	}
 	return seenAs(t.Kind, func(p *plan) (Outcome, error) {
+		if makes {
+			if _, exists := p.get(t.key()); !exists {
+				if err := s.authorize(ctx, "create", t, nil); err != nil {
+					return Outcome{}, err
+				}
+				return s.planNew(ctx, p, from, t.Kind, uid, p.now)
+			}
+		}
 		return s.planUpdate(ctx, p, from.target.stored(), change{verb: "update", seen: from.target.Kind, make: func(old registry.Object) (registry.Object, error) {
 			obj, err := from.take()
 			if err != nil {
@@ -62,6 +78,11 @@ func (s *Service) updateStep(ctx context.Context, t Target, obj registry.Object,
 			return obj, from.target.checkChanged(obj, old)
 		}})
 	}), nil
+}
+
+// makes tells whether an update with the object makes it where there is none.
+func (t Target) makes(obj registry.Object) bool {
+	return t.stored().Kind.CreateOnUpdate && t.Subresource == "" && obj.GetResourceVersion() == "" && obj.GetUID() == ""
 }
 
 // matchURL makes the names of the request and the object agree. It returns the

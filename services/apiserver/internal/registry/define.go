@@ -71,7 +71,9 @@ type definition[T Object] struct {
 	Held          func(obj T) bool
 	Kept          func(name string) string
 	Versioned     bool
-	Finalizers    []string
+	// CreateOnUpdate has an update make the object where there is none.
+	CreateOnUpdate bool
+	Finalizers     []string
 	// DeleteWarning is what Kind.DeleteWarning is.
 	DeleteWarning string
 	// Propagation is what a deletion without propagationPolicy means; background,
@@ -146,7 +148,7 @@ func define[T any, P interface {
 		Claims: adaptResult(d.Claims), Allocate: s.allocator(), ClaimTaken: adaptClaim(d.ClaimTaken),
 
 		GracePeriod: adaptWith(d.GracePeriod), PrepareDelete: adapt(d.PrepareDelete),
-		Held: adaptResult(d.Held), Kept: d.Kept, Versioned: d.Versioned,
+		Held: adaptResult(d.Held), Kept: d.Kept, Versioned: d.Versioned, CreateOnUpdate: d.CreateOnUpdate,
 		Finalizers: d.Finalizers, DefaultPropagation: d.Propagation, DeleteWarning: d.DeleteWarning,
 
 		Columns: d.Columns, NoNameColumn: d.NoNameColumn, Subresources: d.Subresources,

@@ -9,7 +9,7 @@ import (
 
 func endpointsKind() *Kind {
 	return define(corev1.SchemeGroupVersion, &corev1.EndpointsList{}, definition[*corev1.Endpoints]{
-		ShortNames: []string{"ep"}, Namespaced: true,
+		ShortNames: []string{"ep"}, Namespaced: true, CreateOnUpdate: true,
 
 		Default:  defaultEndpoints,
 		Validate: validateEndpoints,

@@ -12,7 +12,7 @@ import (
 
 func eventKind(o Options) *Kind {
 	return define(corev1.SchemeGroupVersion, &corev1.EventList{}, definition[*corev1.Event]{
-		ShortNames: []string{"ev"}, Namespaced: true,
+		ShortNames: []string{"ev"}, Namespaced: true, CreateOnUpdate: true,
 
 		Validate: func(obj *corev1.Event) field.ErrorList { return validateEvent(obj, "reportingComponent") },
 

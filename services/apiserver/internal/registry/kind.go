@@ -136,6 +136,8 @@ type Kind struct {
 	Held func(obj Object) bool
 	// Kept says why the object of that name may not be deleted; "" is that it may.
 	Kept func(name string) string
+	// CreateOnUpdate says that an update makes the object where there is none.
+	CreateOnUpdate bool
 	// Versioned says that an update has to name the resourceVersion that it changes.
 	Versioned bool
 	// Finalizers lists finalizers that every new object gets.

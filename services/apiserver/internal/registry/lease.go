@@ -13,7 +13,7 @@ const leaseKept = 24 * time.Hour
 
 func leaseKind() *Kind {
 	return define(coordinationv1.SchemeGroupVersion, &coordinationv1.LeaseList{}, definition[*coordinationv1.Lease]{
-		Namespaced: true, Versioned: true,
+		Namespaced: true, Versioned: true, CreateOnUpdate: true,
 
 		Validate: validateLease,
 		Expires:  leaseExpires,

@@ -16,7 +16,7 @@ import (
 
 func limitRangeKind() *Kind {
 	return define(corev1.SchemeGroupVersion, &corev1.LimitRangeList{}, definition[*corev1.LimitRange]{
-		ShortNames: []string{"limits"}, Namespaced: true,
+		ShortNames: []string{"limits"}, Namespaced: true, CreateOnUpdate: true,
 
 		Default:  defaultLimitRange,
 		Validate: validateLimitRange,

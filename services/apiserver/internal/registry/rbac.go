@@ -16,7 +16,8 @@ func pathSegment(name string, _ bool) []string { return path.IsValidPathSegmentN
 
 func roleKind() *Kind {
 	return define(rbacv1.SchemeGroupVersion, &rbacv1.RoleList{}, definition[*rbacv1.Role]{
-		Namespaced: true, ValidateName: pathSegment,
+		CreateOnUpdate: true,
+		Namespaced:     true, ValidateName: pathSegment,
 
 		Validate: func(obj *rbacv1.Role) field.ErrorList { return validateRules(obj.Rules, true) },
 		Columns:  []Column{createdAtColumn()},
@@ -25,7 +26,8 @@ func roleKind() *Kind {
 
 func clusterRoleKind() *Kind {
 	return define(rbacv1.SchemeGroupVersion, &rbacv1.ClusterRoleList{}, definition[*rbacv1.ClusterRole]{
-		ValidateName: pathSegment,
+		CreateOnUpdate: true,
+		ValidateName:   pathSegment,
 
 		Validate: validateClusterRole,
 		Columns:  []Column{createdAtColumn()},
@@ -34,7 +36,8 @@ func clusterRoleKind() *Kind {
 
 func roleBindingKind() *Kind {
 	return define(rbacv1.SchemeGroupVersion, &rbacv1.RoleBindingList{}, definition[*rbacv1.RoleBinding]{
-		Namespaced: true, ValidateName: pathSegment,
+		CreateOnUpdate: true,
+		Namespaced:     true, ValidateName: pathSegment,
 
 		Default: func(obj *rbacv1.RoleBinding) { defaultBinding(&obj.RoleRef, obj.Subjects) },
 		Validate: func(obj *rbacv1.RoleBinding) field.ErrorList {
@@ -49,7 +52,8 @@ func roleBindingKind() *Kind {
 
 func clusterRoleBindingKind() *Kind {
 	return define(rbacv1.SchemeGroupVersion, &rbacv1.ClusterRoleBindingList{}, definition[*rbacv1.ClusterRoleBinding]{
-		ValidateName: pathSegment,
+		CreateOnUpdate: true,
+		ValidateName:   pathSegment,
 
 		Default: func(obj *rbacv1.ClusterRoleBinding) { defaultBinding(&obj.RoleRef, obj.Subjects) },
 		Validate: func(obj *rbacv1.ClusterRoleBinding) field.ErrorList {

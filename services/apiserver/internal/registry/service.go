@@ -9,7 +9,7 @@ import (
 func serviceKind(o Options) *Kind {
 	allocator := newServiceAllocator(o)
 	return define(corev1.SchemeGroupVersion, &corev1.ServiceList{}, definition[*corev1.Service]{
-		ShortNames: []string{"svc"}, Categories: []string{"all"}, Namespaced: true, Status: true,
+		ShortNames: []string{"svc"}, Categories: []string{"all"}, Namespaced: true, Status: true, CreateOnUpdate: true,
 
 		Default:       defaultService,
 		PrepareCreate: prepareService,

@@ -45,14 +45,18 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, t objects.Targe
 	if err != nil {
 		return err
 	}
-	o, err := h.objects.Update(options.context(warned(w, r)), t, obj, options.DryRun)
+	o, created, err := h.objects.Put(options.context(warned(w, r)), t, obj, options.DryRun)
 	if err != nil {
 		return err
 	}
 	if t.Subresource == "" {
 		warn(w, t.Kind, o)
 	}
-	return h.writeStored(w, r, http.StatusOK, t, o)
+	code := http.StatusOK
+	if created {
+		code = http.StatusCreated
+	}
+	return h.writeStored(w, r, code, t, o)
 }
 
 func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target) error {
