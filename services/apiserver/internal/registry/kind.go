@@ -203,6 +203,9 @@ type Subresource struct {
 	// stored without PrepareUpdate and ValidateUpdate, which refuse or undo just
 	// what the subresource is for ("binding", "finalize").
 	Direct bool
+	// Stream says that what it gives and takes is no object ("log", "exec"): only
+	// the REST door serves it, and it is never a way to the object.
+	Stream bool
 	// PrepareUpdate and ValidateUpdate stand in for the kind's where the object
 	// itself is updated by way of the subresource ("ephemeralcontainers").
 	PrepareUpdate  func(obj, old Object)

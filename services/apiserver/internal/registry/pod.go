@@ -43,7 +43,7 @@ func podKind() *Kind {
 			NewObject: func() Object { return &corev1.Binding{} },
 			Apply:     func(obj, sub Object) error { return bindPod(obj.(*corev1.Pod), sub.(*corev1.Binding)) },
 		}, evictionSubresource(), {
-			Name: "log", Verbs: []string{"get"},
+			Name: "log", Verbs: []string{"get"}, Stream: true,
 		}, connection("exec", "PodExecOptions"), connection("attach", "PodAttachOptions"), connection("portforward", "PodPortForwardOptions"),
 			proxied("PodProxyOptions"), ephemeralContainersSubresource()},
 	})
@@ -51,13 +51,13 @@ func podKind() *Kind {
 
 // connection is a subresource that opens a stream: a POST or, by WebSocket, a GET.
 func connection(name, options string) Subresource {
-	return Subresource{Name: name, GVK: corev1.SchemeGroupVersion.WithKind(options), Verbs: []string{"create", "get"}}
+	return Subresource{Name: name, GVK: corev1.SchemeGroupVersion.WithKind(options), Verbs: []string{"create", "get"}, Stream: true}
 }
 
 // proxied is the subresource that passes requests on to what an object stands for.
 func proxied(options string) Subresource {
 	return Subresource{
-		Name: "proxy", GVK: corev1.SchemeGroupVersion.WithKind(options),
+		Name: "proxy", GVK: corev1.SchemeGroupVersion.WithKind(options), Stream: true,
 		Verbs: []string{"create", "delete", "get", "patch", "update"},
 	}
 }

@@ -54,7 +54,7 @@ func (s *Service) target(key *apiv1.ObjectKey, subresource string) (objects.Targ
 	case !utf8.ValidString(key.GetName()) || !utf8.ValidString(key.GetNamespace()):
 		return objects.Target{}, apierrors.NewBadRequest("key is not in UTF-8") // a stream's messages are not checked
 	}
-	if _, ok := k.Subresource(subresource); subresource != "" && !ok {
+	if sub, ok := k.Subresource(subresource); subresource != "" && (!ok || sub.Stream) {
 		return objects.Target{}, apierrors.NewBadRequest(fmt.Sprintf("%s have no subresource %q", k.Resource, subresource))
 	}
 	return objects.Target{Kind: k, Namespace: key.GetNamespace(), Name: key.GetName(), Subresource: subresource}, nil
