@@ -6,6 +6,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -132,6 +133,9 @@ func TestJobUpdate(t *testing.T) {
 		{"not in tandem", `{completionMode: Indexed, completions: 2, parallelism: 2, ` + ends + `}`, func(obj *batchv1.Job) { obj.Spec.Completions = new(int32(3)) }, "spec.completions: Invalid value: 3: can only be modified in tandem with spec.parallelism"},
 		{"place", `{` + ends + `}`, place, "spec.template: Invalid value: "},
 		{"place while suspended", `{suspend: true, ` + ends + `}`, place, ""},
+		{"resources while suspended", `{suspend: true, ` + ends + `}`, func(obj *batchv1.Job) {
+			obj.Spec.Template.Spec.Containers[0].Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("1")}
+		}, ""},
 		{"image while suspended", `{suspend: true, ` + ends + `}`, func(obj *batchv1.Job) { obj.Spec.Template.Spec.Containers[0].Image = "b" }, "spec.template: Invalid value: "},
 		{"managed by", `{` + ends + `}`, func(obj *batchv1.Job) { obj.Spec.ManagedBy = new("a.io/b") }, `spec.managedBy: Invalid value: "a.io/b": field is immutable`},
 	} {

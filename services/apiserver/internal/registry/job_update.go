@@ -45,10 +45,11 @@ func validateCompletionsUpdate(spec, before *batchv1.JobSpec, path *field.Path) 
 }
 
 // fixedTemplate is the old template with what may change of it as it is now: where
-// the pods of a job run, and what they take, may be decided while it is suspended.
+// the pods of a job run, and what they take, may be decided while it is suspended and
+// has none.
 func fixedTemplate(obj, old *batchv1.Job) *corev1.PodTemplateSpec {
-	suspended := ptr.Deref(old.Spec.Suspend, false) && (old.Status.StartTime == nil || hasCondition(old, batchv1.JobSuspended))
-	if !suspended {
+	stopped := hasCondition(old, batchv1.JobSuspended) && old.Status.Active == 0
+	if !ptr.Deref(old.Spec.Suspend, false) || old.Status.StartTime != nil && !stopped {
 		return &old.Spec.Template
 	}
 	now, fixed := &obj.Spec.Template, old.Spec.Template.DeepCopy()
@@ -72,7 +73,7 @@ func fixedTemplate(obj, old *batchv1.Job) *corev1.PodTemplateSpec {
 
 func keepResources(fixed, now []corev1.Container) {
 	for i := range min(len(fixed), len(now)) {
-		fixed[i].Resources = now[i].Resources
+		fixed[i].Resources.Limits, fixed[i].Resources.Requests = now[i].Resources.Limits, now[i].Resources.Requests
 	}
 }
 
