@@ -8,6 +8,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/component-helpers/apps/poddisruptionbudget"
 )
 
@@ -21,6 +22,8 @@ const (
 func evictionSubresource() Subresource {
 	return Subresource{
 		Name: "eviction", GVK: policyv1.SchemeGroupVersion.WithKind("Eviction"), Verbs: []string{"create"}, Evicts: true,
+		// By which kubectl drained until 1.22.
+		Older:     []schema.GroupVersion{{Group: policyv1.GroupName, Version: "v1beta1"}},
 		NewObject: func() Object { return &policyv1.Eviction{} },
 	}
 }

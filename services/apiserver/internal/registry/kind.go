@@ -210,6 +210,8 @@ type Subresource struct {
 	// itself is updated by way of the subresource ("ephemeralcontainers").
 	PrepareUpdate  func(obj, old Object)
 	ValidateUpdate func(obj, old Object) field.ErrorList
+	// Older are versions in which the object is taken as well, with the same fields.
+	Older []schema.GroupVersion
 	// NewObject returns an empty subresource object; nil for "status" and "log".
 	NewObject func() Object
 	// Columns of the server-side table of it, after Name; none for no table.

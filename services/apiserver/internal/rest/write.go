@@ -117,19 +117,39 @@ func (h *Handler) readObject(w http.ResponseWriter, r *http.Request, t objects.T
 		return nil, options, err
 	}
 	obj, gvk := newObject(t)
-	var warnings []string
-	switch media {
-	case typeProtobuf:
-		err = codec.DecodeProtobuf(body, obj, gvk)
-	case typeYAML:
-		warnings, err = codec.DecodeYAML(body, obj, gvk, options.Validation)
-	default:
-		warnings, err = codec.DecodeJSON(body, obj, gvk, options.Validation)
+	warnings, err := decodeAs(media, body, obj, gvk, options.Validation)
+	if err != nil {
+		obj, warnings, err = decodeOlder(media, body, t, options.Validation, err)
 	}
 	for _, text := range warnings {
 		addWarning(w, text)
 	}
 	return obj, options, err
+}
+
+func decodeAs(media string, body []byte, into registry.Object, gvk schema.GroupVersionKind, v codec.Validation) ([]string, error) {
+	switch media {
+	case typeProtobuf:
+		return nil, codec.DecodeProtobuf(body, into, gvk)
+	case typeYAML:
+		return codec.DecodeYAML(body, into, gvk, v)
+	}
+	return codec.DecodeJSON(body, into, gvk, v)
+}
+
+// decodeOlder decodes what is of an older version that the subresource takes, too;
+// cause is what was wrong with it as the version that it is of.
+func decodeOlder(media string, body []byte, t objects.Target, v codec.Validation, cause error) (registry.Object, []string, error) {
+	if sub, ok := t.Kind.Subresource(t.Subresource); ok {
+		for _, older := range sub.Older {
+			obj, gvk := newObject(t)
+			if warnings, err := decodeAs(media, body, obj, older.WithKind(gvk.Kind), v); err == nil {
+				obj.GetObjectKind().SetGroupVersionKind(gvk)
+				return obj, warnings, nil
+			}
+		}
+	}
+	return nil, nil, cause
 }
 
 // newObject returns the empty object that a request's body is read into.
