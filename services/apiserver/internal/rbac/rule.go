@@ -25,14 +25,6 @@ type Request struct {
 	Path string
 }
 
-// combined is the resource as rules name it: "pods/log".
-func (r *Request) combined() string {
-	if r.Subresource == "" {
-		return r.Resource
-	}
-	return r.Resource + "/" + r.Subresource
-}
-
 // Allows tells whether a rule by itself allows the request.
 func Allows(rule *rbacv1.PolicyRule, r *Request) bool {
 	if !has(rule.Verbs, r.Verb, rbacv1.VerbAll) {

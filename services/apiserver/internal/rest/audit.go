@@ -16,7 +16,6 @@ import (
 
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/services/apiserver/internal/audit"
-	"github.com/musterhq/muster/services/apiserver/internal/auth"
 )
 
 // record is what a request and its answer say, for the audit log.
@@ -57,7 +56,7 @@ func (h *Handler) audit(w *tracked, r *http.Request, user access.User) {
 		return
 	}
 	call := audit.Call{ID: r.Header.Get("Audit-ID"), URI: r.URL.RequestURI(), UserAgent: r.UserAgent(), SourceIPs: sourcesOf(r)}
-	call.Request = auth.Request{Verb: strings.ToLower(r.Method), Path: r.URL.Path}
+	call.Request = pathRequest(r)
 	if route, ok := parseRoute(r.URL.Path); ok && route.resource != "" {
 		call.Request, call.Version = requestOf(r, route), route.gv.Version
 	}

@@ -158,6 +158,9 @@ func (h *Handler) serve(w *tracked, r *http.Request) error {
 func (h *Handler) serveObjects(w *tracked, r *http.Request) error {
 	route, ok := parseRoute(r.URL.Path)
 	if !ok {
+		if err := h.authorize(r, pathRequest(r)); err != nil {
+			return err
+		}
 		return notFound()
 	}
 	if route.resource == "" {
