@@ -6,6 +6,7 @@ package fieldmanager
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 	"time"
@@ -23,6 +24,9 @@ type Tracker struct {
 	schemas func() (*schemas, error)
 	kinds   sync.Map // kindKey → func() (*kind, error)
 	differs sync.Pool
+
+	compiling sync.Mutex
+	shapes    map[shapeKey]*shape // of all kinds: these share most of their types
 }
 
 // kindKey names what is written: a kind of object, through a subresource or not.
@@ -43,7 +47,7 @@ type kind struct {
 
 // New returns a Tracker for the kinds.
 func New(kinds []*registry.Kind) *Tracker {
-	return &Tracker{all: kinds, schemas: lazy(kinds), differs: sync.Pool{New: func() any { return &differ{} }}}
+	return &Tracker{all: kinds, schemas: lazy(kinds), shapes: map[shapeKey]*shape{}, differs: sync.Pool{New: func() any { return &differ{} }}}
 }
 
 // of returns what is known of the kind, as written through the subresource.
@@ -78,13 +82,24 @@ func (t *Tracker) newKind(k *registry.Kind, name string) (*kind, error) {
 		return nil, fmt.Errorf("track fields of %s: %w", k.Resource, err)
 	}
 	if _, ok := kept[resetKey{k.GVK.GroupKind(), name}]; own && !ok && k.Stored == nil {
-		c := compiler{schema: &all.parser.Schema, known: map[shapeKey]*shape{}}
-		t := reflect.TypeOf(k.New()).Elem()
-		// A type that cannot be walked is left to the library, which needs no shape.
-		out.shape, _ = c.compile(t, all.names[k.GVK], append(resetBy(k, name), untracked...))
-		out.zero = reflect.New(t).Elem()
+		out.zero = reflect.ValueOf(k.New()).Elem()
+		out.shape = t.shape(all, k, append(resetBy(k, name), untracked...))
 	}
 	return out, nil
+}
+
+// shape returns that of the kind without some fields; nil of a type that cannot be
+// walked, which is left to the library.
+func (t *Tracker) shape(all *schemas, k *registry.Kind, without [][]string) *shape {
+	t.compiling.Lock()
+	defer t.compiling.Unlock()
+	c := compiler{schema: &all.parser.Schema, known: maps.Clone(t.shapes)}
+	out, err := c.compile(reflect.TypeOf(k.New()).Elem(), all.names[k.GVK], without)
+	if err != nil {
+		return nil // and what was made on the way is forgotten
+	}
+	t.shapes = c.known
+	return out
 }
 
 // versions returns the kinds that are stored as k is; nil where it is the only one.
