@@ -16,11 +16,13 @@ func plugins(o Options) []plugin {
 	return []plugin{
 		{name: "LimitRanger", on: []string{"pods", "pods/resize", "persistentvolumeclaims"}, admit: defaultLimits, check: checkLimits},
 		{name: "ServiceAccount", on: []string{"pods", "pods/ephemeralcontainers"}, admit: accounts.admit, check: accounts.check},
+		{name: "TaintNodesByCondition", on: []string{"nodes"}, admit: taintNew},
 		{name: "PodSecurity", on: []string{"namespaces"}, check: security.checkNamespace},
 		{name: "PodSecurity", on: []string{"pods", "pods/ephemeralcontainers"}, check: security.checkPod},
 		{name: "PodSecurity", on: workloads, check: security.checkTemplate},
 		{name: "Priority", on: []string{"pods"}, admit: podPriority},
 		{name: "DefaultStorageClass", on: []string{"persistentvolumeclaims"}, admit: defaultStorageClass},
+		{name: "CertificateSubjectRestriction", on: []string{"certificatesigningrequests.certificates.k8s.io"}, check: restrictSubject},
 		{name: "DefaultIngressClass", on: []string{"ingresses.networking.k8s.io"}, admit: defaultIngressClass},
 		{name: "RuntimeClass", on: []string{"pods"}, admit: runtimeClass, check: checkOverhead},
 	}

@@ -92,8 +92,16 @@ func (s *Service) Each(ctx context.Context, changes []Change, answered Answered)
 		}
 		p := &plan{kinds: s.kinds, view: view, now: now}
 		outcome, err := steps[i](p)
-		if err != nil || c.DryRun || p.written.empty() || p.ledger.changed() {
+		if err != nil || c.DryRun || p.written.empty() {
 			again(i)
+			continue
+		}
+		if p.ledger.changed() {
+			if namespace, ok := p.alone(); ok {
+				alone.Go(func() { answered(s.inLine(ctx, namespace, i, c, steps[i])) })
+			} else {
+				again(i)
+			}
 			continue
 		}
 		plans, answers = append(plans, p), append(answers, Answer{Change: i, Outcome: outcome})
@@ -119,6 +127,17 @@ func (s *Service) Each(ctx context.Context, changes []Change, answered Answered)
 func (s *Service) alone(ctx context.Context, i int, c Change, st step) Answer {
 	a := Answer{Change: i}
 	outcomes, err := s.commitFresh(ctx, c.DryRun, st)
+	if err == nil {
+		a.Outcome = outcomes[0]
+	}
+	a.Err = err
+	return a.through(c)
+}
+
+// inLine carries out one of the changes with all that charge the same quotas.
+func (s *Service) inLine(ctx context.Context, namespace string, i int, c Change, st step) Answer {
+	a := Answer{Change: i}
+	outcomes, err := s.together(ctx, namespace, []step{st})
 	if err == nil {
 		a.Outcome = outcomes[0]
 	}

@@ -22,6 +22,7 @@ import (
 const (
 	togetherChanges    = 256
 	togetherOperations = 900
+	togetherBytes      = 512 << 10 // of values, before the last
 )
 
 // lines are those who wait, by namespace. The zero value is empty.
@@ -169,6 +170,7 @@ func answerAll(waiting []*waiter, err error) {
 // what went before may have been why.
 type group struct {
 	plan                 *plan
+	bytes                int // of values
 	along, refused, left []*waiter
 }
 
@@ -177,7 +179,7 @@ func (s *Service) group(view state.View, waiting []*waiter) *group {
 	now := s.now()
 	g := &group{plan: &plan{view: view, now: now, kinds: s.kinds}}
 	for i, w := range waiting {
-		if len(g.plan.tx.Operations) >= togetherOperations {
+		if len(g.plan.tx.Operations) >= togetherOperations || g.bytes >= togetherBytes {
 			g.left = append(g.left, waiting[i:]...)
 			break
 		}
@@ -188,6 +190,9 @@ func (s *Service) group(view state.View, waiting []*waiter) *group {
 			g.refused = append(g.refused, w)
 		case g.plan.absorb(p, w.outcomes):
 			g.along = append(g.along, w)
+			for _, op := range p.tx.Operations {
+				g.bytes += len(op.GetValue())
+			}
 		default:
 			g.left = append(g.left, w)
 		}
