@@ -5,6 +5,7 @@ package e2e_test
 import (
 	"bytes"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -128,16 +129,10 @@ func terminals(t *testing.T, binary, namespace string) {
 	} {
 		out, err := terminal(t, "echo $((6*7)); tty; stty size\nexit 7\n", append([]string{binary, "-n", namespace}, strings.Fields(command)...)...)
 		var code *exec.ExitError
-		if !asExit(err, &code) || code.ExitCode() != 7 || !regexp.MustCompile(`(?s)42\r\n.*/dev/pts/0\r\n.*30 100`).MatchString(out) {
+		if !errors.As(err, &code) || code.ExitCode() != 7 || !regexp.MustCompile(`(?s)42\r\n.*/dev/pts/0\r\n.*30 100`).MatchString(out) {
 			t.Errorf("%s: %v\n%s", command, err, out)
 		}
 	}
-}
-
-func asExit(err error, into **exec.ExitError) bool {
-	e, ok := err.(*exec.ExitError)
-	*into = e
-	return ok
 }
 
 // copies carries a file into the pod and back.

@@ -275,7 +275,7 @@ func plug(t *testing.T, to string) *cable {
 		}
 		c.ends <- near
 		c.ends <- there
-		go io.Copy(there, near)
+		go func() { _, _ = io.Copy(there, near) }()
 		_, _ = io.Copy(near, there)
 	}()
 	return c
