@@ -30,6 +30,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
+	"github.com/musterhq/muster/services/apiserver/internal/retention"
 	"github.com/musterhq/muster/services/apiserver/internal/rest"
 	"github.com/musterhq/muster/services/apiserver/internal/roles"
 	"github.com/musterhq/muster/services/apiserver/internal/rpc"
@@ -220,6 +221,7 @@ func (s *Server) Run(ctx context.Context) error {
 	doors.Go(func() error { return s.keeper.Run(open) })
 	doors.Go(func() error { return s.roles.Run(open) })
 	doors.Go(func() error { return s.sweeper.Run(open) })
+	doors.Go(func() error { return retention.Run(open, s.replica.Store()) })
 	doors.Go(func() error { return s.signer.Run(open) })
 	doors.Go(func() error { return s.reportHealth(open) })
 	doors.Go(func() error {

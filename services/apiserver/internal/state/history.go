@@ -147,6 +147,17 @@ func (h *history) append(revision uint64, events []Event) (floor uint64) {
 	return h.floor
 }
 
+// forgetUpTo drops the events up to a revision, and returns that of the last event that
+// is forgotten.
+func (h *history) forgetUpTo(revision uint64) (floor uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for len(h.window) > 0 && h.window[0].Revision <= revision {
+		h.forget()
+	}
+	return h.floor
+}
+
 // forget drops the oldest event from the window and from its topics, where it
 // is the oldest too.
 func (h *history) forget() {

@@ -73,6 +73,13 @@ func (s *Store) ViewAt(revision uint64) (View, error) {
 	return View{made}, nil
 }
 
+// Forget drops what is remembered of changes up to a revision: who asks for the state
+// before it, or watches from there, is told ErrTooOld.
+func (s *Store) Forget(revision uint64) { s.past.forget(s.history.forgetUpTo(revision)) }
+
+// Revision is that of the last change.
+func (s *Store) Revision() uint64 { return s.current.Load().revision }
+
 // before returns the version as it was at a revision, before the last events.
 func (s *snapshot) before(events []Event, revision uint64) *snapshot {
 	b := newBatch(s, nil)

@@ -83,6 +83,33 @@ func TestViewAtForgottenEvents(t *testing.T) {
 
 // A view of the past that was made once is there again, for as long as its
 // revision is remembered, and not after a restore.
+func TestForget(t *testing.T) {
+	s := state.New()
+	for i := range uint64(10) {
+		s.Apply(i+1, command(transaction(put(key("pods", "a", fmt.Sprint(i)), "v"))))
+	}
+	watcher, err := s.Watch("pods", "", "", 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Forget(5)
+	if _, err := s.ViewAt(4); !errors.Is(err, state.ErrTooOld) {
+		t.Errorf("view at 4: %v", err)
+	}
+	if v, err := s.ViewAt(5); err != nil || v.Revision() != 5 {
+		t.Errorf("view at 5: %v", err)
+	}
+	if _, err := s.Watch("pods", "", "", 4); !errors.Is(err, state.ErrTooOld) {
+		t.Errorf("watch from 4: %v", err)
+	}
+	s.Forget(100)
+	s.Apply(11, command(transaction(put(key("pods", "a", "later"), "v"))))
+	events, err := watcher.Next(t.Context())
+	if err != nil || len(events) != 1 || events[0].Revision != 11 {
+		t.Errorf("the watcher that waited got %v, %v", events, err)
+	}
+}
+
 func TestViewAtAgain(t *testing.T) {
 	s := state.NewWithLimits(state.Limits{Events: 3, Bytes: 1 << 20})
 	one := func() { do(s, put(key("pods", "a", "1"), "v")) }
