@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/diff"
 	"sigs.k8s.io/randfill"
 
+	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
@@ -226,6 +227,19 @@ func exercise(k *registry.Kind, obj, old registry.Object) {
 		}
 	}
 	validateChange(k, obj, old)
+	if k.ValidateCreate != nil {
+		k.ValidateCreate(obj)
+	}
+	if k.Requested != nil {
+		_ = k.Requested(obj, access.User{Name: "jane"})
+	}
+	if k.Needs != nil {
+		k.Needs(obj, nil)
+	}
+	if v := k.Stored; v != nil && v.ValidateCreate != nil {
+		v.ValidateCreate(k.ToStored(obj))
+		v.ValidateUpdate(k.ToStored(obj), k.ToStored(old))
+	}
 	if k.PrepareStatusUpdate != nil {
 		k.PrepareStatusUpdate(obj, old)
 	}
@@ -250,6 +264,9 @@ func exercise(k *registry.Kind, obj, old registry.Object) {
 	for _, s := range k.Subresources {
 		if s.Get != nil {
 			_, _ = s.Get(obj)
+		}
+		if s.Needs != nil {
+			s.Needs(obj, old)
 		}
 		if s.Apply != nil && s.NewObject != nil {
 			_ = s.Apply(obj, s.NewObject())
