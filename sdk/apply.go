@@ -26,17 +26,24 @@ func Apply[T Object](ctx context.Context, c *Client, manager string, manifest an
 
 // ApplyStatus is Apply for the status of an object, which has to be there.
 func ApplyStatus[T Object](ctx context.Context, c *Client, manager string, manifest any, opts ...WriteOption) (T, error) {
-	return perform[T](ctx, c, applyOp[T](manager, "status", manifest, opts))
+	return perform[T](ctx, c, applyOp(TypeNameOf[T](), manager, "status", manifest, opts))
 }
 
 // ApplyOp is Apply as an operation.
 func ApplyOp[T Object](manager string, manifest any, opts ...WriteOption) Operation {
-	return applyOp[T](manager, "", manifest, opts)
+	return applyOp(TypeNameOf[T](), manager, "", manifest, opts)
 }
 
-func applyOp[T Object](manager, subresource string, manifest any, opts []WriteOption) Operation {
+// ApplyTypeOp is ApplyOp for who learns the type when the program runs: its Kubernetes
+// message name, as TypeName returns it.
+func ApplyTypeOp(typ, manager string, manifest any, opts ...WriteOption) Operation {
+	return applyOp(typ, manager, "", manifest, opts)
+}
+
+func applyOp(typ, manager, subresource string, manifest any, opts []WriteOption) Operation {
 	raw, meta, err := readManifest(manifest)
-	op := patchOp[T]("apply", meta.Namespace, meta.Name, subresource, apiv1.PatchType_PATCH_TYPE_APPLY, raw, opts)
+	k := &apiv1.ObjectKey{Type: typ, Namespace: meta.Namespace, Name: meta.Name}
+	op := patchOp("apply", k, subresource, apiv1.PatchType_PATCH_TYPE_APPLY, raw, opts)
 	op.op.GetPatch().FieldManager = manager
 	if op.err = err; err == nil && manager == "" {
 		op.err = errors.New("the manager of the fields has no name")

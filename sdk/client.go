@@ -50,6 +50,8 @@ type Config struct {
 	// client certificate in TLS; nil for none. It is asked for each call, so it should
 	// remember, and read the file again where the token is one that is renewed.
 	Token func(ctx context.Context) (string, error)
+	// Impersonate is whom to act as; the zero value is the caller itself.
+	Impersonate Impersonate
 	// Dialer opens the raw connection; nil is TCP.
 	Dialer func(ctx context.Context, address string) (net.Conn, error)
 	// CallTimeout bounds a call whose context has no deadline; 0 is 30 s.
@@ -147,6 +149,7 @@ func options(cfg Config, res resolver.Builder, l *links) []grpc.DialOption {
 	if cfg.Token != nil {
 		opts = append(opts, grpc.WithPerRPCCredentials(bearer(cfg.Token)))
 	}
+	opts = append(opts, cfg.Impersonate.options()...)
 	if cfg.UserAgent != "" {
 		opts = append(opts, grpc.WithUserAgent(cfg.UserAgent))
 	}

@@ -3,6 +3,8 @@ package sdk
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
@@ -141,6 +143,11 @@ func (e *RefusedError) Error() string { return e.status.Error() }
 
 // Unwrap returns the server's answer.
 func (e *RefusedError) Unwrap() error { return e.status }
+
+// Reason returns what the server said of the operation, without its index.
+func (e *RefusedError) Reason() string {
+	return strings.TrimPrefix(e.Error(), fmt.Sprintf("operation %d: ", e.Index))
+}
 
 // RefusedOperation returns which operation of a transaction was refused.
 func RefusedOperation(err error) (index int, ok bool) {

@@ -62,18 +62,18 @@ func UpdateStatusOp(obj Object, opts ...WriteOption) Operation {
 // PatchOp changes part of an object of type T; the subresource is "" or "status".
 func PatchOp[T Object](namespace, name, subresource string, pt types.PatchType, patch []byte, opts ...WriteOption) Operation {
 	typ, ok := patchTypes[pt]
-	o := patchOp[T]("patch", namespace, name, subresource, typ, patch, opts)
+	o := patchOp("patch", key[T](namespace, name), subresource, typ, patch, opts)
 	if !ok {
 		o.err = fmt.Errorf("unsupported patch type %q", pt)
 	}
 	return o
 }
 
-func patchOp[T Object](verb, namespace, name, subresource string, typ apiv1.PatchType, patch []byte, opts []WriteOption) Operation {
+func patchOp(verb string, k *apiv1.ObjectKey, subresource string, typ apiv1.PatchType, patch []byte, opts []WriteOption) Operation {
 	w := newWriting(opts)
-	return Operation{verb: verb, typ: TypeNameOf[T](), namespace: namespace, name: name, warn: w.warn,
+	return Operation{verb: verb, typ: k.GetType(), namespace: k.GetNamespace(), name: k.GetName(), warn: w.warn,
 		op: &apiv1.Operation{Request: &apiv1.Operation_Patch{Patch: &apiv1.PatchRequest{
-			Key: key[T](namespace, name), Subresource: subresource, Type: typ, Patch: patch,
+			Key: k, Subresource: subresource, Type: typ, Patch: patch,
 			DryRun: w.dryRun, FieldManager: w.manager, Force: w.force, FieldValidation: w.validation}}}}
 }
 

@@ -33,7 +33,8 @@ func (c *Client) transact(ctx context.Context, ops []Operation, dryRun bool) (*a
 		}
 		req.Operations = append(req.Operations, o.op)
 	}
-	mayRepeat := func(ctx context.Context, err error) bool { return putOff(err) || dryRun && again(ctx, err) }
+	harmless := dryRun || !slices.ContainsFunc(ops, func(o Operation) bool { return !o.idempotent() })
+	mayRepeat := func(ctx context.Context, err error) bool { return putOff(err) || harmless && again(ctx, err) }
 	resp, err := retried(ctx, c, mayRepeat, func(ctx context.Context) (*apiv1.TransactResponse, error) {
 		ctx, cancel := c.bounded(ctx)
 		defer cancel()

@@ -1430,7 +1430,8 @@ type PatchRequest struct {
 	Subresource string `protobuf:"bytes,2,opt,name=subresource,proto3" json:"subresource,omitempty"`
 	// type of the patch.
 	Type PatchType `protobuf:"varint,3,opt,name=type,proto3,enum=muster.api.v1.PatchType" json:"type,omitempty"`
-	// patch in JSON; YAML will do for PATCH_TYPE_APPLY.
+	// patch in JSON. For PATCH_TYPE_APPLY YAML will do, and a manifest in JSON need not
+	// say its apiVersion and kind.
 	Patch []byte `protobuf:"bytes,4,opt,name=patch,proto3" json:"patch,omitempty"`
 	// dry_run validates and returns what would be stored.
 	DryRun bool `protobuf:"varint,5,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`

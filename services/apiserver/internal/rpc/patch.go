@@ -2,11 +2,14 @@ package rpc
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strconv"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
@@ -71,5 +74,28 @@ func (s *Service) patch(r *apiv1.PatchRequest, warn func(string)) (objects.Targe
 	if errs := metavalidation.ValidatePatchOptions(&options, kind); len(errs) > 0 {
 		return t, objects.Patch{}, apierrors.NewInvalid(metav1.SchemeGroupVersion.WithKind("PatchOptions").GroupKind(), "", errs)
 	}
-	return t, objects.Patch{Type: kind, Data: r.GetPatch(), Force: r.GetForce(), Validation: validation, Warn: warn}, nil
+	data := r.GetPatch()
+	if kind == types.ApplyYAMLPatchType {
+		data = typed(data, t.Kind.GVK)
+	}
+	return t, objects.Patch{Type: kind, Data: data, Force: r.GetForce(), Validation: validation, Warn: warn}, nil
+}
+
+// typed completes a manifest in JSON that does not say what it is of, as the objects of
+// k8s.io/api do not: the key of the request does.
+func typed(manifest []byte, gvk schema.GroupVersionKind) []byte {
+	var said metav1.TypeMeta
+	if json.Unmarshal(manifest, &said) != nil || said != (metav1.TypeMeta{}) {
+		return manifest // which is told what is wrong with it, if anything is
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(manifest, &object) != nil || object == nil {
+		return manifest
+	}
+	object["apiVersion"], object["kind"] = json.RawMessage(strconv.Quote(gvk.GroupVersion().String())), json.RawMessage(strconv.Quote(gvk.Kind))
+	out, err := json.Marshal(object)
+	if err != nil {
+		return manifest
+	}
+	return out
 }
