@@ -76,7 +76,7 @@ A cluster of several machines:
 		c.GroupID = "apart"
 		root.AddCommand(c)
 	}
-	for _, c := range []*cobra.Command{newToken(), newKubeconfig(), newMembers(), newHealth(), newSnapshot(), newImage(), newExplain()} {
+	for _, c := range []*cobra.Command{newToken(), newKubeconfig(), newMembers(), newHealth(), newSnapshot(), newImage(), newExplain(), newApply()} {
 		c.GroupID = "use"
 		root.AddCommand(c)
 	}
