@@ -12,6 +12,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 	"github.com/musterhq/muster/services/apiserver/internal/reviews"
 	"github.com/musterhq/muster/services/apiserver/internal/serviceaccount"
+	"github.com/musterhq/muster/services/apiserver/internal/serviceaccount/legacysecret"
 )
 
 // wireAccess makes what decides who calls and what they may do.
@@ -46,6 +47,21 @@ func (s *Server) answers() (map[string]objects.Answerer, error) {
 		return obj, s.accounts.Issue(ctx, t.Namespace, t.Name, obj.(*authenticationv1.TokenRequest))
 	}
 	return out, nil
+}
+
+// fillSecrets fills Secrets with tokens until ctx ends, where there is a key.
+func (s *Server) fillSecrets(ctx context.Context) error {
+	if s.accounts == nil {
+		return nil
+	}
+	filler, err := legacysecret.New(legacysecret.Config{
+		Objects: s.objects, Store: s.replica.Store(), Tokens: s.accounts, RootCA: s.config.KeyPair.CAPEM(),
+		Name: s.config.Name, Leading: s.replica.IsLeader, Logger: s.config.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	return filler.Run(ctx)
 }
 
 // documents are those by which others learn to verify tokens of service accounts.

@@ -220,6 +220,7 @@ func (s *Server) Run(ctx context.Context) error {
 	doors.Go(func() error { return s.cluster.Run(open) })
 	doors.Go(func() error { return s.keeper.Run(open) })
 	doors.Go(func() error { return s.roles.Run(open) })
+	doors.Go(func() error { return s.fillSecrets(open) })
 	doors.Go(func() error { return s.sweeper.Run(open) })
 	doors.Go(func() error { return retention.Run(open, s.replica.Store()) })
 	doors.Go(func() error { return s.signer.Run(open) })
