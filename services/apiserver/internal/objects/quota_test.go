@@ -246,3 +246,25 @@ func TestQuotaUnderContention(t *testing.T) {
 		t.Logf("%d transactions, %v", c.rounds-before, time.Since(begun))
 	})
 }
+
+// What is large goes alone, and all of it goes.
+func TestLargeChangesUnderQuota(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := overCounted(t, time.Millisecond)
+		create(t, s, "ResourceQuota", hard(map[corev1.ResourceName]string{"count/configmaps": "20"}))
+		before := c.rounds
+		var all sync.WaitGroup
+		for i := range 20 {
+			all.Go(func() {
+				large := configMap(fmt.Sprint("large-", i), map[string]string{"k": strings.Repeat("x", 400<<10)})
+				if _, err := s.Create(admin, target(t, s, "ConfigMap", ""), large, false); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if rounds := c.rounds - before; rounds < 10 || len(c.wrong) > 0 {
+			t.Errorf("%d transactions, wrong %v", rounds, c.wrong)
+		}
+	})
+}

@@ -22,7 +22,7 @@ import (
 const (
 	togetherChanges    = 256
 	togetherOperations = 900
-	togetherBytes      = 512 << 10 // of values, before the last
+	togetherBytes      = 1 << 20 // of values; what is larger goes alone
 )
 
 // lines are those who wait, by namespace. The zero value is empty.
@@ -179,7 +179,7 @@ func (s *Service) group(view state.View, waiting []*waiter) *group {
 	now := s.now()
 	g := &group{plan: &plan{view: view, now: now, kinds: s.kinds}}
 	for i, w := range waiting {
-		if len(g.plan.tx.Operations) >= togetherOperations || g.bytes >= togetherBytes {
+		if len(g.plan.tx.Operations) >= togetherOperations {
 			g.left = append(g.left, waiting[i:]...)
 			break
 		}
@@ -188,16 +188,27 @@ func (s *Service) group(view state.View, waiting []*waiter) *group {
 		switch {
 		case w.err != nil || p.written.empty():
 			g.refused = append(g.refused, w)
-		case g.plan.absorb(p, w.outcomes):
+		case g.fits(p) && g.plan.absorb(p, w.outcomes):
 			g.along = append(g.along, w)
-			for _, op := range p.tx.Operations {
-				g.bytes += len(op.GetValue())
-			}
 		default:
 			g.left = append(g.left, w)
 		}
 	}
 	return g
+}
+
+// fits tells whether the group stays of a size that can be proposed. What is first
+// always goes.
+func (g *group) fits(p *plan) bool {
+	size := 0
+	for _, op := range p.tx.Operations {
+		size += len(op.GetValue())
+	}
+	if len(g.along) > 0 && g.bytes+size > togetherBytes {
+		return false
+	}
+	g.bytes += size
+	return true
 }
 
 // applyGroup proposes the group; it is done unless a precondition failed.
