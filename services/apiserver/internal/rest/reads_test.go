@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/net/websocket"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -128,6 +129,39 @@ func TestWatchForms(t *testing.T) {
 				t.Errorf("%s %v: %s", response.Status, err, line)
 			}
 		})
+	}
+}
+
+// A browser watches over a WebSocket.
+func TestWatchOverWebSocket(t *testing.T) {
+	d := open(t)
+	d.call(t, "POST", configMaps, cm)
+	for _, accept := range []string{"application/json", "application/vnd.kubernetes.protobuf"} {
+		config, err := websocket.NewConfig(strings.Replace(d.URL, "http", "ws", 1)+configMaps+"?watch=1", d.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.Header.Set("Accept", accept)
+		ws, err := config.DialContext(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var message []byte
+		if err := websocket.Message.Receive(ws, &message); err != nil {
+			t.Fatal(err)
+		}
+		var event metav1.WatchEvent
+		if accept == "application/json" {
+			err = json.Unmarshal(message, &event)
+		} else {
+			err = event.Unmarshal(message)
+		}
+		if err != nil || event.Type != "ADDED" || !strings.Contains(string(event.Object.Raw), "ConfigMap") {
+			t.Errorf("%s: %v: %s", accept, err, message)
+		}
+		if err := ws.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -101,8 +101,8 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, t objects.Ta
 	}
 	meta := metav1.ListMeta{ResourceVersion: fmt.Sprint(page.Revision), Continue: page.Continue, RemainingItemCount: page.Remaining}
 	var body []byte
-	switch {
-	case f.as == asTable:
+	switch f.as {
+	case asTable:
 		table, err := h.newTable(r, f, t, page.Items, meta, true)
 		if err != nil {
 			return err
@@ -111,9 +111,9 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, t objects.Ta
 		if err != nil {
 			return err
 		}
-	case f.as == asPartial:
+	case asPartial:
 		return mismatch(f.as, "a list", listGVK(t))
-	case f.as == asList:
+	case asList:
 		body, err = partialList(f, page.Items, meta)
 	default:
 		return h.writeList(w, r, f, t, page.Items, meta)

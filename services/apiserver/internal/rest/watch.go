@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"time"
 
+	"golang.org/x/net/websocket"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -38,13 +39,20 @@ func (h *Handler) watch(w http.ResponseWriter, r *http.Request, t objects.Target
 	if err != nil && !apierrors.IsResourceExpired(err) {
 		return err
 	}
-	if beginErr := stream.begin(); beginErr != nil {
-		return beginErr
+	run := func(ctx context.Context) error {
+		if err != nil {
+			return stream.fail(err)
+		}
+		return stream.run(ctx, watcher)
 	}
-	if err != nil {
-		return stream.fail(err)
+	if isWebSocket(r) {
+		stream.overSocket(ctx, run)
+		return nil
 	}
-	return stream.run(ctx, watcher)
+	if err := stream.begin(); err != nil {
+		return err
+	}
+	return run(ctx)
 }
 
 func watchOptions(r *http.Request) (objects.WatchOptions, time.Duration, error) {
@@ -73,7 +81,8 @@ type watchStream struct {
 	form    form
 	w       http.ResponseWriter
 	control *http.ResponseController
-	columns bool // already sent
+	socket  *websocket.Conn // nil unless it is a WebSocket
+	columns bool            // already sent
 }
 
 func (s *watchStream) begin() error {
@@ -104,10 +113,17 @@ func (s *watchStream) run(ctx context.Context, watcher *objects.Watcher) error {
 				return err
 			}
 		}
-		if err := s.control.Flush(); err != nil {
+		if err := s.flush(); err != nil {
 			return err
 		}
 	}
+}
+
+func (s *watchStream) flush() error {
+	if s.socket != nil {
+		return nil // each message was sent
+	}
+	return s.control.Flush()
 }
 
 func (s *watchStream) send(e objects.Event) error {
@@ -162,19 +178,26 @@ func (s *watchStream) fail(err error) error {
 	if err := s.frame(string(watch.Error), body); err != nil {
 		return err
 	}
-	return s.control.Flush()
+	return s.flush()
 }
 
 // frame writes one event: a line of JSON, or protobuf after its length.
 func (s *watchStream) frame(kind string, body []byte) error {
 	if s.form.media != typeProtobuf {
-		_, err := fmt.Fprintf(s.w, "{\"type\":%q,\"object\":%s}\n", kind, body)
+		line := fmt.Appendf(make([]byte, 0, len(body)+40), "{\"type\":%q,\"object\":%s}\n", kind, body)
+		if s.socket != nil {
+			return s.message(line)
+		}
+		_, err := s.w.Write(line)
 		return err
 	}
 	event := metav1.WatchEvent{Type: kind, Object: runtime.RawExtension{Raw: body}}
 	raw, err := event.Marshal()
 	if err != nil {
 		return fmt.Errorf("encode watch event: %w", err)
+	}
+	if s.socket != nil {
+		return s.message(raw)
 	}
 	frame := binary.BigEndian.AppendUint32(make([]byte, 0, len(raw)+4), uint32(len(raw)))
 	_, err = s.w.Write(append(frame, raw...))
