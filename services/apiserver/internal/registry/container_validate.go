@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	"k8s.io/utils/ptr"
@@ -190,34 +191,41 @@ func validateResources(r *corev1.ResourceRequirements, path *field.Path) field.E
 	for _, name := range slices.Sorted(maps.Keys(r.Limits)) {
 		p := path.Child("limits").Key(string(name))
 		errs = append(errs, validateResourceName(name, p)...)
-		errs = append(errs, validateQuantity(r.Limits[name], p)...)
+		errs = append(errs, validateAmount(name, r.Limits[name], p)...)
+		if name == corev1.ResourceEphemeralStorage { // The scheduler counts requests; nobody ends who exceeds a limit.
+			errs = append(errs, field.Forbidden(p, notSupported))
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.Requests)) {
 		p := path.Child("requests").Key(string(name))
 		request := r.Requests[name]
 		errs = append(errs, validateResourceName(name, p)...)
-		errs = append(errs, validateQuantity(request, p)...)
-		if limit, ok := r.Limits[name]; ok && request.Cmp(limit) > 0 {
+		errs = append(errs, validateAmount(name, request, p)...)
+		limit, limited := r.Limits[name]
+		switch {
+		case limited && extendedResource(name) && request.Cmp(limit) != 0:
+			errs = append(errs, field.Invalid(path.Child("requests"), request.String(), fmt.Sprintf("must be equal to %s limit of %s", name, limit.String())))
+		case limited && request.Cmp(limit) > 0:
 			errs = append(errs, field.Invalid(path.Child("requests"), request.String(),
 				fmt.Sprintf("must be less than or equal to %s limit of %s", name, limit.String())))
+		case !limited && extendedResource(name):
+			errs = append(errs, field.Required(path.Child("limits"), "Limit must be set for non overcommitable resources"))
 		}
 	}
 	return errs
 }
 
+func validateAmount(name corev1.ResourceName, amount resource.Quantity, path *field.Path) field.ErrorList {
+	errs := validateQuantity(amount, path)
+	if extendedResource(name) && amount.MilliValue()%1000 != 0 {
+		errs = append(errs, field.Invalid(path, amount.String(), "must be an integer"))
+	}
+	return errs
+}
+
 func validateResourceName(name corev1.ResourceName, path *field.Path) field.ErrorList {
-	if name == corev1.ResourceCPU || name == corev1.ResourceMemory {
-		return nil
-	}
-	if errs := invalid(path, name, validation.IsQualifiedName(string(name))); len(errs) > 0 {
+	if errs := containerResource(name, path); len(errs) > 0 || !hugePages(name) {
 		return errs
-	}
-	standard := strings.HasPrefix(string(name), corev1.ResourceHugePagesPrefix) || name == corev1.ResourceEphemeralStorage
-	if !standard && !strings.Contains(string(name), "/") {
-		return field.ErrorList{
-			field.Invalid(path, name, "must be a standard resource type or fully qualified"),
-			field.Invalid(path, name, "must be a standard resource for containers"),
-		}
 	}
 	return field.ErrorList{field.Forbidden(path, notSupported)}
 }
