@@ -91,7 +91,7 @@ func ServeCommand(w http.ResponseWriter, r *http.Request, o Options, open func(c
 	}
 	defer command.Close()
 	want := &remotecommand.Options{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, TTY: o.TTY}
-	run := executor{command, o.Command}
+	run := executor{command, o.Command, h}
 	if o.attach() {
 		remotecommand.ServeAttach(h, r, run, "", "", "", want, idleTimeout, creationTimeout, remotecommand.SupportedStreamingProtocols)
 		return
@@ -102,7 +102,8 @@ func ServeCommand(w http.ResponseWriter, r *http.Request, o Options, open func(c
 // executor is a command as the protocol's library calls it.
 type executor struct {
 	Command
-	args []string
+	args   []string
+	client *hijacker
 }
 
 // ExecInContainer implements remotecommand.Executor.
@@ -115,13 +116,14 @@ func (e executor) AttachContainer(ctx context.Context, _, _, _ string, in io.Rea
 	return e.run(ctx, in, out, errs, resize)
 }
 
-func (e executor) run(_ context.Context, in io.Reader, out, errs io.WriteCloser, resize <-chan remotecommand.TerminalSize) error {
+func (e executor) run(ctx context.Context, in io.Reader, out, errs io.WriteCloser, resize <-chan remotecommand.TerminalSize) error {
 	s := Streams{Stdin: in, Resize: resize}
-	if out != nil {
-		s.Stdout = out
-	}
 	if errs != nil {
 		s.Stderr = errs
+	}
+	if out != nil {
+		s.Stdout = out
+		go prod(ctx, e.client.conn, out)
 	}
 	code, err := e.Run(s)
 	if err != nil {
