@@ -55,15 +55,7 @@ func certificateSigningRequestKind() *Kind {
 			},
 		}},
 	})
-	status, _ := k.Subresource("status")
-	status.Needs = func(obj, old Object) *Permission {
-		now, before := obj.(*certificatesv1.CertificateSigningRequest), old.(*certificatesv1.CertificateSigningRequest)
-		if equal(now.Status, before.Status) {
-			return nil
-		}
-		return signerPermission("sign", before.Spec.SignerName, "user not permitted to sign requests with signerName %q")
-	}
-	return k
+	return onlySigners(k, func(obj Object) string { return obj.(*certificatesv1.CertificateSigningRequest).Spec.SignerName })
 }
 
 // allPowerful are groups for which no certificate is signed on request: who is in

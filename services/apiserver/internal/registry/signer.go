@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
@@ -17,6 +18,19 @@ func signerPermission(verb, signer, refusal string) *Permission {
 		Verb: verb, Resource: certificatesv1.Resource("signers"), Names: []string{signer, domain + "/*"},
 		Refusal: fmt.Sprintf(refusal, signer),
 	}
+}
+
+// onlySigners has a change of the status take the permission to sign for the signer.
+func onlySigners(k *Kind, signer func(Object) string) *Kind {
+	status, _ := k.Subresource("status")
+	at := fieldIndex(reflect.TypeOf(k.New()).Elem(), "Status")
+	status.Needs = func(obj, old Object) *Permission {
+		if equal(part(obj, at).Interface(), part(old, at).Interface()) {
+			return nil
+		}
+		return signerPermission("sign", signer(old), "user not permitted to sign requests with signerName %q")
+	}
+	return k
 }
 
 // validateSigner checks that a name is like example.com/signer, and short enough
