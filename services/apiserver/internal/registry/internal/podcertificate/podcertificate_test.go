@@ -109,7 +109,7 @@ func TestValidateStatus(t *testing.T) {
 		obj.Status = issue(t, key, 2*time.Hour)
 		test.change(old, obj)
 		var got []string
-		for _, err := range podcertificate.ValidateStatus(obj, old, now) {
+		for _, err := range podcertificate.ValidateStatus(obj, old) {
 			got = append(got, err.Error())
 		}
 		if strings.Join(got, "\n") != test.want {

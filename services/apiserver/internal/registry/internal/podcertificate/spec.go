@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	"k8s.io/utils/ptr"
 )
 
 // Bounds of a request: seconds that a certificate lives, and bytes.
@@ -29,6 +30,13 @@ const (
 	largestChain      = 100 * 1024
 	longestUID        = 128
 )
+
+// Default has a certificate live a day where nothing is said.
+func Default(s *certificatesv1.PodCertificateRequestSpec) {
+	if s.MaxExpirationSeconds == nil {
+		s.MaxExpirationSeconds = ptr.To[int32](longestKubernetes)
+	}
+}
 
 // ValidateSpec checks a request, but for the name of its signer.
 func ValidateSpec(s *certificatesv1.PodCertificateRequestSpec, path *field.Path) field.ErrorList {

@@ -42,8 +42,8 @@ func State(s *certificatesv1.PodCertificateRequestStatus) string {
 	return ""
 }
 
-// ValidateStatus checks a signer's answer to a request.
-func ValidateStatus(obj, old *certificatesv1.PodCertificateRequest, now time.Time) field.ErrorList {
+// ValidateStatus checks a signer's answer to a request. A certificate begins about now.
+func ValidateStatus(obj, old *certificatesv1.PodCertificateRequest) field.ErrorList {
 	path, status := field.NewPath("status"), &obj.Status
 	if errs := validateConditions(status.Conditions, path.Child("conditions")); len(errs) > 0 {
 		return errs
@@ -54,7 +54,7 @@ func ValidateStatus(obj, old *certificatesv1.PodCertificateRequest, now time.Tim
 			return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "immutable after PodCertificateRequest is issued, denied, or failed")}
 		}
 	case state == certificatesv1.PodCertificateRequestConditionTypeIssued:
-		return validateIssued(obj, path, now)
+		return validateIssued(obj, path, time.Now())
 	case state != "":
 		if !equality.Semantic.DeepEqual(obj.Status, certificatesv1.PodCertificateRequestStatus{Conditions: status.Conditions}) {
 			return field.ErrorList{field.Invalid(path, field.OmitValueType{}, "non-condition status fields must be empty when denying or failing the PodCertificateRequest")}
