@@ -72,6 +72,7 @@ func All(o Options) []*Kind {
 		runtimeClassKind(),
 		certificateSigningRequestKind(),
 		clusterTrustBundleKind(),
+		podCertificateRequestKind(),
 		tokenReviewKind(),
 		selfSubjectReviewKind(),
 		subjectAccessReviewKind(),

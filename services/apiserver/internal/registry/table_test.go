@@ -124,6 +124,7 @@ var columnNames = map[string]string{
 	"priorityclasses.scheduling.k8s.io":              "Value Global-Default Age PreemptionPolicy",
 	"runtimeclasses.node.k8s.io":                     "Handler Age",
 	"clustertrustbundles.certificates.k8s.io":        "SignerName",
+	"podcertificaterequests.certificates.k8s.io":     "PodName ServiceAccountName NodeName SignerName State | UnverifiedUserAnnotations",
 	"certificatesigningrequests.certificates.k8s.io": "Age SignerName Requestor RequestedDuration Condition",
 }
 
