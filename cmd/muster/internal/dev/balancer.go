@@ -101,8 +101,10 @@ func handshake(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	// Whether it is alive is all that is asked; what passes through is verified
-	// by the two ends.
-	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, "tcp", address)
+	// by the two ends. So the cheapest key exchange will do: five handshakes a second
+	// are a sixth of what a server without work does.
+	config := &tls.Config{InsecureSkipVerify: true, CurvePreferences: []tls.CurveID{tls.X25519}}
+	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
