@@ -239,6 +239,15 @@ func TestReviews(t *testing.T) {
 	if _, err := reviews.SubjectAccessReviews().Create(ctx, &authorizationv1.SubjectAccessReview{}, metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
 		t.Errorf("nothing asked: %v", err)
 	}
+	// A review has no metadata, and so is no row of a table.
+	whole := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{NonResourceAttributes: &authorizationv1.NonResourceAttributes{Path: "/", Verb: "get"}}}
+	for accept, want := range map[string]int{"application/json;as=Table;v=v1;g=meta.k8s.io": 406, "application/json;as=Table;v=v1;g=meta.k8s.io,application/json": 201} {
+		code := 0
+		err := reviews.RESTClient().Post().Resource("selfsubjectaccessreviews").SetHeader("Accept", accept).Body(whole).Do(ctx).StatusCode(&code).Error()
+		if code != want {
+			t.Errorf("accepting %s: %d, %v", accept, code, err)
+		}
+	}
 	local := &authorizationv1.LocalSubjectAccessReview{ObjectMeta: metav1.ObjectMeta{Namespace: "default"}, Spec: authorizationv1.SubjectAccessReviewSpec{
 		User: "ann", ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: "default", Verb: "get", Resource: "pods", Subresource: "log"},
 	}}

@@ -77,6 +77,13 @@ func (c clause) wildcards() int { return strings.Count(c.media, "*") }
 
 // negotiate chooses the form of an answer that holds objects.
 func negotiate(r *http.Request, watching bool) (form, error) {
+	return choose(r, watching, true)
+}
+
+// negotiateWhole is negotiate where objects are not to be had as tables or metadata.
+func negotiateWhole(r *http.Request) (form, error) { return choose(r, false, false) }
+
+func choose(r *http.Request, watching, transformed bool) (form, error) {
 	f := form{pretty: wantsPretty(r)}
 	for _, c := range parseAccept(r.Header.Get("Accept")) {
 		media, ok := canonicalMedia(c.media)
@@ -89,7 +96,7 @@ func negotiate(r *http.Request, watching bool) (form, error) {
 			if c.params["g"] != metav1.GroupName || (c.params["v"] != "v1" && c.params["v"] != "v1beta1") {
 				continue
 			}
-			if as == asTable && media == typeProtobuf {
+			if !transformed || as == asTable && media == typeProtobuf {
 				continue // Tables have no protobuf form.
 			}
 			f.as = as

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,6 +29,9 @@ func envelope(gvk schema.GroupVersionKind, raw []byte) ([]byte, error) {
 // writeStored writes one object.
 func (h *Handler) writeStored(w http.ResponseWriter, r *http.Request, code int, t objects.Target, o objects.Stored) error {
 	f, err := negotiate(r, false)
+	if !slices.Contains(t.Kind.Verbs, "get") { // A review has no metadata, and is no row of a table.
+		f, err = negotiateWhole(r)
+	}
 	if err != nil {
 		return err
 	}
