@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -45,8 +44,10 @@ type Keeper struct {
 
 	ensured bool // the defaults, since this server started; Ensure's alone
 
-	mu     sync.Mutex
-	filled state.Mark // the roles that were all filled
+	// filling holds the one who fills roles. It waits for writes, so it is no mutex: who
+	// waits for it may give up, and virtual time goes on meanwhile.
+	filling chan struct{}
+	filled  state.Mark // the roles that were all filled
 }
 
 // New returns a Keeper.
@@ -54,7 +55,7 @@ func New(config Config) (*Keeper, error) {
 	if config.Objects == nil || config.Store == nil || config.Logger == nil {
 		return nil, errors.New("new role keeper: objects, store and logger are required")
 	}
-	return &Keeper{config: config, logger: config.Logger.With("component", "roles")}, nil
+	return &Keeper{config: config, logger: config.Logger.With("component", "roles"), filling: make(chan struct{}, 1)}, nil
 }
 
 func (k *Keeper) leading() bool { return k.config.Leading == nil || k.config.Leading() }
@@ -158,8 +159,12 @@ func (k *Keeper) wait(ctx context.Context, view state.View) {
 // fill writes the rules of the roles that are filled from others, until all have what
 // they should.
 func (k *Keeper) fill(ctx context.Context) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
+	select {
+	case k.filling <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-k.filling }()
 	for {
 		view := k.config.Store.View()
 		mark := view.Mark(clusterRoles, "")
