@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/musterhq/muster/integration/bench/load"
 	"github.com/musterhq/muster/integration/bench/process"
 	"github.com/musterhq/muster/integration/bench/report"
 )
@@ -125,11 +126,11 @@ func idle(ctx context.Context, b *bed) ([]Figure, error) { return atRest(ctx, b,
 // atRest looks at a cluster that comes to rest; the peers' are MB of memory, and
 // seconds of processor time a minute.
 func atRest(ctx context.Context, b *bed, memory, perMinute float64) ([]Figure, error) {
-	if err := pause(ctx, settle); err != nil {
+	if err := load.Pause(ctx, settle); err != nil {
 		return nil, err
 	}
 	used := b.used()
-	if err := pause(ctx, resting); err != nil {
+	if err := load.Pause(ctx, resting); err != nil {
 		return nil, err
 	}
 	share := (b.used() - used).Seconds() / resting.Seconds()
@@ -138,15 +139,4 @@ func atRest(ctx context.Context, b *bed, memory, perMinute float64) ([]Figure, e
 		{Suffix: "/resident", Unit: "MB", Value: float64(resident) / mega, Kubernetes: memory},
 		{Suffix: "/cpu", Unit: "% of a core", Value: 100 * share, Kubernetes: 100 * perMinute / 60},
 	}, err
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/musterhq/muster/integration/bench/load"
 	"github.com/musterhq/muster/integration/harness"
 )
 
@@ -52,7 +53,7 @@ func failover(ctx context.Context, b *bed) ([]Figure, error) {
 
 func (b *bed) killLeaders(ctx context.Context) error {
 	for range kills {
-		if err := pause(ctx, between); err != nil {
+		if err := load.Pause(ctx, between); err != nil {
 			return err
 		}
 		leader, err := b.leader(ctx)
@@ -62,7 +63,7 @@ func (b *bed) killLeaders(ctx context.Context) error {
 		if _, err := b.dev.Dev(ctx, "kill", leader); err != nil {
 			return err
 		}
-		if err := pause(ctx, between); err != nil {
+		if err := load.Pause(ctx, between); err != nil {
 			return err
 		}
 		if _, err := b.dev.Dev(ctx, "start", leader); err != nil {

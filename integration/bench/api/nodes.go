@@ -51,29 +51,34 @@ func withNodes(nodes int, then func(ctx context.Context, b *bed, client kubernet
 // boundPods is how many pods are created to be bound.
 const boundPods = 3000
 
-// binds creates pods by 64 callers and waits until all are bound.
+// binds measures how soon pods are bound.
 func binds(nodes int, perSecond float64) Case {
 	return Case{Name: fmt.Sprintf("bind/nodes=%d", nodes), Members: 1, Alone: true, measure: withNodes(nodes,
 		func(ctx context.Context, b *bed, client kubernetes.Interface) ([]Figure, error) {
 			begin, used := time.Now(), b.used()
-			err := b.untilBound(ctx, client, boundPods, func(ctx context.Context, namespace string) error {
-				group, ctx := errgroup.WithContext(ctx)
-				group.SetLimit(64)
-				for i := range boundPods {
-					group.Go(func() error {
-						p := pod(podName(i))
-						p.Spec.SchedulerName = ""
-						_, err := client.CoreV1().Pods(namespace).Create(ctx, p, metav1.CreateOptions{})
-						return err
-					})
-				}
-				return group.Wait()
-			})
+			err := b.bind(ctx, client, boundPods)
 			return []Figure{
 				{Unit: "pods/s", Value: boundPods / time.Since(begin).Seconds(), Kubernetes: perSecond},
 				{Suffix: "/cpu", Unit: "us", Value: float64((b.used() - used).Microseconds()) / boundPods, Kubernetes: 10_800},
 			}, err
 		})}
+}
+
+// bind creates so many pods by 64 callers and waits until all are bound.
+func (b *bed) bind(ctx context.Context, client kubernetes.Interface, pods int) error {
+	return b.untilBound(ctx, client, pods, func(ctx context.Context, namespace string) error {
+		group, ctx := errgroup.WithContext(ctx)
+		group.SetLimit(64)
+		for i := range pods {
+			group.Go(func() error {
+				p := pod(podName(i))
+				p.Spec.SchedulerName = ""
+				_, err := client.CoreV1().Pods(namespace).Create(ctx, p, metav1.CreateOptions{})
+				return err
+			})
+		}
+		return group.Wait()
+	})
 }
 
 // rollout creates one Deployment and waits until all of its pods are bound.
@@ -136,19 +141,7 @@ func (b *bed) untilBound(ctx context.Context, client kubernetes.Interface, pods 
 
 // large looks at a cluster with many nodes and pods that nobody calls.
 func large(ctx context.Context, b *bed, client kubernetes.Interface) ([]Figure, error) {
-	if err := b.untilBound(ctx, client, podCount, func(ctx context.Context, namespace string) error {
-		group, ctx := errgroup.WithContext(ctx)
-		group.SetLimit(64)
-		for i := range podCount {
-			group.Go(func() error {
-				p := pod(podName(i))
-				p.Spec.SchedulerName = ""
-				_, err := client.CoreV1().Pods(namespace).Create(ctx, p, metav1.CreateOptions{})
-				return err
-			})
-		}
-		return group.Wait()
-	}); err != nil {
+	if err := b.bind(ctx, client, podCount); err != nil {
 		return nil, err
 	}
 	return atRest(ctx, b, 2144, 7.1)

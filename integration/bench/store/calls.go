@@ -65,17 +65,6 @@ func (b *bed) list(ctx context.Context, namespace string) ([]Figure, error) {
 	return []Figure{{Unit: "ms", Value: report.Quantile(o.Latencies, 0.5)}}, err
 }
 
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
 // until waits for a channel, but not for ever.
 func until(ctx context.Context, c <-chan struct{}, within time.Duration, what string) error {
 	timer := time.NewTimer(within)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"sync"
 	"time"
+
+	"github.com/musterhq/muster/integration/bench/load"
 )
 
 const (
@@ -80,7 +82,7 @@ func failover(ctx context.Context, b *bed) ([]Figure, error) {
 }
 
 func (b *bed) killed(ctx context.Context, leader int, g *gap) error {
-	if err := pause(ctx, beforeKill); err != nil {
+	if err := load.Pause(ctx, beforeKill); err != nil {
 		return err
 	}
 	g.watch()
@@ -88,7 +90,7 @@ func (b *bed) killed(ctx context.Context, leader int, g *gap) error {
 	if err := until(ctx, g.first, failoverTime, "write after the leader was killed"); err != nil {
 		return err
 	}
-	return pause(ctx, afterKill)
+	return load.Pause(ctx, afterKill)
 }
 
 // write has writers write until stop is called. Their clients know all members.
@@ -132,6 +134,6 @@ func writeOn(ctx context.Context, client Client, writer int, version uint64, g *
 			g.acknowledged()
 			continue
 		}
-		_ = pause(ctx, time.Millisecond) // who is refused at once does not ask in a tight loop
+		_ = load.Pause(ctx, time.Millisecond) // who is refused at once does not ask in a tight loop
 	}
 }

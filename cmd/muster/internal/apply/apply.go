@@ -9,6 +9,7 @@ import (
 	"io"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/musterhq/muster/cmd/muster/internal/manifest"
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
@@ -18,7 +19,6 @@ import (
 // Config says what to do.
 type Config struct {
 	Client *sdk.Client
-	Kinds  *Kinds
 	// Namespace of what names none.
 	Namespace string
 	// Manager of the fields.
@@ -52,28 +52,35 @@ func Run(ctx context.Context, cfg Config, manifests []manifest.Manifest) error {
 // operations completes the manifests, and returns what is to be done about each.
 func (cfg Config) operations(ctx context.Context, manifests []manifest.Manifest) ([]sdk.Operation, error) {
 	ops := make([]sdk.Operation, len(manifests))
+	served, err := cfg.Client.Kinds(ctx)
+	if err != nil {
+		return nil, err
+	}
+	kinds := map[schema.GroupVersionKind]sdk.Kind{}
+	for _, k := range served {
+		kinds[k.GroupVersionKind] = k
+	}
 	seen := map[string]string{}
 	for i := range manifests {
 		m := &manifests[i]
-		k, err := cfg.Kinds.find(ctx, m.GroupVersionKind)
-		if err != nil {
-			return nil, fmt.Errorf("%s (%s): %w", m, m.From, err)
-		}
+		k, ok := kinds[m.GroupVersionKind]
 		switch {
-		case k.namespaced && m.Namespace == "":
+		case !ok:
+			err = fmt.Errorf("%s (%s): no matches for kind %q in version %q", m, m.From, m.Kind, m.GroupVersion())
+		case k.Namespaced && m.Namespace == "":
 			err = m.SetNamespace(cfg.Namespace)
-		case !k.namespaced && m.Namespace != "":
+		case !k.Namespaced && m.Namespace != "":
 			err = fmt.Errorf("%s (%s): a %s is in no namespace; remove metadata.namespace", m, m.From, m.Kind)
 		}
 		if err != nil {
 			return nil, err
 		}
-		name := k.typ + " " + m.Namespace + "/" + m.Name
+		name := k.Type + " " + m.Namespace + "/" + m.Name
 		if before, twice := seen[name]; twice {
 			return nil, fmt.Errorf("%s is there twice, in %s and in %s", inNamespace(*m), before, m.From)
 		}
 		seen[name] = m.From
-		ops[i] = sdk.ApplyTypeOp(k.typ, cfg.Manager, m.JSON, cfg.Options...)
+		ops[i] = sdk.ApplyTypeOp(k.Type, cfg.Manager, m.JSON, cfg.Options...)
 	}
 	return ops, nil
 }

@@ -3,15 +3,12 @@ package cli
 import (
 	"context"
 	"errors"
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/musterhq/muster/cmd/muster/internal/apply"
-	"github.com/musterhq/muster/cmd/muster/internal/kubeconfig"
 	"github.com/musterhq/muster/cmd/muster/internal/manifest"
-	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/sdk"
 )
 
@@ -82,7 +79,7 @@ func (f *applyFlags) run(c *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	access, client, err := f.access.connect()
+	_, client, err := f.access.connect()
 	if err != nil {
 		return err
 	}
@@ -90,7 +87,7 @@ func (f *applyFlags) run(c *cobra.Command) error {
 	ctx, cancel := context.WithTimeout(c.Context(), f.timeout)
 	defer cancel()
 	return apply.Run(ctx, apply.Config{
-		Client: client, Kinds: kindsOf(access), Namespace: f.namespace, Manager: f.manager, Atomic: f.atomic,
+		Client: client, Namespace: f.namespace, Manager: f.manager, Atomic: f.atomic,
 		DryRun: f.dryRun == "server", Options: f.options(), Out: c.OutOrStdout(), Err: c.ErrOrStderr(),
 	}, manifests)
 }
@@ -107,10 +104,4 @@ func (f *applyFlags) options() []sdk.WriteOption {
 		out = append(out, sdk.Lenient(nil))
 	}
 	return out
-}
-
-func kindsOf(access kubeconfig.Access) *apply.Kinds {
-	return &apply.Kinds{Server: access.Server, Client: &http.Client{Transport: &http.Transport{
-		TLSClientConfig: access.KeyPair.PeerTLS(pki.IsServer), ForceAttemptHTTP2: true,
-	}}}
 }
