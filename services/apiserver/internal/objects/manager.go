@@ -88,16 +88,8 @@ func afterMeta(value []byte) []byte {
 }
 
 // track sets the managed fields of obj, which was made of old, unless the change did.
-func (s *Service) track(ctx context.Context, p *plan, t Target, c change, was Stored, obj, old registry.Object) error {
-	if c.managed || t.throughView() {
-		return nil
+func (s *Service) track(ctx context.Context, p *plan, t Target, c change, obj, old registry.Object) {
+	if !c.managed && !t.throughView() {
+		s.fields.Update(c.seen, t.Subresource, old, obj, managerOf(ctx), p.now)
 	}
-	if old.GetObjectKind().GroupVersionKind() != t.Kind.GVK { // Kind.Old decoded less than all.
-		var err error
-		if old, err = was.Decode(); err != nil {
-			return err
-		}
-	}
-	s.fields.Update(c.seen, t.Subresource, old, obj, managerOf(ctx), p.now)
-	return nil
 }

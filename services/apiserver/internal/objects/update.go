@@ -115,7 +115,7 @@ func matchURL(t Target, obj registry.Object) (Target, error) {
 // planUpdate plans the change of one object from what it is to what the change makes
 // of it.
 func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, c change) (Outcome, error) {
-	was, old, err := s.loadOld(ctx, p, t, c.verb)
+	was, old, err := p.load(t)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -142,9 +142,7 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, c change) (
 	if t.Kind.Default != nil {
 		t.Kind.Default(obj)
 	}
-	if err := s.track(ctx, p, t, c, was, obj, old); err != nil {
-		return Outcome{}, err
-	}
+	s.track(ctx, p, t, c, obj, old)
 	if err := s.authorizeNeeds(ctx, t, old, obj); err != nil {
 		return Outcome{}, err
 	}
@@ -217,25 +215,6 @@ func (p *plan) find(t Target) (Stored, error) {
 		return Stored{}, notFound(t)
 	}
 	return storedEntry(t.Kind, e), nil
-}
-
-// loadOld is load for an update. It decodes no more than the kind compares an update
-// with, unless there is more that looks at the object: a patch changes it, a
-// subresource is made of it, and what a node may do depends on it.
-func (s *Service) loadOld(ctx context.Context, p *plan, t Target, verb string) (Stored, registry.Object, error) {
-	if t.Kind.Old == nil || verb != "update" || t.Subresource != "" || s.restricted(ctx) {
-		return p.load(t)
-	}
-	was, err := p.find(t)
-	if err != nil {
-		return Stored{}, nil, err
-	}
-	old, err := t.Kind.Old(was.Value)
-	if err != nil {
-		return Stored{}, nil, fmt.Errorf("decode stored %s: %w", t.Kind.GVK.Kind, err)
-	}
-	old.SetResourceVersion(was.ResourceVersion())
-	return was, old, nil
 }
 
 // keepServerFields carries over what no client may change, so that leaving it

@@ -36,19 +36,11 @@ func adaptWith[T Object, A, R any](f func(T, A) R) func(Object, A) R {
 	return func(obj Object, a A) R { return f(obj.(T), a) }
 }
 
-// adaptCheck passes an update where Kind.Old found that there is nothing to be
-// compared but metadata.
 func adaptCheck[T Object](f func(obj, old T) field.ErrorList) func(obj, old Object) field.ErrorList {
 	if f == nil {
 		return nil
 	}
-	return func(obj, old Object) field.ErrorList {
-		before, ok := old.(T)
-		if !ok {
-			return nil
-		}
-		return f(obj.(T), before)
-	}
+	return func(obj, old Object) field.ErrorList { return f(obj.(T), old.(T)) }
 }
 
 func equal(a, b any) bool { return apiequality.Semantic.DeepEqual(a, b) }

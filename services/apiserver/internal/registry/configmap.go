@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
@@ -14,7 +13,6 @@ func configMapKind() *Kind {
 	return define(corev1.SchemeGroupVersion, &corev1.ConfigMapList{}, definition[*corev1.ConfigMap]{
 		ShortNames: []string{"cm"}, Namespaced: true,
 
-		Old:            oldConfigMap,
 		Validate:       validateConfigMap,
 		ValidateUpdate: validateConfigMapUpdate,
 
@@ -59,18 +57,6 @@ func validateData[V string | []byte](path string, data map[string]V) (errs field
 // byField orders what was found wrong with a map, which has no order: sorting the
 // keys first would cost those most with whom nothing is wrong.
 func byField(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) }
-
-// configMapImmutable is the field of that name in the encoding.
-const configMapImmutable = 4
-
-// oldConfigMap decodes the metadata alone, unless the data may not be changed.
-func oldConfigMap(value []byte) (Object, error) {
-	old := Object(&metav1.PartialObjectMetadata{})
-	if mayBeTrue(value, configMapImmutable) {
-		old = &corev1.ConfigMap{}
-	}
-	return old, old.Unmarshal(value)
-}
 
 const immutableSet = "field is immutable when `immutable` is set"
 

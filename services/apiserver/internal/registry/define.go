@@ -59,7 +59,6 @@ type definition[T Object] struct {
 	Indexed       []string
 	IndexedLabels []string
 
-	Old     func(value []byte) (Object, error)
 	Expires func(obj T, now time.Time) time.Time
 
 	Claims     func(obj T) []Claim
@@ -127,7 +126,6 @@ func define[T any, P interface {
 		Type:    TypeName(t),
 		New:     func() Object { return P(new(T)) },
 		NewList: newList,
-		Old:     d.Old,
 
 		Default:             adapt(d.Default),
 		PrepareCreate:       s.prepareCreate,

@@ -56,11 +56,6 @@ type Kind struct {
 	// Acts says that to create an object is to act on another one of its name.
 	Acts *Action
 
-	// Old decodes of a stored object what PrepareUpdate, ValidateUpdate, Allocate and
-	// Claims need as old for an update; nil decodes all of it. Where there is less, it
-	// is of another type, so that no hook takes what was left out for empty.
-	Old func(value []byte) (Object, error)
-
 	// Default fills in what the user left out, as Kubernetes does.
 	Default func(obj Object)
 	// PrepareCreate resets what a client may not set (status, generation).

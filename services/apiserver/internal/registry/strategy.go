@@ -31,10 +31,7 @@ func (s *strategy[T]) counts() bool { return s.Generation || s.Counted != nil }
 
 func (s *strategy[T]) prepareUpdate(obj, old Object) {
 	obj.SetGeneration(old.GetGeneration())
-	before, whole := old.(T)
-	if !whole {
-		return // Kind.Old left out what nothing compares.
-	}
+	before := old.(T)
 	if s.Status {
 		part(obj, s.status).Set(part(old, s.status))
 	}
