@@ -32,9 +32,11 @@ type Config struct {
 	LeaseDuration time.Duration
 	// RenewDeadline is how long a leader tries to renew before it stops leading;
 	// it must be shorter than LeaseDuration, and what remains is the time that
-	// lead has to stop; 0 is 3 s.
+	// lead has to stop; 0 is 3.5 s.
 	RenewDeadline time.Duration
-	// RetryPeriod between attempts to get or renew the lease; 0 is 500 ms.
+	// RetryPeriod between attempts to get the lease, or to renew it after one that
+	// failed; 0 is 500 ms. A lease that was renewed is left alone for a quarter of
+	// RenewDeadline, if that is longer.
 	RetryPeriod time.Duration
 	// Leading is set while this instance leads; nil if nobody asks.
 	Leading *atomic.Bool
@@ -80,7 +82,7 @@ func newElector(cfg Config) (*elector, error) {
 		cfg.LeaseDuration = 5 * time.Second
 	}
 	if cfg.RenewDeadline == 0 {
-		cfg.RenewDeadline = 3 * time.Second
+		cfg.RenewDeadline = 3500 * time.Millisecond
 	}
 	if cfg.RetryPeriod == 0 {
 		cfg.RetryPeriod = 500 * time.Millisecond
@@ -131,7 +133,7 @@ func (e *elector) hold(ctx context.Context, lead func(context.Context) error) (f
 	e.Leading.Store(true)
 	done := make(chan error, 1)
 	go func() { done <- lead(lctx) }()
-	renewed := time.Now()
+	renewed, wait := time.Now(), e.renewPeriod()
 	for {
 		select {
 		case err = <-done:
@@ -139,8 +141,9 @@ func (e *elector) hold(ctx context.Context, lead func(context.Context) error) (f
 			e.release()
 			return ctx.Err() == nil, err
 		case <-ctx.Done():
-		case <-time.After(e.RetryPeriod):
-			if e.renew(lctx, &renewed) {
+		case <-time.After(wait):
+			var leading bool
+			if wait, leading = e.renew(lctx, &renewed); leading {
 				continue
 			}
 		}
@@ -159,25 +162,30 @@ func (e *elector) hold(ctx context.Context, lead func(context.Context) error) (f
 	}
 }
 
-// renew says whether this instance may go on leading.
-func (e *elector) renew(ctx context.Context, renewed *time.Time) bool {
+// renewPeriod leaves time for several attempts before the deadline. Each renewal is a
+// write to the disks of all servers, most of what a cluster at rest does.
+func (e *elector) renewPeriod() time.Duration { return max(e.RetryPeriod, e.RenewDeadline/4) }
+
+// renew says whether this instance may go on leading, and how long until it renews
+// again.
+func (e *elector) renew(ctx context.Context, renewed *time.Time) (wait time.Duration, leading bool) {
 	begun := time.Now()
 	rctx, cancel := context.WithDeadline(ctx, renewed.Add(e.RenewDeadline))
 	defer cancel()
 	held, err := e.try(rctx)
 	if held {
 		*renewed = begun
-		return true
+		return e.renewPeriod(), true
 	}
 	if err == nil {
 		e.log.Warn("lease taken by another", "holder", holder(e.observed))
-		return false
+		return 0, false
 	}
 	if time.Since(*renewed) < e.RenewDeadline {
-		return true
+		return e.RetryPeriod, true
 	}
 	e.log.Warn("lease not renewed in time", "error", err)
-	return false
+	return 0, false
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -181,6 +181,7 @@ func TestBalancerCutsOffWhoIsSilent(t *testing.T) {
 			s := unstarted(t, "a")
 			door := &door{Listener: s.Listener}
 			s.Listener = door
+			s.Config.SetKeepAlivesEnabled(false) // what looks comes by the door
 			s.StartTLS()
 			address, _ := balanced(t, s)
 			c := client(t)
@@ -224,6 +225,36 @@ func TestBalancerCutsOffWhoIsSilent(t *testing.T) {
 				t.Errorf("it passes connections on yet: %q", got)
 			}
 		})
+	}
+}
+
+// The connection of what looks is kept, so a pause is to be noticed on that, too.
+func TestBalancerCutsOffWhoIsPaused(t *testing.T) {
+	s := unstarted(t, "a")
+	var paused atomic.Bool
+	answer := s.Config.Handler
+	s.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if paused.Load() {
+			<-r.Context().Done()
+			return
+		}
+		answer.ServeHTTP(w, r)
+	})
+	s.StartTLS()
+	address, _ := balanced(t, s)
+	c := client(t)
+	eventually(t, func() error {
+		_, err := ask(c, address)
+		return err
+	})
+	response, err := c.Get("https://" + address + "/watch")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	paused.Store(true)
+	if _, err := io.ReadAll(response.Body); err == nil {
+		t.Error("the answer ended well")
 	}
 }
 
