@@ -146,6 +146,9 @@ func DecodeProtobuf(data []byte, into Message, gvk schema.GroupVersionKind) erro
 	if !bytes.HasPrefix(data, protobufMagic) {
 		return unrecognized(gvk, fmt.Errorf("provided data does not appear to be a protobuf message, expected prefix %v", protobufMagic), data)
 	}
+	if len(data) == len(protobufMagic) {
+		return unrecognized(gvk, errors.New("empty body"), data)
+	}
 	var envelope runtime.Unknown
 	if err := envelope.Unmarshal(data[len(protobufMagic):]); err != nil {
 		return unrecognized(gvk, err, data)

@@ -15,13 +15,14 @@ const aggregatedType = typeJSON + ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscov
 // wantsAggregated tells whether the client prefers all of discovery in one document.
 func wantsAggregated(r *http.Request) bool {
 	for _, c := range parseAccept(r.Header.Get("Accept")) {
-		if _, ok := canonicalMedia(c.media); !ok {
+		media := mediaOf(c)
+		if _, ok := canonicalMedia(media); !ok {
 			continue
 		}
-		if c.params["as"] == "" {
+		if c.Params["as"] == "" {
 			return false
 		}
-		if c.media == typeJSON && c.params["g"] == apidiscoveryv2.GroupName && c.params["v"] == "v2" && c.params["as"] == "APIGroupDiscoveryList" {
+		if media == typeJSON && c.Params["g"] == apidiscoveryv2.GroupName && c.Params["v"] == "v2" && c.Params["as"] == "APIGroupDiscoveryList" {
 			return true
 		}
 	}

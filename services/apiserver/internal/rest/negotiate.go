@@ -1,14 +1,13 @@
 package rest
 
 import (
-	"cmp"
 	"fmt"
 	"mime"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/munnerz/goautoneg"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -43,37 +42,16 @@ func (f form) gvk(kind string) schema.GroupVersionKind {
 	return schema.GroupVersionKind{Group: metav1.GroupName, Version: f.version, Kind: kind}
 }
 
-// clause is one alternative of an Accept header.
-type clause struct {
-	media  string
-	params map[string]string
-	q      float64
+// parseAccept returns the alternatives, the preferred ones first, as Kubernetes reads
+// them: by the same library, which lets pass much that RFC 9110 does not.
+func parseAccept(header string) []goautoneg.Accept {
+	if header == "" {
+		return []goautoneg.Accept{{Type: "*", SubType: "*"}}
+	}
+	return goautoneg.ParseAccept(header)
 }
 
-// parseAccept returns the alternatives, the preferred ones first.
-func parseAccept(header string) []clause {
-	if strings.TrimSpace(header) == "" {
-		return []clause{{media: "*/*", q: 1}}
-	}
-	var out []clause
-	for _, part := range strings.Split(header, ",") {
-		media, params, err := mime.ParseMediaType(part)
-		if err != nil {
-			continue
-		}
-		c := clause{media: media, params: params, q: 1}
-		if q, err := strconv.ParseFloat(params["q"], 64); err == nil {
-			c.q = q
-		}
-		out = append(out, c)
-	}
-	slices.SortStableFunc(out, func(a, b clause) int { return cmp.Or(cmp.Compare(b.q, a.q), cmp.Compare(a.wildcards(), b.wildcards())) })
-	return out
-}
-
-// wildcards tells how little an alternative says: of two that are as good as each
-// other to the client, the one that names a type is meant.
-func (c clause) wildcards() int { return strings.Count(c.media, "*") }
+func mediaOf(c goautoneg.Accept) string { return c.Type + "/" + c.SubType }
 
 // negotiate chooses the form of an answer that holds objects.
 func negotiate(r *http.Request, watching bool) (form, error) {
@@ -86,14 +64,14 @@ func negotiateWhole(r *http.Request) (form, error) { return choose(r, false, fal
 func choose(r *http.Request, watching, transformed bool) (form, error) {
 	f := form{pretty: wantsPretty(r)}
 	for _, c := range parseAccept(r.Header.Get("Accept")) {
-		media, ok := canonicalMedia(c.media)
+		media, ok := canonicalMedia(mediaOf(c))
 		if !ok || (watching && media == typeYAML) {
 			continue
 		}
-		switch as := c.params["as"]; as {
+		switch as := c.Params["as"]; as {
 		case asWhole:
 		case asTable, asPartial, asList:
-			if c.params["g"] != metav1.GroupName || (c.params["v"] != "v1" && c.params["v"] != "v1beta1") {
+			if c.Params["g"] != metav1.GroupName || (c.Params["v"] != "v1" && c.Params["v"] != "v1beta1") {
 				continue
 			}
 			if !transformed || as == asTable && media == typeProtobuf {
@@ -103,10 +81,10 @@ func choose(r *http.Request, watching, transformed bool) (form, error) {
 		default:
 			continue
 		}
-		if pretty, ok := c.params["pretty"]; ok {
+		if pretty, ok := c.Params["pretty"]; ok {
 			f.pretty = pretty == "1"
 		}
-		f.media, f.version = media, c.params["v"]
+		f.media, f.version = media, c.Params["v"]
 		return f, nil
 	}
 	return f, notAcceptable("only the following media types are accepted: " + strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", "))

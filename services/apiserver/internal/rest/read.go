@@ -43,5 +43,6 @@ func listOptions(q url.Values) (objects.ListOptions, error) {
 		o.Limit = *limit
 	}
 	o.SendInitialEvents = boolean(q, "sendInitialEvents")
-	return o, nil
+	_, err = integer(q, "timeoutSeconds") // which a list does not need, and which must make sense all the same
+	return o, err
 }

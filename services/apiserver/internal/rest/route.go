@@ -24,7 +24,8 @@ type route struct {
 
 // parseRoute reads the path of an API group version and what is below it.
 func parseRoute(path string) (route, bool) {
-	parts := strings.Split(strings.Trim(path, "/"), "/")
+	parts := strings.Split(strings.TrimPrefix(strings.TrimSuffix(path, "/"), "/"), "/")
+	all := parts
 	var r route
 	switch {
 	case parts[0] == "api" && len(parts) >= 2:
@@ -41,11 +42,10 @@ func parseRoute(path string) (route, bool) {
 		r.namespace, parts = parts[1], parts[2:]
 	}
 	if len(parts) > 2 && parts[2] == proxySubresource {
-		parts = parts[:3] // What is below is the backend's.
-	} else if strings.Contains(path, "//") {
-		return r, false
+		all = all[:len(all)-len(parts)+3] // What is below is the backend's.
+		parts = parts[:3]
 	}
-	if len(parts) > 3 || slices.Contains(parts, "") {
+	if len(parts) > 3 || slices.Contains(all, "") {
 		return r, false
 	}
 	for i, into := range []*string{&r.resource, &r.name, &r.sub} {

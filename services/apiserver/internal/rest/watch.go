@@ -67,6 +67,9 @@ func watchOptions(r *http.Request) (objects.WatchOptions, time.Duration, error) 
 	if err != nil {
 		return o, 0, err
 	}
+	if _, err := integer(q, "limit"); err != nil {
+		return o, 0, err
+	}
 	if seconds != nil && *seconds > 0 {
 		return o, time.Duration(*seconds) * time.Second, nil
 	}

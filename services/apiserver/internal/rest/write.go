@@ -272,8 +272,8 @@ func deleteQuery(r *http.Request, o *metav1.DeleteOptions) error {
 		return err
 	}
 	o.OrphanDependents = boolean(q, "orphanDependents")
-	if policy := metav1.DeletionPropagation(strings.TrimSpace(q.Get("propagationPolicy"))); policy != "" {
-		o.PropagationPolicy = &policy
+	if q.Has("propagationPolicy") {
+		o.PropagationPolicy = ptr.To(metav1.DeletionPropagation(q.Get("propagationPolicy")))
 	}
 	o.DryRun = q["dryRun"]
 	return nil
