@@ -36,6 +36,16 @@ type Runtime interface {
 	// Remove removes an exited container; its log file stays.
 	Remove(ctx context.Context, podUID, containerID string) error
 
+	// Resize changes the limits of a running container and what its Requirements
+	// are from now on. A limit of zero is left as it is.
+	Resize(ctx context.Context, podUID, containerID string, r Resources, requirements string) error
+	// ResizeSandbox changes the limits of the pod as a whole; a limit of zero is
+	// left as it is.
+	ResizeSandbox(ctx context.Context, podUID string, r Resources) error
+	// MemoryUsage returns how many bytes the pod uses, and each of its running
+	// containers by ID, as the kernel counts them against limits.
+	MemoryUsage(ctx context.Context, podUID string) (pod int64, containers map[string]int64, err error)
+
 	// Exec runs a command in a running container, with its environment and user,
 	// and returns how it ended and the first MaxOutput bytes it wrote. When ctx
 	// ends the command is killed. An error says that it could not be run.
@@ -106,6 +116,8 @@ type Sandbox struct {
 	CgroupPath  string
 	CreatedAt   time.Time
 	Annotations map[string]string
+	// Resources are those that the pod's cgroup was given last.
+	Resources Resources
 	// Ready says that everything EnsureSandbox makes is there (false when it was
 	// interrupted, or the machine rebooted).
 	Ready bool
@@ -122,7 +134,10 @@ type ContainerConfig struct {
 	Env           []string // "K=V", in order, after the image's own
 	Mounts        []Mount
 	Resources     Resources
-	LogPath       string // CRI format; the runtime writes and rotates it
+	// Requirements are what Resources were made from, in the caller's words; they
+	// come back from Pods. At most 4,000 bytes.
+	Requirements string
+	LogPath      string // CRI format; the runtime writes and rotates it
 	// TTY runs the program in a terminal. With Stdin it has input, and with
 	// StdinOnce no more after whoever attached first.
 	TTY, Stdin, StdinOnce bool
@@ -165,10 +180,10 @@ type Mount struct {
 
 // Resources are limits of a cgroup; zero means none.
 type Resources struct {
-	CPUShares   uint64
-	CPUQuotaUS  int64 // microseconds per 100 ms period
-	MemoryBytes int64
-	PidsLimit   int64
+	CPUShares   uint64 `json:"cpuShares,omitempty"`
+	CPUQuotaUS  int64  `json:"cpuQuotaUS,omitempty"` // microseconds per 100 ms period
+	MemoryBytes int64  `json:"memoryBytes,omitempty"`
+	PidsLimit   int64  `json:"pidsLimit,omitempty"`
 }
 
 // State of a container.
@@ -195,9 +210,11 @@ type Container struct {
 	// Lost says that the runtime knows no exit code (the machine restarted).
 	Lost bool
 	// Err says why a container could not be started (exit code 128).
-	Err     string
-	Hash    string
-	LogPath string
+	Err  string
+	Hash string
+	// Requirements as ContainerConfig or the latest Resize told them.
+	Requirements string
+	LogPath      string
 }
 
 // Pod is a sandbox with its containers, oldest first.

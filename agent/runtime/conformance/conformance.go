@@ -47,6 +47,7 @@ func Run(t *testing.T, start func(t *testing.T) Harness) {
 		"output is attached to":                     attachOutput,
 		"nobody listens":                            dialRefused,
 		"killed for memory":                         outOfMemory,
+		"limits change while a container runs":      resized,
 		"missing things are not found":              missing,
 		"images are listed and removed":             listImages,
 		"a missing image is worded like containerd": pullMissing,

@@ -137,6 +137,19 @@ func oomKilled(path string) bool {
 	return false
 }
 
+// memoryUsage is how many bytes the kernel counts against the cgroup's limit.
+func memoryUsage(path string) (int64, error) {
+	name := filepath.Join(cgroupRoot, path, "memory.current")
+	if !unified() {
+		name = filepath.Join(cgroupRoot, "memory", path, "memory.usage_in_bytes")
+	}
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+}
+
 // ownOOMScoreAdj is the least that a container can have when the agent lacks
 // CAP_SYS_RESOURCE.
 func ownOOMScoreAdj() (int, error) {

@@ -20,6 +20,8 @@ const (
 	labelImage     = "muster.io/image"
 	labelImageID   = "muster.io/image-id"
 	labelLogPath   = "muster.io/log-path"
+	// labelRequirements follows a container's limits when they change.
+	labelRequirements = "muster.io/requirements"
 	// labelStdin says what input a container has: "yes", "once", or absent.
 	labelStdin = "muster.io/stdin"
 	// labelStopSignal is the one that containerd's client knows, too.
@@ -44,6 +46,9 @@ func containerLabels(s sandboxRecord, c runtime.ContainerConfig) map[string]stri
 		labelImage:     c.Image.Ref,
 		labelImageID:   c.Image.RepoDigest,
 		labelLogPath:   c.LogPath,
+	}
+	if c.Requirements != "" {
+		labels[labelRequirements] = c.Requirements
 	}
 	switch {
 	case c.Stdin && c.StdinOnce:

@@ -165,6 +165,7 @@ func (r *Runtime) inspect(ctx context.Context, podUID string, ctr client.Contain
 		ID: ctr.ID(), Name: info.Labels[labelContainer], Attempt: attempt,
 		ImageRef: info.Labels[labelImage], ImageID: info.Labels[labelImageID],
 		CreatedAt: info.CreatedAt, Hash: info.Labels[labelHash], LogPath: info.Labels[labelLogPath],
+		Requirements: info.Labels[labelRequirements],
 	}
 	rec, found, err := r.readExit(podUID, ctr.ID())
 	if err != nil {

@@ -26,6 +26,7 @@ type sandboxRecord struct {
 	CgroupPath  string            `json:"cgroupPath"`
 	CreatedAt   time.Time         `json:"createdAt"`
 	Annotations map[string]string `json:"annotations,omitempty"`
+	Resources   runtime.Resources `json:"resources,omitzero"`
 	Complete    bool              `json:"complete"`
 }
 
@@ -53,7 +54,7 @@ func (r *Runtime) EnsureSandbox(ctx context.Context, s runtime.SandboxConfig) (r
 		PodUID: s.PodUID, Namespace: s.Namespace, Name: s.Name,
 		HostNetwork: s.HostNetwork, HostIPC: s.HostIPC,
 		CgroupPath: path.Join("/", s.CgroupParent, "pod"+s.PodUID),
-		CreatedAt:  time.Now(), Annotations: s.Annotations,
+		CreatedAt:  time.Now(), Annotations: s.Annotations, Resources: s.Resources,
 	}
 	if err := r.makeSandbox(rec, s); err != nil {
 		return runtime.Sandbox{}, fmt.Errorf("make sandbox of pod %s/%s: %w", s.Namespace, s.Name, err)
@@ -113,7 +114,7 @@ func (r *Runtime) sandboxReady(s sandboxRecord) bool {
 func (r *Runtime) sandbox(s sandboxRecord) runtime.Sandbox {
 	out := runtime.Sandbox{
 		PodUID: s.PodUID, Namespace: s.Namespace, Name: s.Name, CgroupPath: s.CgroupPath,
-		CreatedAt: s.CreatedAt, Annotations: s.Annotations, Ready: r.sandboxReady(s),
+		CreatedAt: s.CreatedAt, Annotations: s.Annotations, Resources: s.Resources, Ready: r.sandboxReady(s),
 	}
 	if !s.HostNetwork {
 		out.NetNS = r.nsPath(s.PodUID, "net")

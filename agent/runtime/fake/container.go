@@ -30,7 +30,7 @@ func (r *Runtime) CreateAndStart(_ context.Context, uid string, cfg runtime.Cont
 	c := &container{cfg: cfg, uid: uid, exited: make(chan struct{}), console: newConsole(cfg.Stdin), Container: runtime.Container{
 		ID: fmt.Sprintf("%s-%s-%d", uid, cfg.Name, cfg.Attempt), Name: cfg.Name, Attempt: cfg.Attempt,
 		State: runtime.Running, Pid: 1000, ImageRef: cfg.Image.Ref, ImageID: cfg.Image.RepoDigest,
-		CreatedAt: now, StartedAt: now, Hash: cfg.Hash, LogPath: cfg.LogPath,
+		CreatedAt: now, StartedAt: now, Hash: cfg.Hash, LogPath: cfg.LogPath, Requirements: cfg.Requirements,
 	}}
 	p.containers = append(p.containers, c)
 	return c.Container, r.run(c)

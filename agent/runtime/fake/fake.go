@@ -38,6 +38,7 @@ type Runtime struct {
 type pod struct {
 	sandbox    runtime.Sandbox
 	containers []*container
+	resizes    []Resize
 }
 
 type container struct {
@@ -46,6 +47,7 @@ type container struct {
 	uid    string
 	timer  *time.Timer
 	exited chan struct{}
+	memory int64 // bytes in use
 	// console is where others attach.
 	console *console
 }
@@ -123,7 +125,7 @@ func (r *Runtime) EnsureSandbox(_ context.Context, s runtime.SandboxConfig) (run
 	}
 	p := &pod{sandbox: runtime.Sandbox{
 		PodUID: s.PodUID, Namespace: s.Namespace, Name: s.Name, CgroupPath: s.CgroupParent + "/pod" + s.PodUID,
-		CreatedAt: time.Now(), Annotations: s.Annotations, Ready: true,
+		CreatedAt: time.Now(), Annotations: s.Annotations, Resources: s.Resources, Ready: true,
 	}}
 	if !s.HostNetwork {
 		p.sandbox.NetNS = "/fake/" + s.PodUID
