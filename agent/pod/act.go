@@ -31,9 +31,13 @@ func (w *worker) act(ctx context.Context, pod *corev1.Pod, p plan) (again time.D
 		}
 		err = errors.Join(err, w.cfg.Runtime.Stop(ctx, w.uid, s.id, grace))
 	}
+	again = w.actuate(ctx, pod, p.resize)
 	for _, s := range p.start {
 		if ctx.Err() != nil {
 			return 0, ctx.Err()
+		}
+		if s.resized && err != nil {
+			continue // What it follows may run still.
 		}
 		retry, startErr := w.start(ctx, pod, s)
 		again, err = soonest(again, retry), errors.Join(err, startErr)
@@ -87,7 +91,7 @@ func (w *worker) start(ctx context.Context, pod *corev1.Pod, s starting) (retry 
 		w.refuse(pod, c, waiting{"CreateContainerConfigError", err.Error()}, "Error: "+err.Error())
 		return configRetry, nil
 	}
-	if s.attempt > 0 {
+	if s.attempt > 0 && !s.resized {
 		w.m.crash.Next(w.crashKey(c.Name), s.since, time.Now())
 	}
 	got, err := w.cfg.Runtime.CreateAndStart(ctx, w.uid, cfg)

@@ -46,6 +46,7 @@ func (o observation) conditions(s *corev1.PodStatus) {
 	}
 	o.set(s, corev1.PodReady, ready(ok), reason, message)
 	o.set(s, corev1.PodScheduled, corev1.ConditionTrue, "", "")
+	o.resizing.conditions(s)
 }
 
 // calledLost says whether a pod is unready because its node was taken for lost,

@@ -34,7 +34,7 @@ func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, c *corev1
 		Name: c.Name, Attempt: attempt, Image: img, Hash: specHash(c),
 		Command: expandAll(c.Command, lookup), Args: expandAll(c.Args, lookup),
 		WorkingDir: c.WorkingDir, Env: env, Mounts: mounts,
-		Resources: containerResources(c), OOMScoreAdj: oomScoreAdj(pod, c, w.cfg.Allocatable.Memory().Value()),
+		Resources: containerResources(c), Requirements: requirements(c), OOMScoreAdj: oomScoreAdj(pod, c, w.cfg.Allocatable.Memory().Value()),
 		LogPath: filepath.Join(LogDir(w.cfg.LogDir, pod.Namespace, pod.Name, w.uid, c.Name), strconv.Itoa(attempt)+".log"),
 		TTY:     c.TTY, Stdin: c.Stdin, StdinOnce: c.StdinOnce, HostPID: pod.Spec.HostPID,
 	}

@@ -21,6 +21,8 @@ type plan struct {
 	start []starting
 	// waiting names the containers that a back-off keeps from starting.
 	waiting map[string]backingOff
+	// resize lists containers that get other limits while they run.
+	resize []resize
 	// remove lists dead containers nobody will ask for any more.
 	remove []string
 	// initialized says that all init containers have done their part.
@@ -42,6 +44,8 @@ type starting struct {
 	attempt   int
 	// since is when the instance before ended; zero for the first.
 	since time.Time
+	// resized says that the instance before is stopped to make way for this one.
+	resized bool
 }
 
 type backingOff struct {
@@ -69,6 +73,7 @@ func decide(pod *corev1.Pod, state runtime.Pod, wait patience, up started) plan 
 		return p
 	}
 	p.decideEphemeral(pod, latest)
+	p.decideResize(pod, latest)
 	if !p.decideInit(pod, latest, wait, up) {
 		return p
 	}

@@ -74,6 +74,9 @@ func (w *worker) terminate(ctx context.Context, pod *corev1.Pod, gone bool) (don
 	grace := time.Second // Forgotten by the cluster: forced, as kubelet treats it.
 	if !gone {
 		grace = gracePeriod(pod)
+		if pod, err = w.m.ledger.Allocated(pod); err != nil {
+			return false, err
+		}
 	}
 	if err := w.stopAll(ctx, pod, grace); err != nil {
 		return false, err

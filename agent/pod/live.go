@@ -9,10 +9,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// live runs a pod that shall run.
+// live runs a pod that shall run, with the resources that it was granted.
 func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration, err error) {
 	if ended(pod.Status.Phase) {
 		return 0, w.finish(ctx, pod)
+	}
+	if pod, err = w.allocate(pod); err != nil {
+		return 0, err
 	}
 	p := decide(pod, w.state, w.patience, w.up)
 	w.initialized = p.initialized
@@ -31,6 +34,7 @@ func (w *worker) live(ctx context.Context, pod *corev1.Pod) (again time.Duration
 		return 0, err
 	}
 	w.syncProbes(pod)
+	w.tellResizing(pod, p)
 	p.stop = append(p.stop, w.condemned()...)
 	again, err = w.act(ctx, pod, p)
 	if ctx.Err() != nil {
@@ -65,6 +69,7 @@ func (w *worker) review(ctx context.Context, pod *corev1.Pod, done plan) (again 
 	w.syncProbes(pod)
 	next := decide(pod, w.state, w.patience, w.up)
 	w.initialized = next.initialized
+	w.tellResized(pod, next)
 	w.publish(pod)
 	if len(done.start) > 0 || len(done.stop) > 0 {
 		// What was started may have ended already, or let the next one begin.

@@ -17,6 +17,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/musterhq/muster/agent/allocation"
 	"github.com/musterhq/muster/agent/image"
 	"github.com/musterhq/muster/agent/runtime"
 	"github.com/musterhq/muster/sdk"
@@ -63,8 +64,8 @@ type Config struct {
 	// pods get the machine's.
 	ClusterDomain string
 	ClusterDNS    []netip.Addr
-	// Allocatable stands in for limits that are not set; its memory weighs the
-	// kernel's choice of whom to kill.
+	// Allocatable is what pods that are resized can have; it stands in for limits
+	// that are not set, and its memory weighs the kernel's choice of whom to kill.
 	Allocatable corev1.ResourceList
 	// RuntimeName prefixes container IDs: "containerd".
 	RuntimeName string
@@ -82,6 +83,7 @@ type Config struct {
 // Manager runs the workers. Set, Remove and Synced may be called before Run.
 type Manager struct {
 	cfg    Config
+	ledger *allocation.Ledger
 	crash  *image.Backoff
 	synced chan struct{}
 	once   sync.Once
@@ -102,10 +104,14 @@ func New(cfg Config) *Manager {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.New(slog.DiscardHandler)
 	}
-	return &Manager{
+	m := &Manager{
 		cfg: cfg, crash: image.NewBackoff(10*time.Second, 5*time.Minute),
 		synced: make(chan struct{}), workers: make(map[string]*worker),
 	}
+	m.ledger = allocation.New(allocation.Config{
+		Dir: cfg.Dir, Allocatable: cfg.Allocatable, Granted: m.wake, Logger: cfg.Logger,
+	})
+	return m
 }
 
 // Set tells that a pod is assigned to this node, or has changed.
@@ -113,6 +119,7 @@ func (m *Manager) Set(pod *corev1.Pod) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if w := m.worker(string(pod.UID)); w != nil {
+		m.ledger.Add(pod)
 		w.set(pod)
 	}
 }
@@ -131,7 +138,12 @@ func (m *Manager) Remove(podUID string) {
 }
 
 // Synced tells that every pod of this node was Set: what else is on it may go.
-func (m *Manager) Synced() { m.once.Do(func() { close(m.synced) }) }
+func (m *Manager) Synced() {
+	m.once.Do(func() {
+		m.ledger.Complete()
+		close(m.synced)
+	})
+}
 
 // worker returns the pod's worker, a new one if need be; nil after the end of
 // Run. The lock is held.
@@ -155,9 +167,12 @@ func (m *Manager) spawn(w *worker) {
 	m.wg.Go(func() {
 		w.run(ctx)
 		m.mu.Lock()
-		defer m.mu.Unlock()
 		if m.workers[w.uid] == w {
 			delete(m.workers, w.uid)
+		}
+		m.mu.Unlock()
+		if ctx.Err() == nil { // Else its pod is there still, and takes its room.
+			m.ledger.Remove(w.uid)
 		}
 	})
 }

@@ -12,7 +12,7 @@ func (w *worker) observation(pod *corev1.Pod) observation {
 	return observation{
 		pod: pod, state: w.state, found: w.found, podIP: w.podIP, nodeIP: w.cfg.NodeIPs,
 		waits: w.waits, initialized: w.initialized, runtimeName: w.cfg.RuntimeName,
-		probed: w.probed, stopped: w.stopped, expired: w.expired,
+		probed: w.probed, stopped: w.stopped, expired: w.expired, resizing: w.resizing,
 		message: func(c *corev1.Container, r runtime.Container) string { return w.terminationMessage(pod, c, r) },
 		now:     time.Now(),
 	}
@@ -27,6 +27,7 @@ func (w *worker) publish(pod *corev1.Pod) {
 		o.pod.Status = mergeForeign(last, pod.Status)
 	}
 	status := o.status()
+	w.m.ledger.Report(w.uid, &status)
 	if calledLost(&pod.Status) && !calledLost(&status) && (w.cfg.NodeReady == nil || w.cfg.NodeReady()) {
 		w.status.rewrite(pod, status)
 		return

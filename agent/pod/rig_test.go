@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -45,6 +46,7 @@ func (r *rig) start() {
 		NodeName: "n1", NodeIPs: []netip.Addr{netip.MustParseAddr("192.0.2.1")},
 		Dir: r.dir + "/pods", LogDir: r.dir + "/logs", CgroupParent: "/test", ClusterDomain: "cluster.local",
 		ClusterDNS:  []netip.Addr{netip.MustParseAddr("10.96.0.10")},
+		Allocatable: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("4"), corev1.ResourceMemory: resource.MustParse("8Gi")},
 		NodeReady:   func() bool { return !r.lost.Load() },
 		RuntimeName: "fake", Runtime: r.runtime, Network: r.cluster, API: r.cluster, Services: r.cluster, Events: r.cluster,
 	})

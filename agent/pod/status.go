@@ -37,6 +37,8 @@ type observation struct {
 	stopped bool
 	// expired says that the pod was active for longer than it may.
 	expired bool
+	// resizing is how far a resize is.
+	resizing resizing
 }
 
 // What a pod that was active for too long is told, as kubelet words it.
@@ -155,6 +157,7 @@ func (o observation) present(c *corev1.Container, l runtime.Container, init bool
 	s := corev1.ContainerStatus{
 		Name: c.Name, Image: l.ImageRef, ImageID: l.ImageID, ContainerID: o.runtimeName + "://" + l.ID,
 		RestartCount: int32(l.Attempt), Started: &started,
+		AllocatedResources: c.Resources.Requests, Resources: actual(c, l),
 	}
 	if prev, ok := previousOf(o.state.Containers, l); ok {
 		s.LastTerminationState.Terminated = o.terminated(c, prev)

@@ -157,7 +157,8 @@ func newer(a, b string) string {
 func mergeForeign(own, theirs corev1.PodStatus) corev1.PodStatus {
 	for _, c := range theirs.Conditions {
 		switch c.Type {
-		case corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady, corev1.PodScheduled:
+		case corev1.PodReadyToStartContainers, corev1.PodInitialized, corev1.ContainersReady, corev1.PodReady, corev1.PodScheduled,
+			corev1.PodResizePending, corev1.PodResizeInProgress:
 			continue
 		}
 		if old := condition(&own, c.Type); old == nil {

@@ -46,6 +46,7 @@ type worker struct {
 	volumes     map[string]string
 	volumesAt   time.Time
 	tokens      map[tokenKind]token
+	resizing    resizing
 	failures    int
 }
 
