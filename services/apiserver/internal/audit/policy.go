@@ -29,18 +29,26 @@ func LoadPolicy(file string) (*auditv1.Policy, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read audit policy: %w", err)
 	}
+	policy, err := readPolicy(text)
+	if err != nil {
+		return nil, fmt.Errorf("read audit policy %s: %w", file, err)
+	}
+	return policy, nil
+}
+
+func readPolicy(text []byte) (*auditv1.Policy, error) {
 	policy := new(auditv1.Policy)
 	if err := yaml.UnmarshalStrict(text, policy); err != nil {
-		return nil, fmt.Errorf("read audit policy %s: %w", file, err)
+		return nil, err
 	}
 	if policy.APIVersion != auditv1.SchemeGroupVersion.String() || policy.Kind != "Policy" {
-		return nil, fmt.Errorf("read audit policy %s: it is a %q of %q, not a Policy of %q", file, policy.Kind, policy.APIVersion, auditv1.SchemeGroupVersion)
+		return nil, fmt.Errorf("it is a %q of %q, not a Policy of %q", policy.Kind, policy.APIVersion, auditv1.SchemeGroupVersion)
 	}
 	if err := validatePolicy(policy).ToAggregate(); err != nil {
-		return nil, fmt.Errorf("read audit policy %s: %w", file, err)
+		return nil, err
 	}
 	if len(policy.Rules) == 0 {
-		return nil, fmt.Errorf("read audit policy %s: %w", file, errors.New("loaded illegal policy with 0 rules"))
+		return nil, errors.New("loaded illegal policy with 0 rules")
 	}
 	return policy, nil
 }

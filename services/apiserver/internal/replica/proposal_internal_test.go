@@ -10,7 +10,7 @@ import (
 	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 )
 
-func encode(t *testing.T, names ...string) *proposal {
+func encode(t testing.TB, names ...string) *proposal {
 	t.Helper()
 	p := &proposal{}
 	for _, name := range names {

@@ -23,7 +23,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/serviceaccount"
 )
 
-func newKey(t *testing.T) []byte {
+func newKey(t testing.TB) []byte {
 	t.Helper()
 	key, err := pki.NewKey()
 	if err != nil {
@@ -34,11 +34,11 @@ func newKey(t *testing.T) []byte {
 
 // rig is a cluster with one of each that tokens can be bound to.
 type rig struct {
-	*testing.T
+	testing.TB
 	replica *objectstest.Replica
 }
 
-func newRig(t *testing.T) rig {
+func newRig(t testing.TB) rig {
 	r := rig{t, objectstest.NewReplica()}
 	meta := func(namespace, name string) metav1.ObjectMeta {
 		return metav1.ObjectMeta{Namespace: namespace, Name: name, UID: types.UID("uid-" + name)}
