@@ -13,6 +13,8 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/status"
+
+	"github.com/musterhq/muster/integration/loopback"
 )
 
 const objectService = "muster.api.v1.ObjectService"
@@ -26,15 +28,16 @@ type curl struct {
 	source grpcurl.DescriptorSource
 }
 
-func newCurl(t *testing.T, s server) *curl {
+func newCurl(t *testing.T, s *loopback.Server) *curl {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	t.Cleanup(cancel)
-	tls, err := grpcurl.ClientTLSConfig(false, s.ca, s.cert, s.key)
+	files := s.Files()
+	tls, err := grpcurl.ClientTLSConfig(false, files.CA, files.Cert, files.Key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := grpcurl.BlockingDial(ctx, "tcp", s.address, credentials.NewTLS(tls))
+	conn, err := grpcurl.BlockingDial(ctx, "tcp", s.GRPC, credentials.NewTLS(tls))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +78,7 @@ func (c *curl) describe(symbol string) string {
 }
 
 func TestGrpcurl(t *testing.T) {
-	c := newCurl(t, start(t))
+	c := newCurl(t, loopback.Start(t))
 	services, err := grpcurl.ListServices(c.source)
 	if err != nil || !strings.Contains(strings.Join(services, " "), objectService) {
 		t.Errorf("services: %v, %v", services, err)

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 
+	"github.com/musterhq/muster/integration/loopback"
 	apiv1 "github.com/musterhq/muster/proto/muster/api/v1"
 )
 
@@ -33,9 +34,10 @@ func TestPython(t *testing.T) {
 			t.Fatalf("%v; run make setup", err)
 		}
 	}
-	s, dir := start(t), t.TempDir()
+	s, dir := loopback.Start(t), t.TempDir()
+	files := s.Files()
 	generate(t, dir)
-	command := exec.CommandContext(t.Context(), "/usr/bin/python3", "testdata/client.py", s.address, s.ca, s.cert, s.key)
+	command := exec.CommandContext(t.Context(), "/usr/bin/python3", "testdata/client.py", s.GRPC, files.CA, files.Cert, files.Key)
 	command.Env = append(os.Environ(), "PYTHONPATH="+dir, "PYTHONDONTWRITEBYTECODE=1")
 	out, err := command.CombinedOutput()
 	if err != nil || !strings.HasSuffix(strings.TrimSpace(string(out)), "all is well") {

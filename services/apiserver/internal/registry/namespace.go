@@ -13,6 +13,8 @@ import (
 func namespaceKind() *Kind {
 	return define(corev1.SchemeGroupVersion, &corev1.NamespaceList{}, definition[*corev1.Namespace]{
 		ShortNames: []string{"ns"}, Status: true,
+		// No collection of them goes at once, in Kubernetes neither.
+		Verbs: []string{"create", "delete", "get", "list", "patch", "update", "watch"},
 
 		Default:       defaultNamespace,
 		PrepareCreate: prepareNamespace,
