@@ -9,6 +9,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
@@ -72,6 +73,41 @@ func TestRoomThatBecomesFreeIsTaken(t *testing.T) {
 		time.Sleep(50 * time.Millisecond)
 		if f.pod("second").Spec.NodeName != "n" {
 			t.Error("the room of a pod that ended was not taken")
+		}
+	})
+}
+
+func TestRoomOfAPodThatShrinksIsTaken(t *testing.T) {
+	inBubble(t, func(f *fixture) {
+		t := f.T
+		create(f, node("n", "2"))
+		f.start("a")
+		create(f, pod("first", "2"))
+		time.Sleep(100 * time.Millisecond)
+		create(f, pod("second", "1"))
+		time.Sleep(time.Second)
+		has := func(cpu string) {
+			first := f.pod("first")
+			first.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: first.Spec.Containers[0].Name, Resources: &corev1.ResourceRequirements{
+				Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(cpu)}}}}
+			if _, err := sdk.UpdateStatus(f.Context(), f.client, first); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		has("2")
+		smaller := f.pod("first")
+		smaller.Spec.Containers[0].Resources.Requests[corev1.ResourceCPU] = resource.MustParse("1")
+		if _, err := sdk.Update(f.Context(), f.client, smaller); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if f.pod("second").Spec.NodeName != "" {
+			t.Fatal("room was given away before the pod gave it up")
+		}
+		has("1")
+		if f.pod("second").Spec.NodeName != "n" {
+			t.Error("the room of a pod that shrank was not taken")
 		}
 	})
 }

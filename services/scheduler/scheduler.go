@@ -135,7 +135,7 @@ func (s *Scheduler) podChanged(old, pod *corev1.Pod) {
 		s.wake(s.cache.RemovePod(gone.UID))
 		return
 	}
-	s.cache.SetPod(pod)
+	s.wake(s.cache.SetPod(pod))
 	if pod.Spec.NodeName != "" && (old == nil || !sameCompany(old, pod)) {
 		s.queue.WakeRelating()
 	}

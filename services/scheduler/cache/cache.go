@@ -62,16 +62,22 @@ func (c *Cache) RemoveNode(name string) {
 	c.sweep(n)
 }
 
-// SetPod takes a pod in as the cluster has it. A pod without a node leaves an
+// SetPod takes a pod in as the cluster has it, and returns the node on which it
+// takes less room than before, "" for none. A pod without a node leaves an
 // assumption standing: the binding is on its way.
-func (c *Cache) SetPod(pod *corev1.Pod) {
+func (c *Cache) SetPod(pod *corev1.Pod) (node string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if pod.Spec.NodeName == "" {
-		return
+		return ""
 	}
+	before, now := c.pods[pod.UID], core.NewPod(pod)
 	c.uncount(pod.UID)
-	c.count(core.NewPod(pod), pod.Spec.NodeName, false)
+	c.count(now, pod.Spec.NodeName, false)
+	if before.pod != nil && before.pod.Exceeds(now) {
+		return before.node
+	}
+	return ""
 }
 
 // RemovePod forgets a pod that is gone or has ended, and returns the node whose

@@ -54,6 +54,9 @@ func NewPod(pod *corev1.Pod) *Pod {
 // a change on one node may let it run on another.
 func (p *Pod) Relates() bool { return !p.relations.none() }
 
+// Exceeds says whether the pod takes more of anything than the other one.
+func (p *Pod) Exceeds(o *Pod) bool { return !p.requests.within(o.requests) }
+
 func groupOf(pod *corev1.Pod) string {
 	if owner := metav1.GetControllerOf(pod); owner != nil {
 		return pod.Namespace + "/" + string(owner.UID)

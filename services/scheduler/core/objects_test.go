@@ -70,6 +70,17 @@ func requests(kv ...string) podOption {
 	return func(p *corev1.Pod) { p.Spec.Containers[0].Resources.Requests = resources(kv...) }
 }
 
+// runs says which cpu the pod was granted and has, and why it has no other.
+func runs(granted, has, pending string) podOption {
+	return func(p *corev1.Pod) {
+		p.Status.ContainerStatuses = []corev1.ContainerStatus{{Name: "c", AllocatedResources: resources("cpu", granted),
+			Resources: &corev1.ResourceRequirements{Requests: resources("cpu", has)}}}
+		if pending != "" {
+			p.Status.Conditions = []corev1.PodCondition{{Type: corev1.PodResizePending, Status: corev1.ConditionTrue, Reason: pending}}
+		}
+	}
+}
+
 func initRequests(kv ...string) podOption {
 	return func(p *corev1.Pod) {
 		p.Spec.InitContainers = []corev1.Container{{Name: "i", Resources: corev1.ResourceRequirements{Requests: resources(kv...)}}}

@@ -59,9 +59,21 @@ func (r *Resources) add(o Resources, sign int64) {
 	}
 }
 
-// requestsOf is what the pod asks for, and what it counts for in the scores.
+// within says that nothing is more than in o.
+func (r Resources) within(o Resources) bool {
+	for name, v := range r.Extended {
+		if v > o.Extended[name] {
+			return false
+		}
+	}
+	return r.MilliCPU <= o.MilliCPU && r.Memory <= o.Memory && r.Ephemeral <= o.Ephemeral && r.Pods <= o.Pods
+}
+
+// requestsOf is what the pod asks for, and what it counts for in the scores. One
+// that is being resized takes the most of what it asks for, was granted and has.
 func requestsOf(pod *corev1.Pod) (requests, counted Resources) {
-	requests = resourcesOf(resource.PodRequests(pod, resource.PodResourcesOptions{}))
+	runs := len(pod.Status.ContainerStatuses) > 0 || len(pod.Status.InitContainerStatuses) > 0
+	requests = resourcesOf(resource.PodRequests(pod, resource.PodResourcesOptions{UseStatusResources: runs}))
 	requests.Pods = 1
 	counted = Resources{MilliCPU: requests.MilliCPU, Memory: requests.Memory}
 	if counted.MilliCPU == 0 {
