@@ -46,12 +46,15 @@ type Change struct {
 func Countable(resource string) bool { return evaluators[resource] != nil }
 
 // MayChange tells whether an update through a subresource, which makes the object what
-// it is, may change what it uses. What nodes report of pods mostly does not.
-func MayChange(resource, subresource string, obj runtime.Object) bool {
-	if pod, ok := obj.(*corev1.Pod); ok && subresource == "status" {
-		return ended(pod)
+// it is, may change what it uses. What nodes report of pods mostly does not. old is the
+// object before, nil where nobody has decoded it.
+func MayChange(resource, subresource string, old, obj runtime.Object) bool {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok || subresource != "status" {
+		return Countable(resource)
 	}
-	return Countable(resource)
+	before, ok := old.(*corev1.Pod)
+	return !ok || ended(pod) || resizing(before) || resizing(pod)
 }
 
 // Charge returns what is used of the quota, whose status is current, after the change.

@@ -34,6 +34,7 @@ func show(list corev1.ResourceList) string {
 
 // The names are those of "Resource Quotas" in Kubernetes' documentation.
 func TestUsage(t *testing.T) {
+	const sized = "spec: {containers: [{name: a, resources: {requests: {cpu: 1}, limits: {cpu: 1}}}]}\n"
 	pod := `spec: {containers: [{name: a, resources: {requests: {cpu: 500m, memory: 1Gi, hugepages-2Mi: 4Mi, example.com/gpu: 2}, limits: {cpu: 1, hugepages-2Mi: 4Mi, example.com/gpu: 2}}},
   {name: b, resources: {requests: {ephemeral-storage: 1Gi, cpu: 500m}}}]}`
 	for _, test := range []struct {
@@ -43,6 +44,13 @@ func TestUsage(t *testing.T) {
 	}{
 		{"pod", "pods", read[corev1.Pod](t, pod), "count/pods=1 cpu=1 ephemeral-storage=1Gi hugepages-2Mi=4Mi limits.cpu=1 memory=1Gi pods=1 " +
 			"requests.cpu=1 requests.ephemeral-storage=1Gi requests.example.com/gpu=2 requests.hugepages-2Mi=4Mi requests.memory=1Gi"},
+		{"pod that shrinks", "pods", read[corev1.Pod](t, sized+`status: {containerStatuses: [{name: a, allocatedResources: {cpu: 1}, resources: {requests: {cpu: 2}, limits: {cpu: 2}}}]}`),
+			"count/pods=1 cpu=2 limits.cpu=2 pods=1 requests.cpu=2"},
+		{"pod that grows", "pods", read[corev1.Pod](t, sized+`status: {containerStatuses: [{name: a, allocatedResources: {cpu: 500m}, resources: {requests: {cpu: 500m}, limits: {cpu: 500m}}}]}`),
+			"count/pods=1 cpu=1 limits.cpu=1 pods=1 requests.cpu=1"},
+		{"pod that cannot grow", "pods", read[corev1.Pod](t, sized+`status: {conditions: [{type: PodResizePending, status: "True", reason: Infeasible}],
+  containerStatuses: [{name: a, allocatedResources: {cpu: 500m}, resources: {requests: {cpu: 500m}, limits: {cpu: 500m}}}]}`),
+			"count/pods=1 cpu=500m limits.cpu=500m pods=1 requests.cpu=500m"},
 		{"ended pod", "pods", read[corev1.Pod](t, pod+"\nstatus: {phase: Failed}"), "count/pods=1"},
 		{"cluster IP", "services", read[corev1.Service](t, `spec: {type: ClusterIP, ports: [{port: 1}]}`), "count/services=1 services=1 services.loadbalancers=0 services.nodeports=0"},
 		{"node ports", "services", read[corev1.Service](t, `spec: {type: NodePort, ports: [{port: 1}, {port: 2}]}`), "count/services=1 services=1 services.loadbalancers=0 services.nodeports=2"},
@@ -104,6 +112,30 @@ func TestCharge(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%s:\n %s\nwant\n %s", test.name, got, test.want)
 		}
+	}
+}
+
+// A node's reports are many, and almost none concerns a quota.
+func TestReportsThatMayChangeTheUse(t *testing.T) {
+	const spec = "spec: {containers: [{name: a, resources: {requests: {cpu: 1}}}]}\n"
+	const plain, has, had = spec + "status: {}", spec + "status: {containerStatuses: [{name: a, allocatedResources: {cpu: 1000m}, resources: {requests: {cpu: 1}}}]}",
+		spec + "status: {containerStatuses: [{name: a, allocatedResources: {cpu: 1}, resources: {requests: {cpu: 2}}}]}"
+	for _, test := range []struct {
+		name, old, new string
+		want           bool
+	}{
+		{"starts", plain, has, false},
+		{"runs on", has, has, false},
+		{"is told to shrink", has, had, true},
+		{"has shrunk", had, has, true},
+		{"ends", has, spec + "status: {phase: Failed}", true},
+	} {
+		if got := quota.MayChange("pods", "status", read[corev1.Pod](t, test.old), read[corev1.Pod](t, test.new)); got != test.want {
+			t.Errorf("%s: %v, want %v", test.name, got, test.want)
+		}
+	}
+	if !quota.MayChange("pods", "status", nil, read[corev1.Pod](t, plain)) {
+		t.Error("without the pod as it was nobody can tell")
 	}
 }
 

@@ -1,6 +1,7 @@
 package quota
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -75,15 +76,38 @@ func countedFor(name string) string {
 	return "pods"
 }
 
-// podUsage counts what a pod asks for until it has ended. Kubernetes also stops
+// podUsage counts what a pod asks for until it has ended; while it is being resized,
+// what it was granted or has where that is more. Kubernetes also stops
 // counting one that is overdue to end; here only what is known to have ended does
 // not count.
 func podUsage(pod *corev1.Pod) corev1.ResourceList {
 	if ended(pod) {
 		return nil
 	}
-	return computeUsage(resourcehelper.PodRequests(pod, resourcehelper.PodResourcesOptions{}),
-		resourcehelper.PodLimits(pod, resourcehelper.PodResourcesOptions{}))
+	options := resourcehelper.PodResourcesOptions{UseStatusResources: resizing(pod)}
+	return computeUsage(resourcehelper.PodRequests(pod, options), resourcehelper.PodLimits(pod, options))
+}
+
+// resizing tells whether the pod was granted, or has, anything but what it asks for.
+func resizing(pod *corev1.Pod) bool {
+	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return otherSize(&c, pod.Status.ContainerStatuses) }) ||
+		slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return otherSize(&c, pod.Status.InitContainerStatuses) })
+}
+
+func otherSize(c *corev1.Container, statuses []corev1.ContainerStatus) bool {
+	for i := range statuses {
+		s := &statuses[i]
+		if s.Name != c.Name {
+			continue
+		}
+		return s.AllocatedResources != nil && !sameList(s.AllocatedResources, c.Resources.Requests) ||
+			s.Resources != nil && !(sameList(s.Resources.Requests, c.Resources.Requests) && sameList(s.Resources.Limits, c.Resources.Limits))
+	}
+	return false
+}
+
+func sameList(a, b corev1.ResourceList) bool {
+	return maps.EqualFunc(a, b, func(x, y resource.Quantity) bool { return x.Cmp(y) == 0 })
 }
 
 func ended(pod *corev1.Pod) bool {

@@ -25,5 +25,6 @@ func plugins(o Options) []plugin {
 		{name: "CertificateSubjectRestriction", on: []string{"certificatesigningrequests.certificates.k8s.io"}, check: restrictSubject},
 		{name: "DefaultIngressClass", on: []string{"ingresses.networking.k8s.io"}, admit: defaultIngressClass},
 		{name: "RuntimeClass", on: []string{"pods"}, admit: runtimeClass, check: checkOverhead},
+		{name: "PodResizeValidator", on: []string{"pods/resize"}, check: fitsNode},
 	}
 }

@@ -208,7 +208,7 @@ func (s *Service) planCreate(ctx context.Context, p *plan, t Target, obj registr
 	if err := admitted.check(); err != nil {
 		return Outcome{}, err
 	}
-	if err := p.charge(t, nil, obj); err != nil {
+	if err := p.charge(t, nil, nil, obj); err != nil {
 		return Outcome{}, err
 	}
 	if _, exists := p.get(t.key()); exists && !p.provided.has(t.key()) {
@@ -310,7 +310,7 @@ func (s *Service) actStep(ctx context.Context, t Target, action registry.Object)
 		if err := sub.Apply(obj, action); err != nil {
 			return Outcome{}, actionRefused(t, err)
 		}
-		return p.store(t, was, obj)
+		return p.store(t, was, nil, obj)
 	}, nil
 }
 

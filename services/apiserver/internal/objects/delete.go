@@ -62,7 +62,7 @@ func (s *Service) deleteStep(ctx context.Context, t Target, o metav1.DeleteOptio
 func (p *plan) end(t Target, was Stored, obj registry.Object, o metav1.DeleteOptions, now time.Time) (Outcome, error) {
 	propagate(t.Kind, obj, o)
 	if !markDeleted(t.Kind, obj, o.GracePeriodSeconds, now) {
-		return p.store(t, was, obj)
+		return p.store(t, was, nil, obj)
 	}
 	value, err := encode(t.Kind, obj)
 	if err != nil {

@@ -91,7 +91,7 @@ func (s *Service) chargeBudget(p *plan, pod *corev1.Pod, now time.Time) error {
 		p.check(was.entry)
 		return nil
 	}
-	_, err = p.store(t, was, budget)
+	_, err = p.store(t, was, nil, budget)
 	return err
 }
 

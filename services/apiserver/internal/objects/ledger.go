@@ -48,25 +48,28 @@ func (l ledger) copy() ledger {
 	return c
 }
 
-// charge counts a change of an object, either side of which may be missing. A
-// namespace without quotas costs one look into the state's tree.
-func (p *plan) charge(t Target, was *Stored, obj registry.Object) error {
+// charge counts a change of an object, either side of which may be missing; old is
+// was, decoded, where somebody has done that. A namespace without quotas costs one
+// look into the state's tree.
+func (p *plan) charge(t Target, was *Stored, old, obj registry.Object) error {
 	if !t.Kind.Namespaced {
 		return nil
 	}
 	c := quota.Change{Resource: t.Kind.StoreResource()}
-	if was != nil && obj != nil && !quota.MayChange(c.Resource, t.Subresource, obj) {
+	if was != nil && obj != nil && !quota.MayChange(c.Resource, t.Subresource, old, obj) {
 		return nil // It is one object, before and after.
 	}
 	if p.view.Count(quota.Resource, t.Namespace) == 0 {
 		p.noQuota(t.Namespace)
 		return nil
 	}
-	if was != nil {
-		old, err := was.Decode()
-		if err != nil {
+	if was != nil && old == nil {
+		var err error
+		if old, err = was.Decode(); err != nil {
 			return err
 		}
+	}
+	if old != nil {
 		c.Old = old
 	}
 	if obj != nil {

@@ -152,7 +152,7 @@ func (s *Service) planUpdate(ctx context.Context, p *plan, t Target, c change) (
 	if err := p.claim(t, obj, old); err != nil {
 		return Outcome{}, err
 	}
-	return p.store(t, was, obj)
+	return p.store(t, was, old, obj)
 }
 
 // requireVersion refuses an update that names no version, of a kind that asks for it.
@@ -289,8 +289,9 @@ func prepareStatus(k *registry.Kind, obj, old registry.Object) error {
 }
 
 // store plans the replacement of what was by obj. Nothing is planned when they are
-// the same, and an object whose deletion waited only for this is removed.
-func (p *plan) store(t Target, was Stored, obj registry.Object) (Outcome, error) {
+// the same, and an object whose deletion waited only for this is removed. old is was,
+// decoded and unchanged; nil where there is no such thing.
+func (p *plan) store(t Target, was Stored, old, obj registry.Object) (Outcome, error) {
 	value, err := encode(t.Kind, obj)
 	if err != nil {
 		return Outcome{}, err
@@ -302,7 +303,7 @@ func (p *plan) store(t Target, was Stored, obj registry.Object) (Outcome, error)
 		p.check(was.entry)
 		return Outcome{Object: was, operation: p.operationOn(t.key())}, nil
 	}
-	if err := p.charge(t, &was, obj); err != nil {
+	if err := p.charge(t, &was, old, obj); err != nil {
 		return Outcome{}, err
 	}
 	op, err := p.replace(was.entry, p.put(t.Kind, obj, value))
@@ -314,7 +315,7 @@ func (p *plan) planRemove(t Target, was Stored, obj registry.Object, value []byt
 	if err := p.claim(t, nil, obj); err != nil {
 		return Outcome{}, err
 	}
-	if err := p.charge(t, &was, nil); err != nil {
+	if err := p.charge(t, &was, nil, nil); err != nil {
 		return Outcome{}, err
 	}
 	op, err := p.remove(was.entry)
