@@ -17,6 +17,7 @@ import (
 	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/pki"
@@ -91,31 +92,28 @@ func TestCertificateRequestIsItsRequesters(t *testing.T) {
 func TestApproval(t *testing.T) {
 	k, obj := approvable(t)
 	approval, _ := k.Subresource("approval")
-	decide := func(types ...certificatesv1.RequestConditionType) (*certificatesv1.CertificateSigningRequest, error) {
-		sub, into := obj.DeepCopy(), obj.DeepCopy()
+	decide := func(types ...certificatesv1.RequestConditionType) (*certificatesv1.CertificateSigningRequest, field.ErrorList) {
+		sub := obj.DeepCopy()
+		sub.Annotations = map[string]string{"decided": "yes"}
 		sub.Spec, sub.Status = certificatesv1.CertificateSigningRequestSpec{}, certificatesv1.CertificateSigningRequestStatus{Certificate: []byte("x")}
 		for _, c := range types {
 			sub.Status.Conditions = append(sub.Status.Conditions, certificatesv1.CertificateSigningRequestCondition{Type: c, Status: corev1.ConditionTrue})
 		}
-		return into, approval.Apply(into, sub)
+		approval.PrepareUpdate(sub, obj)
+		return sub, append(k.Validate(sub), approval.ValidateUpdate(sub, obj)...)
 	}
-	approved, err := decide(certificatesv1.CertificateApproved)
-	if err != nil {
-		t.Fatal(err)
-	}
+	approved, errs := decide(certificatesv1.CertificateApproved)
+	wantErrors(t, errs)
 	c := approved.Status.Conditions[0]
-	if c.LastUpdateTime.IsZero() || c.LastTransitionTime.IsZero() || len(approved.Status.Certificate) > 0 || approved.Spec.Username != "jane" {
+	if c.LastUpdateTime.IsZero() || c.LastTransitionTime.IsZero() || len(approved.Status.Certificate) > 0 ||
+		approved.Spec.Username != "jane" || approved.Annotations["decided"] != "yes" {
 		t.Errorf("approved %+v", approved)
 	}
-	_, err = decide(certificatesv1.CertificateApproved, certificatesv1.CertificateDenied)
-	if want := `status.conditions[1].type: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive`; err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
-	}
+	_, errs = decide(certificatesv1.CertificateApproved, certificatesv1.CertificateDenied)
+	wantErrors(t, errs, `status.conditions[1].type: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive`)
 	obj = approved
-	_, err = decide()
-	if want := `status.conditions: Forbidden: updates may not remove a condition of type "Approved"`; err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
-	}
+	_, errs = decide()
+	wantErrors(t, errs, `status.conditions: Forbidden: updates may not remove a condition of type "Approved"`)
 	needs := approval.Needs(obj, obj)
 	if needs.Verb != "approve" || needs.Resource.String() != "signers.certificates.k8s.io" || strings.Join(needs.Names, " ") != "a.example/b a.example/*" ||
 		needs.Refusal != `user not permitted to approve requests with signerName "a.example/b"` {

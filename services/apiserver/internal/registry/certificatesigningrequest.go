@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/pki"
@@ -43,11 +44,12 @@ func certificateSigningRequestKind() *Kind {
 		Columns: requestColumns(),
 
 		Subresources: []Subresource{{
-			Name: "approval", Verbs: []string{"get", "patch", "update"}, Direct: true,
-			NewObject: func() Object { return &certificatesv1.CertificateSigningRequest{} },
-			Get:       func(obj Object) (Object, error) { return obj, nil },
-			Apply: func(obj, sub Object) error {
-				return approve(obj.(*certificatesv1.CertificateSigningRequest), sub.(*certificatesv1.CertificateSigningRequest))
+			Name: "approval", Verbs: []string{"get", "patch", "update"},
+			PrepareUpdate: func(obj, old Object) {
+				prepareApproval(obj.(*certificatesv1.CertificateSigningRequest), old.(*certificatesv1.CertificateSigningRequest))
+			},
+			ValidateUpdate: func(obj, old Object) field.ErrorList {
+				return keepsConditions(obj.(*certificatesv1.CertificateSigningRequest), old.(*certificatesv1.CertificateSigningRequest))
 			},
 			Needs: func(obj, _ Object) *Permission {
 				return signerPermission("approve", obj.(*certificatesv1.CertificateSigningRequest).Spec.SignerName,
@@ -109,16 +111,12 @@ func stampConditions(obj, old *certificatesv1.CertificateSigningRequest) {
 	}
 }
 
-// approve takes over the conditions alone.
-func approve(obj, sub *certificatesv1.CertificateSigningRequest) error {
-	old := obj.DeepCopy()
-	obj.Status.Conditions = sub.DeepCopy().Status.Conditions
+// prepareApproval takes over the conditions and the metadata alone.
+func prepareApproval(obj, old *certificatesv1.CertificateSigningRequest) {
 	stampConditions(obj, old)
-	errs := append(validateRequest(obj), keepsConditions(obj, old)...)
-	if len(errs) > 0 {
-		return apierrors.NewInvalid(certificatesv1.Kind("CertificateSigningRequest"), obj.Name, errs)
-	}
-	return nil
+	conditions := obj.Status.Conditions
+	obj.Spec, obj.Status = old.Spec, old.Status
+	obj.Status.Conditions = conditions
 }
 
 // requestState is what the conditions of a request say.
