@@ -61,6 +61,8 @@ func TestMalformedRequests(t *testing.T) {
 		notAllowed = metav1.StatusReasonMethodNotAllowed
 		conflict   = metav1.StatusReasonConflict
 
+		notAcceptable = metav1.StatusReasonNotAcceptable
+
 		noSuchPath = "the server could not find the requested resource"
 		noMethod   = "the server does not allow this method on the requested resource"
 		asProtobuf = "Content-Type: application/vnd.kubernetes.protobuf"
@@ -182,12 +184,22 @@ func TestMalformedRequests(t *testing.T) {
 		{"initial events of a list", "GET", cms + "?sendInitialEvents=true", "", nil, 422, invalid, "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list"},
 		{"initial events without match", "GET", cms + "?watch=1&sendInitialEvents=true", "", nil, 422, invalid,
 			"resourceVersionMatch: Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"},
-		{"not acceptable", "GET", cms, "", []string{"Accept: text/html"}, 406, metav1.StatusReasonNotAcceptable,
+		{"not acceptable", "GET", cms, "", []string{"Accept: text/html"}, 406, notAcceptable,
 			"only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"},
 		{"metadata of one of a list", "GET", cms, "", []string{"Accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}, 406,
-			metav1.StatusReasonNotAcceptable, "you requested PartialObjectMetadata, but the requested object is a list (*v1.ConfigMapList)"},
+			notAcceptable, "you requested PartialObjectMetadata, but the requested object is a list (*v1.ConfigMapList)"},
 		{"table option", "GET", cms + "?includeObject=All", "", []string{"Accept: application/json;as=Table;v=v1;g=meta.k8s.io"}, 422, invalid,
 			`TableOptions.meta.k8s.io "" is invalid: includeObject: Invalid value: "All": must be 'Metadata', 'Object', 'None', or empty`},
+
+		{"table option of a write", "POST", cms + "?includeObject=All", `{"metadata":{"name":"x"}}`, []string{"Accept: application/json;as=Table;v=v1;g=meta.k8s.io"}, 422, invalid, "includeObject"},
+		{"create that cannot be answered", "POST", cms, `{"metadata":{"name":"x"}}`, []string{"Accept: text/html"}, 406, notAcceptable, "only the following media types are accepted"},
+		{"update that cannot be answered", "PUT", a, cm, []string{"Accept: text/html"}, 406, notAcceptable, "only the following media types are accepted"},
+		{"patch that cannot be answered", "PATCH", a, `{"data":{"x":"z"}}`, []string{mergePatch, "Accept: text/html"}, 406, notAcceptable, "only the following media types are accepted"},
+		{"deletion that cannot be answered", "DELETE", a, "", []string{"Accept: text/html"}, 406, notAcceptable, "only the following media types are accepted"},
+		{"deletion of all that cannot be answered", "DELETE", cms, "", []string{"Accept: application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io"}, 406, notAcceptable, "is a list"},
+		{"one as a list", "DELETE", a, "", []string{"Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}, 406, notAcceptable,
+			"you requested PartialObjectMetadataList, but the requested object is not a list (*v1.ConfigMap)"},
+		{"watch of lists", "GET", cms + "?watch=1", "", []string{"Accept: application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io"}, 406, notAcceptable, "not a list"},
 
 		// Patches.
 		{"patch of no type", "PATCH", a, `{}`, []string{"Content-Type: application/json"}, 415, metav1.StatusReasonUnsupportedMediaType, "the body of the request was in an unknown format"},

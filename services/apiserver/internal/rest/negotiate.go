@@ -1,16 +1,21 @@
 package rest
 
 import (
+	"cmp"
 	"fmt"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/munnerz/goautoneg"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/musterhq/muster/services/apiserver/internal/objects"
 )
 
 // Media types.
@@ -34,6 +39,8 @@ type form struct {
 	as    string
 	// version of meta.k8s.io that as is of: v1 or v1beta1.
 	version string
+	// include is what a row of a table holds of its object.
+	include metav1.IncludeObjectPolicy
 	pretty  bool
 }
 
@@ -85,9 +92,50 @@ func choose(r *http.Request, watching, transformed bool) (form, error) {
 			f.pretty = pretty == "1"
 		}
 		f.media, f.version = media, c.Params["v"]
-		return f, nil
+		return f, f.tabulate(r)
 	}
 	return f, notAcceptable("only the following media types are accepted: " + strings.Join([]string{typeJSON, typeYAML, typeProtobuf}, ", "))
+}
+
+// tabulate reads the options of a table, if it is one.
+func (f *form) tabulate(r *http.Request) error {
+	if f.as != asTable {
+		return nil
+	}
+	o := metav1.TableOptions{IncludeObject: metav1.IncludeObjectPolicy(parameter(r, "includeObject"))}
+	if errs := validation.ValidateTableOptions(&o); len(errs) > 0 {
+		return invalidOptions("TableOptions", errs)
+	}
+	f.include = cmp.Or(o.IncludeObject, metav1.IncludeMetadata)
+	return nil
+}
+
+// objectForm is the form of an answer that is one object. Who changes something asks
+// before: nothing is done of what cannot be answered.
+func objectForm(r *http.Request, t objects.Target) (form, error) {
+	f, err := negotiate(r, false)
+	if !slices.Contains(t.Kind.Verbs, "get") { // A review has no metadata, and is no row of a table.
+		f, err = negotiateWhole(r)
+	}
+	switch {
+	case err != nil:
+		return f, err
+	case f.as == asList:
+		_, gvk := newObject(t)
+		return f, mismatch(f.as, "not a list", gvk)
+	case f.as == asTable && t.Subresource != "" && len(columnsOf(t)) == 0:
+		f.as = asWhole
+	}
+	return f, nil
+}
+
+// pageForm is that of an answer that is a list.
+func pageForm(r *http.Request, t objects.Target) (form, error) {
+	f, err := negotiate(r, false)
+	if err == nil && f.as == asPartial {
+		err = mismatch(f.as, "a list", listGVK(t))
+	}
+	return f, err
 }
 
 // wantsPretty tells whether people are going to read the answer: they say so, or

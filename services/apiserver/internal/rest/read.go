@@ -10,14 +10,22 @@ import (
 )
 
 func (h *Handler) get(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	f, err := objectForm(r, t)
+	if err != nil {
+		return err
+	}
 	o, err := h.objects.Get(r.Context(), t, r.URL.Query().Get("resourceVersion"))
 	if err != nil {
 		return err
 	}
-	return h.writeStored(w, r, http.StatusOK, t, o)
+	return h.writeStored(w, r, f, http.StatusOK, t, o)
 }
 
 func (h *Handler) list(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	f, err := pageForm(r, t)
+	if err != nil {
+		return err
+	}
 	o, err := listOptions(r.URL.Query())
 	if err != nil {
 		return err
@@ -26,7 +34,7 @@ func (h *Handler) list(w http.ResponseWriter, r *http.Request, t objects.Target)
 	if err != nil {
 		return err
 	}
-	return h.writePage(w, r, t, page)
+	return h.writePage(w, r, f, t, page)
 }
 
 func listOptions(q url.Values) (objects.ListOptions, error) {

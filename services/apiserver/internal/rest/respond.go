@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"slices"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -27,18 +26,8 @@ func envelope(gvk schema.GroupVersionKind, raw []byte) ([]byte, error) {
 }
 
 // writeStored writes one object.
-func (h *Handler) writeStored(w http.ResponseWriter, r *http.Request, code int, t objects.Target, o objects.Stored) error {
-	f, err := negotiate(r, false)
-	if !slices.Contains(t.Kind.Verbs, "get") { // A review has no metadata, and is no row of a table.
-		f, err = negotiateWhole(r)
-	}
-	if err != nil {
-		return err
-	}
-	if f.as == asTable && t.Subresource != "" && len(columnsOf(t)) == 0 {
-		f.as = asWhole
-	}
-	body, err := h.render(r, f, t, o)
+func (h *Handler) writeStored(w http.ResponseWriter, r *http.Request, f form, code int, t objects.Target, o objects.Stored) error {
+	body, err := h.render(f, t, o)
 	if err != nil {
 		return err
 	}
@@ -46,18 +35,16 @@ func (h *Handler) writeStored(w http.ResponseWriter, r *http.Request, code int, 
 }
 
 // render encodes one object in the form asked for, YAML and indenting apart.
-func (h *Handler) render(r *http.Request, f form, t objects.Target, o objects.Stored) ([]byte, error) {
+func (h *Handler) render(f form, t objects.Target, o objects.Stored) ([]byte, error) {
 	switch f.as {
 	case asTable:
-		table, err := h.newTable(r, f, t, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, true)
+		table, err := h.newTable(f, t, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, true)
 		if err != nil {
 			return nil, err
 		}
 		return json.Marshal(table)
 	case asPartial:
 		return renderPartial(f, o)
-	case asList:
-		return nil, mismatch(f.as, "not a list", o.GVK)
 	}
 	if f.media == typeProtobuf {
 		return envelope(o.GVK, o.Protobuf())
@@ -98,16 +85,13 @@ func marshal(f form, obj marshaler, gvk schema.GroupVersionKind) ([]byte, error)
 }
 
 // writePage writes a list.
-func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, t objects.Target, page objects.Page) error {
-	f, err := negotiate(r, false)
-	if err != nil {
-		return err
-	}
+func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, f form, t objects.Target, page objects.Page) error {
 	meta := metav1.ListMeta{ResourceVersion: fmt.Sprint(page.Revision), Continue: page.Continue, RemainingItemCount: page.Remaining}
 	var body []byte
+	var err error
 	switch f.as {
 	case asTable:
-		table, err := h.newTable(r, f, t, page.Items, meta, true)
+		table, err := h.newTable(f, t, page.Items, meta, true)
 		if err != nil {
 			return err
 		}
@@ -115,8 +99,6 @@ func (h *Handler) writePage(w http.ResponseWriter, r *http.Request, t objects.Ta
 		if err != nil {
 			return err
 		}
-	case asPartial:
-		return mismatch(f.as, "a list", listGVK(t))
 	case asList:
 		body, err = partialList(f, page.Items, meta)
 	default:

@@ -2,11 +2,9 @@ package rest
 
 import (
 	"encoding/json"
-	"net/http"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
@@ -14,15 +12,7 @@ import (
 )
 
 // newTable shows objects as kubectl prints them.
-func (h *Handler) newTable(r *http.Request, f form, t objects.Target, items []objects.Stored, meta metav1.ListMeta, columns bool) (*metav1.Table, error) {
-	include := metav1.IncludeObjectPolicy(r.URL.Query().Get("includeObject"))
-	switch include {
-	case "":
-		include = metav1.IncludeMetadata
-	case metav1.IncludeNone, metav1.IncludeMetadata, metav1.IncludeObject:
-	default:
-		return nil, invalidOptions("TableOptions", validation.ValidateTableOptions(&metav1.TableOptions{IncludeObject: include}))
-	}
+func (h *Handler) newTable(f form, t objects.Target, items []objects.Stored, meta metav1.ListMeta, columns bool) (*metav1.Table, error) {
 	table := &metav1.Table{ListMeta: meta, Rows: make([]metav1.TableRow, 0, len(items))}
 	table.SetGroupVersionKind(f.gvk(asTable))
 	table.ColumnDefinitions = []metav1.TableColumnDefinition{}
@@ -31,7 +21,7 @@ func (h *Handler) newTable(r *http.Request, f form, t objects.Target, items []ob
 	}
 	now := time.Now()
 	for _, item := range items {
-		row, err := h.newRow(f, t, item, include, now)
+		row, err := h.newRow(f, t, item, now)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +55,7 @@ func definitions(t objects.Target) []metav1.TableColumnDefinition {
 	return out
 }
 
-func (h *Handler) newRow(f form, t objects.Target, item objects.Stored, include metav1.IncludeObjectPolicy, now time.Time) (metav1.TableRow, error) {
+func (h *Handler) newRow(f form, t objects.Target, item objects.Stored, now time.Time) (metav1.TableRow, error) {
 	obj, err := item.Decode()
 	if err != nil {
 		return metav1.TableRow{}, err
@@ -79,7 +69,7 @@ func (h *Handler) newRow(f form, t objects.Target, item objects.Stored, include 
 		row.Cells = append(row.Cells, c.Value(obj, now))
 	}
 	var raw []byte
-	switch include {
+	switch f.include {
 	case metav1.IncludeObject:
 		raw, err = h.objects.JSON(item)
 	case metav1.IncludeMetadata:

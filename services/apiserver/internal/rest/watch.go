@@ -25,6 +25,9 @@ const watchTimeout = 30 * time.Minute
 
 func (h *Handler) watch(w http.ResponseWriter, r *http.Request, t objects.Target) error {
 	f, err := negotiate(r, true)
+	if err == nil && f.as == asList {
+		err = mismatch(f.as, "not a list", t.Kind.GVK) // nor is what an event holds
+	}
 	if err != nil {
 		return err
 	}
@@ -142,9 +145,9 @@ func (s *watchStream) send(e objects.Event) error {
 
 func (s *watchStream) body(o objects.Stored) ([]byte, error) {
 	if s.form.as != asTable {
-		return s.handler.render(s.request, s.form, s.target, o)
+		return s.handler.render(s.form, s.target, o)
 	}
-	table, err := s.handler.newTable(s.request, s.form, s.target, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, !s.columns)
+	table, err := s.handler.newTable(s.form, s.target, []objects.Stored{o}, metav1.ListMeta{ResourceVersion: o.ResourceVersion()}, !s.columns)
 	if err != nil {
 		return nil, err
 	}

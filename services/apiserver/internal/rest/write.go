@@ -25,6 +25,10 @@ import (
 )
 
 func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	f, err := objectForm(r, t)
+	if err != nil {
+		return err
+	}
 	obj, options, err := h.readObject(w, r, t, createOptions)
 	if err != nil {
 		return err
@@ -37,10 +41,14 @@ func (h *Handler) create(w http.ResponseWriter, r *http.Request, t objects.Targe
 		return writeStatus(w, r, http.StatusCreated, &metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusCreated})
 	}
 	warn(w, t.Kind, o)
-	return h.writeStored(w, r, http.StatusCreated, t, o)
+	return h.writeStored(w, r, f, http.StatusCreated, t, o)
 }
 
 func (h *Handler) update(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	f, err := objectForm(r, t)
+	if err != nil {
+		return err
+	}
 	obj, options, err := h.readObject(w, r, t, updateOptions)
 	if err != nil {
 		return err
@@ -56,10 +64,14 @@ func (h *Handler) update(w http.ResponseWriter, r *http.Request, t objects.Targe
 	if created {
 		code = http.StatusCreated
 	}
-	return h.writeStored(w, r, code, t, o)
+	return h.writeStored(w, r, f, code, t, o)
 }
 
 func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	f, err := objectForm(r, t)
+	if err != nil {
+		return err
+	}
 	media, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
 	kind := types.PatchType(media)
 	if !slices.Contains(objects.PatchTypes, kind) {
@@ -87,7 +99,7 @@ func (h *Handler) patch(w http.ResponseWriter, r *http.Request, t objects.Target
 	if t.Subresource == "" {
 		warn(w, t.Kind, o)
 	}
-	return h.writeStored(w, r, code, t, o)
+	return h.writeStored(w, r, f, code, t, o)
 }
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -192,6 +204,10 @@ func warnDelete(w http.ResponseWriter, k *registry.Kind, o metav1.DeleteOptions)
 }
 
 func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	f, err := objectForm(r, t)
+	if err != nil {
+		return err
+	}
 	o, err := deleteOptions(r)
 	if err != nil {
 		return err
@@ -202,7 +218,7 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t objects.Targe
 	}
 	warnDelete(w, t.Kind, o)
 	if !outcome.Gone {
-		return h.writeStored(w, r, http.StatusOK, t, outcome.Object)
+		return h.writeStored(w, r, f, http.StatusOK, t, outcome.Object)
 	}
 	meta, err := outcome.Object.Meta()
 	if err != nil {
@@ -215,6 +231,10 @@ func (h *Handler) delete(w http.ResponseWriter, r *http.Request, t objects.Targe
 }
 
 func (h *Handler) deleteCollection(w http.ResponseWriter, r *http.Request, t objects.Target) error {
+	f, err := pageForm(r, t)
+	if err != nil {
+		return err
+	}
 	o, err := deleteOptions(r)
 	if err != nil {
 		return err
@@ -228,7 +248,7 @@ func (h *Handler) deleteCollection(w http.ResponseWriter, r *http.Request, t obj
 		return err
 	}
 	warnDelete(w, t.Kind, o)
-	return h.writePage(w, r, t, page)
+	return h.writePage(w, r, f, t, page)
 }
 
 // deleteOptions reads the body, or the query where there is none.
