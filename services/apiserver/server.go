@@ -28,7 +28,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/fairness"
 	"github.com/musterhq/muster/services/apiserver/internal/images"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
-	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/rest"
 	"github.com/musterhq/muster/services/apiserver/internal/retention"
@@ -108,7 +108,7 @@ func (s *Server) openReplica() (err error) {
 
 // wire makes the parts over the replica.
 func (s *Server) wire() (err error) {
-	kinds := registry.New(s.config.registryOptions())
+	kinds := catalog.New(s.config.registryOptions())
 	if err := s.wireAccess(); err != nil {
 		return err
 	}

@@ -13,13 +13,14 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
 // view is what is stored: objects by their keys.
 type view map[state.Key]registry.Object
 
-var kinds = registry.New(registry.Options{})
+var kinds = catalog.New(registry.Options{})
 
 // stored makes a view of objects in YAML, "kind: …" first.
 func stored(t *testing.T, texts ...string) view {

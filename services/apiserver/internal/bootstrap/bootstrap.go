@@ -20,6 +20,8 @@ import (
 	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/networking"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/scheduling"
 )
 
 // How often the objects are looked after, and after an error.
@@ -117,7 +119,7 @@ func (k *Keeper) fixed() []registry.Object {
 	for _, service := range k.services() {
 		list = append(list, service)
 	}
-	for _, class := range registry.SystemPriorityClasses() {
+	for _, class := range scheduling.SystemPriorityClasses() {
 		list = append(list, class)
 	}
 	return list
@@ -126,7 +128,7 @@ func (k *Keeper) fixed() []registry.Object {
 // serviceCIDR tells where cluster IPs come from.
 func (k *Keeper) serviceCIDR() *networkingv1.ServiceCIDR {
 	return &networkingv1.ServiceCIDR{
-		ObjectMeta: metav1.ObjectMeta{Name: registry.DefaultServiceCIDR},
+		ObjectMeta: metav1.ObjectMeta{Name: networking.DefaultServiceCIDR},
 		Spec:       networkingv1.ServiceCIDRSpec{CIDRs: []string{k.config.ServiceCIDR.Masked().String()}},
 		Status: networkingv1.ServiceCIDRStatus{Conditions: []metav1.Condition{{
 			Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionTrue,

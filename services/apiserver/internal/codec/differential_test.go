@@ -13,6 +13,7 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/codec"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 )
 
 // format is an encoding that clients send, as this package and as Kubernetes' library
@@ -51,7 +52,7 @@ func formats() []format {
 // known lists the kinds that Kubernetes' library knows, too.
 func known() []*registry.Kind {
 	var out []*registry.Kind
-	for _, k := range registry.All(registry.Options{}) {
+	for _, k := range catalog.All(registry.Options{}) {
 		if scheme.Scheme.Recognizes(k.GVK) {
 			out = append(out, k)
 		}

@@ -10,12 +10,13 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/descriptors"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 )
 
 // Every kind that is served can be described.
 func TestEveryKindIsDescribed(t *testing.T) {
 	var resolver descriptors.Resolver
-	for _, k := range registry.New(registry.Options{}).Kinds() {
+	for _, k := range catalog.New(registry.Options{}).Kinds() {
 		found, err := resolver.FindDescriptorByName(protoreflect.FullName(k.Type))
 		if err != nil {
 			t.Errorf("%s: %v", k.Type, err)

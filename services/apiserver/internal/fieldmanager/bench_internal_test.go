@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 )
 
 func benchConfigMap() registry.Object {
@@ -51,7 +52,7 @@ func benchPod() registry.Object {
 	return pod
 }
 
-var allKinds = registry.All(registry.Options{})
+var allKinds = catalog.All(registry.Options{})
 
 func kindOf(name string) *registry.Kind {
 	for _, k := range allKinds {

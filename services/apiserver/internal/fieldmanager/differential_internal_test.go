@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/randfill"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 )
 
 // words are few, so that keys and values often agree, and hard to order.
@@ -51,7 +52,7 @@ type pair struct{ walking, asking *Tracker }
 
 func newPair(t testing.TB) (pair, []*registry.Kind) {
 	t.Helper()
-	kinds := registry.All(registry.Options{})
+	kinds := catalog.All(registry.Options{})
 	p := pair{New(kinds), New(kinds)}
 	for _, k := range kinds {
 		for _, sub := range []string{"", status} {

@@ -11,9 +11,10 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/fieldmanager"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 )
 
-var kinds = registry.All(registry.Options{})
+var kinds = catalog.All(registry.Options{})
 
 func configMaps() *registry.Kind {
 	for _, k := range kinds {

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/pod"
 )
 
 const budgets = "poddisruptionbudgets.policy"
@@ -58,23 +59,23 @@ func (s *Service) evict(ctx context.Context, p *plan, t Target, o metav1.DeleteO
 	if err := s.authorizeChange(ctx, "create", t, obj, nil); err != nil {
 		return Outcome{}, err
 	}
-	pod := obj.(*corev1.Pod)
-	if registry.Guarded(pod) {
-		if err := s.chargeBudget(p, pod, now); err != nil {
+	victim := obj.(*corev1.Pod)
+	if pod.Guarded(victim) {
+		if err := s.chargeBudget(p, victim, now); err != nil {
 			return Outcome{}, err
 		}
 	}
-	if err := evictable(pod, o.Preconditions); err != nil {
+	if err := evictable(victim, o.Preconditions); err != nil {
 		return Outcome{}, err
 	}
-	registry.MarkEvicted(pod, now)
-	return p.end(t, was, pod, o, now)
+	pod.MarkEvicted(victim, now)
+	return p.end(t, was, victim, o, now)
 }
 
 // chargeBudget plans what the eviction takes from the budget of the pod, if it has
 // one.
-func (s *Service) chargeBudget(p *plan, pod *corev1.Pod, now time.Time) error {
-	t, err := s.budgetOf(p, pod)
+func (s *Service) chargeBudget(p *plan, victim *corev1.Pod, now time.Time) error {
+	t, err := s.budgetOf(p, victim)
 	if err != nil || t.Name == "" {
 		return err
 	}
@@ -83,7 +84,7 @@ func (s *Service) chargeBudget(p *plan, pod *corev1.Pod, now time.Time) error {
 		return err
 	}
 	budget := obj.(*policyv1.PodDisruptionBudget)
-	charged, err := registry.Disrupt(budget, pod, now)
+	charged, err := pod.Disrupt(budget, victim, now)
 	if err != nil {
 		return err
 	}

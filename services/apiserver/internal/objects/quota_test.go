@@ -17,12 +17,12 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
-	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
-
 	"github.com/musterhq/muster/internal/quota"
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -110,7 +110,7 @@ func (h there) Each(resource string, each func(runtime.Object)) error {
 // overCounted returns a service over a replica whose transactions take a while.
 func overCounted(t *testing.T, took time.Duration) (*objects.Service, *counted) {
 	t.Helper()
-	c := &counted{Replica: objectstest.NewReplica(), kinds: registry.New(registry.Options{}), took: took}
+	c := &counted{Replica: objectstest.NewReplica(), kinds: catalog.New(registry.Options{}), took: took}
 	s, err := objects.New(objects.Config{Kinds: c.kinds, Replica: c})
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/objects/objectstest"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 )
 
@@ -50,7 +51,7 @@ func TestUnsettledWriteIsNotRefused(t *testing.T) {
 		fmt.Errorf("%w: %w", replica.ErrNoLeader, context.Canceled),
 	} {
 		_, r := objectstest.New(t)
-		s, newErr := objects.New(objects.Config{Kinds: registry.New(registry.Options{}), Replica: forgetful{r, err}})
+		s, newErr := objects.New(objects.Config{Kinds: catalog.New(registry.Options{}), Replica: forgetful{r, err}})
 		if newErr != nil {
 			t.Fatal(newErr)
 		}
@@ -76,7 +77,7 @@ func TestUnsettledWriteIsNotRefused(t *testing.T) {
 func TestWriteWithoutRoomIsRefused(t *testing.T) {
 	_, r := objectstest.New(t)
 	full := fmt.Errorf("apply transaction: %w: free space there", replica.ErrDiskFull)
-	s, err := objects.New(objects.Config{Kinds: registry.New(registry.Options{}), Replica: forgetful{r, full}})
+	s, err := objects.New(objects.Config{Kinds: catalog.New(registry.Options{}), Replica: forgetful{r, full}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/openapi"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 )
 
 func fetch(t *testing.T, cache *openapi.Cache, path, accept string) (*httptest.ResponseRecorder, []byte) {
@@ -29,7 +30,7 @@ func fetch(t *testing.T, cache *openapi.Cache, path, accept string) (*httptest.R
 
 // TestProtobuf reads the documents as old and new clients do.
 func TestProtobuf(t *testing.T) {
-	cache := openapi.NewCache(registry.All(registry.Options{}), "v1")
+	cache := openapi.NewCache(catalog.All(registry.Options{}), "v1")
 	w, raw := fetch(t, cache, "/openapi/v2", "application/com.github.proto-openapi.spec.v2@v1.0+protobuf")
 	var v2 openapi_v2.Document
 	if err := proto.Unmarshal(raw, &v2); err != nil {
@@ -58,7 +59,7 @@ type schema struct {
 }
 
 func TestModels(t *testing.T) {
-	cache := openapi.NewCache(registry.All(registry.Options{}), "v1")
+	cache := openapi.NewCache(catalog.All(registry.Options{}), "v1")
 	var v2 struct{ Definitions map[string]schema }
 	if err := json.Unmarshal(body(t, cache, "/openapi/v2"), &v2); err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/openapi"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 )
 
 func ask(cache *openapi.Cache, path string, header ...string) *httptest.ResponseRecorder {
@@ -23,7 +24,7 @@ func ask(cache *openapi.Cache, path string, header ...string) *httptest.Response
 
 // TestHashes asks as clients do that keep documents by their hashes.
 func TestHashes(t *testing.T) {
-	cache := openapi.NewCache(registry.All(registry.Options{}), "v1")
+	cache := openapi.NewCache(catalog.All(registry.Options{}), "v1")
 	var index struct {
 		Paths map[string]struct{ ServerRelativeURL string }
 	}
@@ -49,7 +50,7 @@ func TestHashes(t *testing.T) {
 }
 
 func TestForms(t *testing.T) {
-	cache := openapi.NewCache(registry.All(registry.Options{}), "v1")
+	cache := openapi.NewCache(catalog.All(registry.Options{}), "v1")
 	const path = "/openapi/v3/apis/apps/v1"
 	for accept, want := range map[string]string{
 		"":                     "application/json",
@@ -72,7 +73,7 @@ func TestForms(t *testing.T) {
 
 // TestMarkers has one of each of what only the sources' comments tell.
 func TestMarkers(t *testing.T) {
-	cache := openapi.NewCache(registry.All(registry.Options{}), "v1")
+	cache := openapi.NewCache(catalog.All(registry.Options{}), "v1")
 	var doc struct {
 		Components struct{ Schemas map[string]schema }
 		Paths      map[string]map[string]json.RawMessage

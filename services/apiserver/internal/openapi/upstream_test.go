@@ -14,6 +14,7 @@ import (
 
 	"github.com/musterhq/muster/services/apiserver/internal/openapi"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 )
 
 // upstream returns the schema of Kubernetes' own documents, which client-go holds.
@@ -40,7 +41,7 @@ var untyped = []string{
 // TestUpstream compares what decides over merging (lists, keys, atomic parts,
 // defaults) with Kubernetes' own schema, for all types that are served.
 func TestUpstream(t *testing.T) {
-	kinds := registry.All(registry.Options{})
+	kinds := catalog.All(registry.Options{})
 	theirs := upstream(t, kinds)
 	ours, err := schemaconv.ToSchemaFromOpenAPI(openapi.Definitions(kinds), false)
 	if err != nil {

@@ -1,9 +1,6 @@
 package registry
 
-import (
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/util/validation/field"
-)
+import "k8s.io/apimachinery/pkg/util/validation/field"
 
 // The table's functions take any Object, the functions of a kind take its own
 // type; these adapt the one to the other. A function that a kind has not stays nil.
@@ -42,5 +39,3 @@ func adaptCheck[T Object](f func(obj, old T) field.ErrorList) func(obj, old Obje
 	}
 	return func(obj, old Object) field.ErrorList { return f(obj.(T), old.(T)) }
 }
-
-func equal(a, b any) bool { return apiequality.Semantic.DeepEqual(a, b) }

@@ -19,9 +19,9 @@ import (
 // AllVerbs are what can be done to a kind that names no Verbs.
 var AllVerbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
 
-// definition is what a kind adds to what its Go type tells: its fields are those of
+// Definition is what a kind adds to what its Go type tells: its fields are those of
 // Kind, with functions that take the kind's own type. Define makes a Kind of it.
-type definition[T Object] struct {
+type Definition[T Object] struct {
 	// Resource, where it is not the plural of the type's name.
 	Resource   string
 	ShortNames []string
@@ -84,12 +84,12 @@ type definition[T Object] struct {
 	Subresources []Subresource
 }
 
-// define makes the kind of the type T; list is an empty list of it, nil where it is
+// Define makes the kind of the type T; list is an empty list of it, nil where it is
 // answered and not stored.
-func define[T any, P interface {
+func Define[T any, P interface {
 	*T
 	Object
-}](gv schema.GroupVersion, list runtime.Object, d definition[P]) *Kind {
+}](gv schema.GroupVersion, list runtime.Object, d Definition[P]) *Kind {
 	t := reflect.TypeFor[T]()
 	gvk := gv.WithKind(t.Name())
 	plural, singular := meta.UnsafeGuessKindToResource(gvk)
@@ -103,7 +103,7 @@ func define[T any, P interface {
 		d.Propagation = metav1.DeletePropagationBackground
 	}
 	if d.Columns == nil {
-		d.Columns = []Column{ageColumn()}
+		d.Columns = []Column{Age()}
 	}
 	if d.Status {
 		d.Subresources = append([]Subresource{{Name: "status", Verbs: []string{"get", "patch", "update"}}}, d.Subresources...)
@@ -113,7 +113,7 @@ func define[T any, P interface {
 			sub.GVK = gvk
 		}
 	}
-	s := strategy[P]{definition: d, spec: fieldIndex(t, "Spec"), status: fieldIndex(t, "Status")}
+	s := strategy[P]{Definition: d, spec: fieldIndex(t, "Spec"), status: fieldIndex(t, "Status")}
 	var newList func() runtime.Object
 	if list != nil {
 		newList = list.DeepCopyObject
@@ -182,3 +182,7 @@ func fieldIndex(t reflect.Type, name string) int {
 	}
 	return -1
 }
+
+// Answered are the verbs of kinds that are answered and not stored. There are no lists
+// of such.
+var Answered = []string{"create"}

@@ -1,5 +1,6 @@
-// Package registry says what a kind of object is. It holds one table; adding a
-// kind is adding an entry, and nothing else in the server switches on kinds.
+// Package registry says what a kind of object is, and how one is defined. The
+// packages below it define them, catalog lists them, and nothing else in the
+// server switches on kinds.
 package registry
 
 import (

@@ -7,6 +7,8 @@ import (
 	apivalidation "k8s.io/apimachinery/pkg/api/validation"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry/check"
 )
 
 // ValidateMeta checks the metadata of a new object: name, namespace, labels,
@@ -51,6 +53,6 @@ func keepsRest(obj, old Object) bool {
 	owners, before := obj.GetOwnerReferences(), old.GetOwnerReferences()
 	return maps.Equal(obj.GetLabels(), old.GetLabels()) && maps.Equal(obj.GetAnnotations(), old.GetAnnotations()) &&
 		slices.Equal(obj.GetFinalizers(), old.GetFinalizers()) && obj.GetGenerateName() == old.GetGenerateName() &&
-		(len(owners) == 0 && len(before) == 0 || equal(owners, before)) &&
+		(len(owners) == 0 && len(before) == 0 || check.Equal(owners, before)) &&
 		len(metavalidation.ValidateManagedFields(obj.GetManagedFields(), nil)) == 0
 }

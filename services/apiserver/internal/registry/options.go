@@ -27,7 +27,7 @@ func (r PortRange) Contains(port int32) bool { return port >= r.First && port <=
 // Size is how many ports the range has.
 func (r PortRange) Size() int { return int(r.Last-r.First) + 1 }
 
-func (o Options) withDefaults() Options {
+func (o Options) WithDefaults() Options {
 	if !o.ServiceCIDR.IsValid() {
 		o.ServiceCIDR = netip.MustParsePrefix("10.96.0.0/12")
 	}

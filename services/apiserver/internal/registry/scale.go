@@ -10,25 +10,25 @@ import (
 	"k8s.io/utils/ptr"
 )
 
-// scaled are the parts of an object that its scale shows.
-type scaled struct {
-	spec     **int32
-	status   int32
-	selector *metav1.LabelSelector
+// Scaled are the parts of an object that its scale shows.
+type Scaled struct {
+	Spec     **int32
+	Status   int32
+	Selector *metav1.LabelSelector
 }
 
-// scaleOf is the scale of a kind.
-func scaleOf[T Object](parts func(T) scaled) Subresource {
-	return scaleSubresource(func(obj Object) scaled { return parts(obj.(T)) })
+// ScaleOf is the scale of a kind.
+func ScaleOf[T Object](parts func(T) Scaled) Subresource {
+	return scaleSubresource(func(obj Object) Scaled { return parts(obj.(T)) })
 }
 
-func scaleSubresource(parts func(Object) scaled) Subresource {
+func scaleSubresource(parts func(Object) Scaled) Subresource {
 	return Subresource{
 		Name: "scale", GVK: autoscalingv1.SchemeGroupVersion.WithKind("Scale"), Verbs: []string{"get", "patch", "update"},
 		NewObject: func() Object { return &autoscalingv1.Scale{} },
 		Get: func(obj Object) (Object, error) {
 			p := parts(obj)
-			selector, err := metav1.LabelSelectorAsSelector(p.selector)
+			selector, err := metav1.LabelSelectorAsSelector(p.Selector)
 			if err != nil {
 				return nil, fmt.Errorf("scale of %s/%s: %w", obj.GetNamespace(), obj.GetName(), err)
 			}
@@ -38,8 +38,8 @@ func scaleSubresource(parts func(Object) scaled) Subresource {
 					Name: obj.GetName(), Namespace: obj.GetNamespace(), UID: obj.GetUID(),
 					ResourceVersion: obj.GetResourceVersion(), CreationTimestamp: obj.GetCreationTimestamp(),
 				},
-				Spec:   autoscalingv1.ScaleSpec{Replicas: ptr.Deref(*p.spec, 0)},
-				Status: autoscalingv1.ScaleStatus{Replicas: p.status, Selector: selector.String()},
+				Spec:   autoscalingv1.ScaleSpec{Replicas: ptr.Deref(*p.Spec, 0)},
+				Status: autoscalingv1.ScaleStatus{Replicas: p.Status, Selector: selector.String()},
 			}, nil
 		},
 		Apply: func(obj, sub Object) error {
@@ -49,7 +49,7 @@ func scaleSubresource(parts func(Object) scaled) Subresource {
 				return apierrors.NewInvalid(autoscalingv1.SchemeGroupVersion.WithKind("Scale").GroupKind(), scale.Name,
 					field.ErrorList{field.Invalid(path, scale.Spec.Replicas, "must be greater than or equal to 0")})
 			}
-			*parts(obj).spec = ptr.To(scale.Spec.Replicas)
+			*parts(obj).Spec = ptr.To(scale.Spec.Replicas)
 			return nil
 		},
 		Columns: scaleColumns(),
@@ -58,8 +58,8 @@ func scaleSubresource(parts func(Object) scaled) Subresource {
 
 func scaleColumns() []Column {
 	return []Column{
-		column("Desired", "integer", autoscalingv1.ScaleSpec{}.SwaggerDoc()["replicas"], func(obj *autoscalingv1.Scale) any { return int64(obj.Spec.Replicas) }),
-		column("Available", "integer", autoscalingv1.ScaleStatus{}.SwaggerDoc()["replicas"], func(obj *autoscalingv1.Scale) any { return int64(obj.Status.Replicas) }),
-		ageColumn(),
+		ColumnOf("Desired", "integer", autoscalingv1.ScaleSpec{}.SwaggerDoc()["replicas"], func(obj *autoscalingv1.Scale) any { return int64(obj.Spec.Replicas) }),
+		ColumnOf("Available", "integer", autoscalingv1.ScaleStatus{}.SwaggerDoc()["replicas"], func(obj *autoscalingv1.Scale) any { return int64(obj.Status.Replicas) }),
+		Age(),
 	}
 }

@@ -5,12 +5,14 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/musterhq/muster/services/apiserver/internal/registry/check"
 )
 
 // strategy is what a write means for the parts that most objects have: the spec,
 // the status and metadata.generation.
 type strategy[T Object] struct {
-	definition[T]
+	Definition[T]
 	spec, status int // indexes of the fields; -1 is none
 }
 
@@ -48,7 +50,7 @@ func (s *strategy[T]) changed(obj, old T) bool {
 	if s.Counted != nil {
 		return s.Counted(obj, old)
 	}
-	return s.Generation && !equal(part(obj, s.spec).Interface(), part(old, s.spec).Interface())
+	return s.Generation && !check.Equal(part(obj, s.spec).Interface(), part(old, s.spec).Interface())
 }
 
 func (s *strategy[T]) prepareStatusUpdate(obj, old Object) {
@@ -72,3 +74,9 @@ func (s *strategy[T]) allocator() func(obj, old Object, taken func(Claim) bool, 
 }
 
 func part(obj Object, index int) reflect.Value { return reflect.ValueOf(obj).Elem().Field(index) }
+
+// SameStatus tells whether two objects of one kind have the same status.
+func SameStatus(obj, old Object) bool {
+	at := fieldIndex(reflect.TypeOf(obj).Elem(), "Status")
+	return check.Equal(part(obj, at).Interface(), part(old, at).Interface())
+}

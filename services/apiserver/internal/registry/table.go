@@ -18,74 +18,8 @@ type Table struct {
 	byShort    map[string]*Kind
 }
 
-// All builds every kind that Muster serves, core group first.
-func All(o Options) []*Kind {
-	o = o.withDefaults()
-	pods, event, autoscaler := podKind(), eventKind(o), horizontalPodAutoscalerKind()
-	return []*Kind{
-		namespaceKind(),
-		nodeKind(),
-		pods,
-		bindingKind(pods),
-		componentStatusKind(),
-		serviceKind(o),
-		endpointsKind(),
-		configMapKind(),
-		secretKind(),
-		serviceAccountKind(),
-		event,
-		eventV1Kind(event),
-		replicationControllerKind(),
-		podTemplateKind(),
-		limitRangeKind(),
-		resourceQuotaKind(),
-		persistentVolumeKind(),
-		persistentVolumeClaimKind(),
-		deploymentKind(),
-		replicaSetKind(),
-		statefulSetKind(),
-		daemonSetKind(),
-		controllerRevisionKind(),
-		jobKind(),
-		cronJobKind(),
-		autoscaler,
-		horizontalPodAutoscalerV1Kind(autoscaler),
-		endpointSliceKind(),
-		leaseKind(),
-		roleKind(),
-		roleBindingKind(),
-		clusterRoleKind(),
-		clusterRoleBindingKind(),
-		ingressKind(),
-		ingressClassKind(),
-		networkPolicyKind(),
-		ipAddressKind(),
-		serviceCIDRKind(o),
-		podDisruptionBudgetKind(),
-		storageClassKind(),
-		csiDriverKind(),
-		csiNodeKind(),
-		csiStorageCapacityKind(),
-		volumeAttachmentKind(),
-		volumeAttributesClassKind(),
-		priorityClassKind(),
-		runtimeClassKind(),
-		certificateSigningRequestKind(),
-		clusterTrustBundleKind(),
-		podCertificateRequestKind(),
-		tokenReviewKind(),
-		selfSubjectReviewKind(),
-		subjectAccessReviewKind(),
-		localSubjectAccessReviewKind(),
-		selfSubjectAccessReviewKind(),
-		selfSubjectRulesReviewKind(),
-	}
-}
-
-// New builds the table of all kinds.
-func New(o Options) *Table { return newTable(All(o)) }
-
-func newTable(kinds []*Kind) *Table {
+// NewTable builds a table of kinds. A name that several of them have finds the first.
+func NewTable(kinds []*Kind) *Table {
 	t := &Table{
 		kinds:      kinds,
 		byResource: map[schema.GroupVersionResource]*Kind{},

@@ -50,9 +50,9 @@ func (v *Version) to(obj Object) Object {
 	return out
 }
 
-// version is what the definition of a kind that is another version of a stored one
+// VersionOf is what the definition of a kind that is another version of a stored one
 // adds.
-type version[T, S Object] struct {
+type VersionOf[T, S Object] struct {
 	Stored *Kind
 	To     func(T) S
 	From   func(S) T
@@ -64,15 +64,15 @@ type version[T, S Object] struct {
 	Fields         func(obj T) fields.Set
 }
 
-// defineVersion makes the kind of the type T, which is served and stored as another
+// DefineVersion makes the kind of the type T, which is served and stored as another
 // kind: names, columns and warnings are that one's, and so are preparation and
 // validation, which see no other object than that one's.
-func defineVersion[T any, P interface {
+func DefineVersion[T any, P interface {
 	*T
 	Object
-}, S Object](gv schema.GroupVersion, list runtime.Object, v version[P, S]) *Kind {
+}, S Object](gv schema.GroupVersion, list runtime.Object, v VersionOf[P, S]) *Kind {
 	of := v.Stored
-	k := define(gv, list, definition[P]{
+	k := Define(gv, list, Definition[P]{
 		Resource: of.Resource, ShortNames: of.ShortNames, Categories: of.Categories, Namespaced: of.Namespaced,
 		Verbs: of.Verbs, Default: v.Default, Fields: v.Fields, Columns: []Column{}, NoNameColumn: of.NoNameColumn,
 	})

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/randfill"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 	"github.com/musterhq/muster/services/apiserver/internal/transcode"
 )
 
@@ -73,7 +74,7 @@ func filler(seed int64) *randfill.Filler {
 
 // Every kind that is stored, filled at random, looks as encoding/json has it.
 func TestAllKinds(t *testing.T) {
-	for _, k := range registry.New(registry.Options{}).Kinds() {
+	for _, k := range catalog.New(registry.Options{}).Kinds() {
 		t.Run(k.GVK.String(), func(t *testing.T) {
 			if _, err := transcode.Of(reflect.TypeOf(k.New()).Elem()); err != nil {
 				t.Fatal(err)
@@ -108,7 +109,7 @@ func FuzzPod(f *testing.F) {
 		}
 		f.Add(raw)
 	}
-	k, _ := registry.New(registry.Options{}).ByKind(corev1.SchemeGroupVersion.WithKind("Pod"))
+	k, _ := catalog.New(registry.Options{}).ByKind(corev1.SchemeGroupVersion.WithKind("Pod"))
 	f.Fuzz(func(t *testing.T, raw []byte) { check(t, k, raw) })
 }
 

@@ -11,12 +11,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
-
 	"github.com/musterhq/muster/internal/access"
 	"github.com/musterhq/muster/internal/pki"
+	storev1 "github.com/musterhq/muster/proto/muster/store/v1"
 	"github.com/musterhq/muster/services/apiserver/internal/objects"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/registry/catalog"
 	"github.com/musterhq/muster/services/apiserver/internal/replica"
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
@@ -99,7 +99,7 @@ func New(t testing.TB) (*objects.Service, *Replica) {
 // NewOver is New over a replica.
 func NewOver(t testing.TB, r *Replica) (*objects.Service, *Replica) {
 	t.Helper()
-	s, err := objects.New(objects.Config{Kinds: registry.New(registry.Options{}), Replica: r})
+	s, err := objects.New(objects.Config{Kinds: catalog.New(registry.Options{}), Replica: r})
 	if err != nil {
 		t.Fatal(err)
 	}
