@@ -104,17 +104,17 @@ func TestApproval(t *testing.T) {
 		return sub, append(k.Validate(sub), approval.ValidateUpdate(sub, obj)...)
 	}
 	approved, errs := decide(certificatesv1.CertificateApproved)
-	wantErrors(t, errs)
+	kindtest.WantErrors(t, errs)
 	c := approved.Status.Conditions[0]
 	if c.LastUpdateTime.IsZero() || c.LastTransitionTime.IsZero() || len(approved.Status.Certificate) > 0 ||
 		approved.Spec.Username != "jane" || approved.Annotations["decided"] != "yes" {
 		t.Errorf("approved %+v", approved)
 	}
 	_, errs = decide(certificatesv1.CertificateApproved, certificatesv1.CertificateDenied)
-	wantErrors(t, errs, `status.conditions[1].type: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive`)
+	kindtest.WantErrors(t, errs, `status.conditions[1].type: Invalid value: "Denied": Approved and Denied conditions are mutually exclusive`)
 	obj = approved
 	_, errs = decide()
-	wantErrors(t, errs, `status.conditions: Forbidden: updates may not remove a condition of type "Approved"`)
+	kindtest.WantErrors(t, errs, `status.conditions: Forbidden: updates may not remove a condition of type "Approved"`)
 	needs := approval.Needs(obj, obj)
 	if needs.Verb != "approve" || needs.Resource.String() != "signers.certificates.k8s.io" || strings.Join(needs.Names, " ") != "a.example/b a.example/*" ||
 		needs.Refusal != `user not permitted to approve requests with signerName "a.example/b"` {
