@@ -1,12 +1,6 @@
 package rest
 
-import (
-	"errors"
-	"fmt"
-	"net/http"
-)
-
-var errUnsupported = errors.New("not supported by this version of Muster")
+import "net/http"
 
 // crdPath is where clients list the definitions of custom resources.
 const crdPath = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -22,15 +16,4 @@ func serveNoCustomResources(w http.ResponseWriter, r *http.Request) (done bool, 
 		"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinitionList",
 		"metadata": map[string]any{"resourceVersion": "0"}, "items": []any{},
 	})
-}
-
-// absent tells what Muster's version of a kind lacks (pods/exec) from what
-// nobody has.
-func (h *Handler) absent(r route) error {
-	sub, err := r.sub, notFound()
-	r.sub = ""
-	if _, ok := h.target(r); ok && sub != "" {
-		err.ErrStatus.Message = fmt.Sprintf("%s %q: %s is %s", r.resource, r.name, sub, errUnsupported)
-	}
-	return err
 }

@@ -16,10 +16,10 @@ func TestNoCustomResourcesAreDefined(t *testing.T) {
 	}
 }
 
-func TestAbsentSubresourcesAreNamed(t *testing.T) {
+func TestAbsentPaths(t *testing.T) {
 	d := open(t)
 	for path, want := range map[string]string{
-		"/api/v1/namespaces/default/pods/a/nap":   `pods \"a\": nap is not supported by this version of Muster`,
+		"/api/v1/namespaces/default/pods/a/nap":   "could not find the requested resource",
 		"/api/v1/namespaces/default/sofas/a/exec": "could not find the requested resource",
 		"/apis/batch/v1/namespaces/default/sofas": "could not find the requested resource",
 		"/api/v1/namespaces/default/pods/a/b/c/d": "could not find the requested resource",

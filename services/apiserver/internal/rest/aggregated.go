@@ -66,17 +66,22 @@ func discoverKind(k *registry.Kind) apidiscoveryv2.APIResourceDiscovery {
 		scope = apidiscoveryv2.ScopeNamespace
 	}
 	out := apidiscoveryv2.APIResourceDiscovery{
-		Resource: k.Resource, ResponseKind: kindOf(k.GVK), Scope: scope, SingularResource: k.Singular,
+		Resource: k.Resource, ResponseKind: kindOf(k.GVK, k.GVK.GroupVersion()), Scope: scope, SingularResource: k.Singular,
 		Verbs: k.Verbs, ShortNames: k.ShortNames, Categories: k.Categories,
 	}
 	for _, sub := range k.Subresources {
 		out.Subresources = append(out.Subresources, apidiscoveryv2.APISubresourceDiscovery{
-			Subresource: sub.Name, ResponseKind: kindOf(sub.GVK), Verbs: sub.Verbs,
+			Subresource: sub.Name, ResponseKind: kindOf(sub.GVK, k.GVK.GroupVersion()), Verbs: sub.Verbs,
 		})
 	}
 	return out
 }
 
-func kindOf(gvk schema.GroupVersionKind) *metav1.GroupVersionKind {
+// kindOf leaves the group and version empty where they are the resource's own, as
+// Kubernetes does.
+func kindOf(gvk schema.GroupVersionKind, of schema.GroupVersion) *metav1.GroupVersionKind {
+	if gvk.GroupVersion() == of {
+		return &metav1.GroupVersionKind{Kind: gvk.Kind}
+	}
 	return &metav1.GroupVersionKind{Group: gvk.Group, Version: gvk.Version, Kind: gvk.Kind}
 }

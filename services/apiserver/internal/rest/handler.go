@@ -180,7 +180,7 @@ func (h *Handler) serveObjects(w *tracked, r *http.Request) error {
 		if done, err := serveNoCustomResources(w, r); done {
 			return err
 		}
-		return h.absent(route)
+		return notFound()
 	}
 	if target.Kind.Deprecated != "" {
 		addWarning(w, target.Kind.Deprecated)
