@@ -45,34 +45,34 @@ spec: {selector: {app: web}, ports: [{name: http, port: 80, targetPort: 8080}]}
 `
 
 // streamSteps are what kubectl does by streams.
-var streamSteps = []step{
-	{args: "create namespace NS", want: `created`},
-	{args: "-n NS apply -f -", stdin: streamed, want: `pod/web created`},
-	{args: "-n NS wait --for=condition=Ready pod/web --timeout=60s", want: `condition met`},
-	{args: "-n NS exec web -c main -- echo hello", want: `^hello\n$`},
-	{args: "-n NS exec -i web -c main -- sh -c 'cat; echo out; echo err >&2'", stdin: "in\n", want: `^in\n(out\nerr|err\nout)\n$`},
-	{args: "-n NS exec web -c main -- sh -c 'exit 42'", fails: true, want: `command terminated with exit code 42`},
-	{args: "-n NS exec web -c main -- nope", fails: true, want: `Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "\S+": .*exec: "nope": executable file not found in \$PATH`},
-	{args: "-n NS run talk -i --rm --restart=Never --image=busybox --image-pull-policy=IfNotPresent -- cat", stdin: "piped\n", want: `piped\n`},
-	{args: "-n NS get pod talk", fails: true, want: `not found`, retry: 20 * time.Second},
-	{args: "-n NS run fails -i --rm --restart=Never --image=busybox --image-pull-policy=IfNotPresent -- sh -c 'read x; exit 5'", stdin: "x\n", fails: true, want: `terminated \(Error\)`},
-	{args: "-n NS logs web -c main", want: `^up\n$`},
-	{args: "-n NS logs web -c first", want: `^prepared\n$`},
-	{args: "-n NS logs web --all-containers", want: `^(prepared\n|up\n|beside\n){3}$`},
-	{args: "-n NS logs web -c none", fails: true, want: `container none is not valid for pod web`},
-	{args: "-n NS logs web -c main --limit-bytes=2", want: `^up$`},
-	{args: "-n NS logs web -c main --since=1h --timestamps", want: `^\d{4}-\S+ up\n$`},
-	{args: "get --raw /api/v1/namespaces/NS/pods/web:8080/proxy/", want: `^served\n$`},
-	{args: "get --raw /api/v1/namespaces/NS/services/http:web:http/proxy/index.html", want: `^served\n$`, retry: 20 * time.Second},
-	{args: "get --raw /api/v1/namespaces/NS/services/web:81/proxy/", fails: true, want: `no service port 81 found for service "web"`},
+var streamSteps = []harness.Step{
+	{Args: "create namespace NS", Want: `created`},
+	{Args: "-n NS apply -f -", Stdin: streamed, Want: `pod/web created`},
+	{Args: "-n NS wait --for=condition=Ready pod/web --timeout=60s", Want: `condition met`},
+	{Args: "-n NS exec web -c main -- echo hello", Want: `^hello\n$`},
+	{Args: "-n NS exec -i web -c main -- sh -c 'cat; echo out; echo err >&2'", Stdin: "in\n", Want: `^in\n(out\nerr|err\nout)\n$`},
+	{Args: "-n NS exec web -c main -- sh -c 'exit 42'", Fails: true, Want: `command terminated with exit code 42`},
+	{Args: "-n NS exec web -c main -- nope", Fails: true, Want: `Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "\S+": .*exec: "nope": executable file not found in \$PATH`},
+	{Args: "-n NS run talk -i --rm --restart=Never --image=busybox --image-pull-policy=IfNotPresent -- cat", Stdin: "piped\n", Want: `piped\n`},
+	{Args: "-n NS get pod talk", Fails: true, Want: `not found`, Retry: 20 * time.Second},
+	{Args: "-n NS run fails -i --rm --restart=Never --image=busybox --image-pull-policy=IfNotPresent -- sh -c 'read x; exit 5'", Stdin: "x\n", Fails: true, Want: `terminated \(Error\)`},
+	{Args: "-n NS logs web -c main", Want: `^up\n$`},
+	{Args: "-n NS logs web -c first", Want: `^prepared\n$`},
+	{Args: "-n NS logs web --all-containers", Want: `^(prepared\n|up\n|beside\n){3}$`},
+	{Args: "-n NS logs web -c none", Fails: true, Want: `container none is not valid for pod web`},
+	{Args: "-n NS logs web -c main --limit-bytes=2", Want: `^up$`},
+	{Args: "-n NS logs web -c main --since=1h --timestamps", Want: `^\d{4}-\S+ up\n$`},
+	{Args: "get --raw /api/v1/namespaces/NS/pods/web:8080/proxy/", Want: `^served\n$`},
+	{Args: "get --raw /api/v1/namespaces/NS/services/http:web:http/proxy/index.html", Want: `^served\n$`, Retry: 20 * time.Second},
+	{Args: "get --raw /api/v1/namespaces/NS/services/web:81/proxy/", Fails: true, Want: `no service port 81 found for service "web"`},
 }
 
 // debugSteps are what kubectl can do since 1.25.
-var debugSteps = []step{
-	{args: "-n NS debug web --image=busybox --image-pull-policy=IfNotPresent --target=main -c look -- sh -c 'ps; cat /proc/1/root/w/index.html; sleep 1000'", want: ``},
-	{args: "-n NS logs web -c look", want: `(?s)httpd.*served`, retry: 30 * time.Second},
-	{args: "-n NS debug web --copy-to=copy --share-processes=false --image=busybox --image-pull-policy=IfNotPresent -c look -- sleep 1000", want: ``},
-	{args: "-n NS wait --for=condition=Ready pod/copy --timeout=60s", want: `condition met`},
+var debugSteps = []harness.Step{
+	{Args: "-n NS debug web --image=busybox --image-pull-policy=IfNotPresent --target=main -c look -- sh -c 'ps; cat /proc/1/root/w/index.html; sleep 1000'", Want: ``},
+	{Args: "-n NS logs web -c look", Want: `(?s)httpd.*served`, Retry: 30 * time.Second},
+	{Args: "-n NS debug web --copy-to=copy --share-processes=false --image=busybox --image-pull-policy=IfNotPresent -c look -- sleep 1000", Want: ``},
+	{Args: "-n NS wait --for=condition=Ready pod/copy --timeout=60s", Want: `condition met`},
 }
 
 func TestStreams(t *testing.T) {
@@ -272,5 +272,5 @@ func survives(t *testing.T, binary, namespace string) {
 		t.Fatalf("start %s: %v\n%s", node, err, out)
 	}
 	gone("the agent was killed")
-	do(t, binary, namespace, step{args: "-n NS get pod web", want: `web\s+2/2\s+Running\s+0`})
+	do(t, binary, namespace, harness.Step{Args: "-n NS get pod web", Want: `web\s+2/2\s+Running\s+0`})
 }

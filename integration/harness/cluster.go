@@ -92,13 +92,15 @@ func DebianKubectl() string { return filepath.Join(Root(), "build", "debian", "u
 // Run runs a command to its end and returns what it printed, both streams
 // together. A failure's error quotes it.
 func Run(ctx context.Context, stdin, name string, args ...string) (string, error) {
+	return run(exec.CommandContext(ctx, name, args...), stdin)
+}
+
+func run(cmd *exec.Cmd, stdin string) (string, error) {
 	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &out
 	cmd.WaitDelay = 5 * time.Second
-	err := cmd.Run()
-	if err != nil {
-		return out.String(), fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, out.String())
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s %s: %w\n%s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), err, out.String())
 	}
 	return out.String(), nil
 }
@@ -106,13 +108,16 @@ func Run(ctx context.Context, stdin, name string, args ...string) (string, error
 // Output runs a command and returns what it writes to its standard output, as a
 // script would take it.
 func Output(ctx context.Context, name string, args ...string) (string, error) {
+	return output(exec.CommandContext(ctx, name, args...))
+}
+
+func output(cmd *exec.Cmd) (string, error) {
 	var complaints bytes.Buffer
-	cmd := exec.CommandContext(ctx, name, args...)
 	cmd.Stderr = &complaints
 	cmd.WaitDelay = 5 * time.Second
 	out, err := cmd.Output()
 	if err != nil {
-		return string(out), fmt.Errorf("%s %s: %w\n%s", filepath.Base(name), strings.Join(args, " "), err, complaints.String())
+		return string(out), fmt.Errorf("%s %s: %w\n%s", filepath.Base(cmd.Path), strings.Join(cmd.Args[1:], " "), err, complaints.String())
 	}
 	return string(out), nil
 }

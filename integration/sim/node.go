@@ -26,7 +26,7 @@ const pullTime = 100 * time.Millisecond
 type Node struct {
 	Name, Host string
 	Runtime    *fake.Runtime
-	Pods       *podNetwork
+	Pods       *PodNetwork
 
 	cluster *Cluster
 	dir     string
@@ -36,7 +36,7 @@ type Node struct {
 func newNode(c *Cluster, name, host string) *Node {
 	r := fake.New(images...)
 	r.SetPullTime(pullTime)
-	return &Node{Name: name, Host: host, Runtime: r, Pods: &podNetwork{}, cluster: c, dir: c.t.TempDir()}
+	return &Node{Name: name, Host: host, Runtime: r, Pods: &PodNetwork{}, cluster: c, dir: c.t.TempDir()}
 }
 
 // Start starts the agent.
@@ -60,7 +60,7 @@ func (n *Node) Start() {
 		NodeName: n.Name, NodeIP: netip.MustParseAddr(n.Host), DataDir: n.dir, Servers: apiAddresses(c.Servers),
 		KeyPair: c.keyPair(pki.NodeIdentity(n.Name), n.Host), GossipKey: gossipKey, GossipJoin: func() []string { return seeds },
 		Runtime: n.Runtime, RuntimeName: "fake", Listener: listener, Dialer: c.Net.Dialer(n.Host),
-		GossipTransport: transport, Connect: n.Pods.connect, Logger: c.log,
+		GossipTransport: transport, Connect: n.Pods.Connect, Logger: c.log,
 	})
 	if err != nil {
 		_ = listener.Close()
@@ -92,14 +92,14 @@ func (n *Node) Kill() {
 func (n *Node) Cut()  { n.cluster.Net.Cut(n.Host) }
 func (n *Node) Heal() { n.cluster.Net.Heal(n.Host) }
 
-// podNetwork gives out a node's pod addresses.
-type podNetwork struct {
+// PodNetwork gives out a node's pod addresses.
+type PodNetwork struct {
 	mu    sync.Mutex
 	cidr  netip.Prefix
 	taken map[string]netip.Addr // by pod
 }
 
-func (p *podNetwork) connect(_ context.Context, cidr netip.Prefix) (pod.Network, error) {
+func (p *PodNetwork) Connect(_ context.Context, cidr netip.Prefix) (pod.Network, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.cidr.IsValid() && p.cidr != cidr {
@@ -113,7 +113,7 @@ func (p *podNetwork) connect(_ context.Context, cidr netip.Prefix) (pod.Network,
 }
 
 // Attach implements pod.Network.
-func (p *podNetwork) Attach(_ context.Context, uid, _ string) (netip.Addr, error) {
+func (p *PodNetwork) Attach(_ context.Context, uid, _ string) (netip.Addr, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if a, ok := p.taken[uid]; ok {
@@ -134,7 +134,7 @@ func (p *podNetwork) Attach(_ context.Context, uid, _ string) (netip.Addr, error
 }
 
 // Detach implements pod.Network.
-func (p *podNetwork) Detach(_ context.Context, uid, _ string) error {
+func (p *PodNetwork) Detach(_ context.Context, uid, _ string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.taken, uid)
@@ -142,7 +142,7 @@ func (p *podNetwork) Detach(_ context.Context, uid, _ string) error {
 }
 
 // Addresses returns how many are given out.
-func (p *podNetwork) Addresses() int {
+func (p *PodNetwork) Addresses() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return len(p.taken)
