@@ -24,6 +24,7 @@ import (
 	"github.com/musterhq/muster/services/controllermanager/disruption"
 	"github.com/musterhq/muster/services/controllermanager/endpoints"
 	"github.com/musterhq/muster/services/controllermanager/endpointslice"
+	"github.com/musterhq/muster/services/controllermanager/endpointslicemirroring"
 	"github.com/musterhq/muster/services/controllermanager/namespace"
 	"github.com/musterhq/muster/services/controllermanager/node"
 	"github.com/musterhq/muster/services/controllermanager/replicaset"
@@ -103,6 +104,7 @@ func (m *Manager) controllers() []controller.Controller {
 		replicaset.New(client, caches, m.recorder),
 		replicaset.NewForReplicationControllers(client, caches, m.recorder),
 		endpointslice.New(client, caches),
+		endpointslicemirroring.New(client, caches),
 		endpoints.New(client, caches),
 		namespace.New(client, caches, m.cfg.RootCA),
 		node.New(client, caches, m.recorder, m.cfg.PodCIDR),

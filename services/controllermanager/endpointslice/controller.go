@@ -54,7 +54,7 @@ func (c *Controller) Inputs() []controller.Input {
 }
 
 // Outputs implements controller.Controller.
-func (c *Controller) Outputs() []string { return []string{"endpointslices"} }
+func (c *Controller) Outputs() []string { return []string{controller.Shared("endpointslices")} }
 
 // Reconcile implements controller.Controller.
 func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (controller.Result, error) {
@@ -65,21 +65,22 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	} else {
 		plan.Delete = existing
 	}
-	return controller.Result{}, c.carryOut(ctx, plan)
+	return controller.Result{}, plan.CarryOut(ctx, c.client)
 }
 
-func (c *Controller) carryOut(ctx context.Context, plan Plan) error {
+// CarryOut does what is planned, in one transaction.
+func (p Plan) CarryOut(ctx context.Context, client *sdk.Client) error {
 	var ops []sdk.Operation
-	for _, s := range plan.Create {
+	for _, s := range p.Create {
 		ops = append(ops, sdk.CreateOp(s))
 	}
-	for _, s := range plan.Update {
+	for _, s := range p.Update {
 		ops = append(ops, sdk.UpdateOp(s))
 	}
-	for _, s := range plan.Delete {
+	for _, s := range p.Delete {
 		ops = append(ops, sdk.DeleteOp[*discoveryv1.EndpointSlice](s.Namespace, s.Name,
 			sdk.DeleteOptions{UID: s.UID, ResourceVersion: s.ResourceVersion}))
 	}
-	_, err := c.client.Transact(ctx, ops...)
+	_, err := client.Transact(ctx, ops...)
 	return err
 }
