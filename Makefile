@@ -28,7 +28,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test-power test-frozen test-compose-vm test race bench bench-store bench-api chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check test-root test-vm test-power test-frozen test-compose-vm test race bench bench-store bench-api conformance chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -108,6 +108,9 @@ chaos: build ## The same with real processes for DURATION=10m; needs root
 
 chaos-compose: compose-setup build ## The same with the containers of make compose-up
 	@go run ./integration/cmd/chaos run -compose -duration $(or $(DURATION),10m) -seed $(or $(SEED),0)
+
+conformance: build ## Run Kubernetes' conformance suite: FOCUS='\[sig-cli\]', ARGS='-timeout 1h'; needs root, takes hours
+	@scripts/conformance conformance /var/lib/muster-dev/conformance -focus '$(FOCUS)' $(ARGS)
 
 crash-points: ## Kill members at every point of internal/failpoint, and all of them at once
 	go test -count 1 -timeout 15m -v ./services/apiserver/internal/crash -args -every

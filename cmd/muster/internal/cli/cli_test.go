@@ -29,7 +29,7 @@ func TestMistakes(t *testing.T) {
 		{[]string{"dev", "exec", "node1"}, 2, `muster dev exec needs MEMBER -- COMMAND [ARGUMENT...], got ["node1"]`},
 		{[]string{"token", "user"}, 2, "muster token user needs NAME"},
 		{[]string{"image", "load"}, 2, "muster image load needs FILE.tar..."},
-		{[]string{"image", "pack", "--image", "a:b"}, 2, "(--file)"},
+		{[]string{"image", "pack", "--image", "a:b"}, 2, "(--file or --base)"},
 		{[]string{"dev", "kill", "server1", "--name", "none"}, 1, "start one with `muster dev up --name none`"},
 		{[]string{"dev", "up", "--servers", "2"}, 1, "choose 1, 3, 5"},
 		{[]string{"token", "create"}, 1, "--kubeconfig"},

@@ -60,8 +60,8 @@ func newImagePack() *cobra.Command {
 		Example: `  muster image pack --image app:v1 --file ./app:/app --entrypoint /app --output app.tar`,
 		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
-			if spec.Name == "" || len(spec.Files) == 0 {
-				return usageError{errors.New("an image needs a name (--image) and something in it (--file)")}
+			if spec.Name == "" || len(spec.Files) == 0 && spec.Base == "" {
+				return usageError{errors.New("an image needs a name (--image) and something in it (--file or --base)")}
 			}
 			return imagepack.Write(spec, output)
 		},
