@@ -89,13 +89,13 @@ var methods = map[string]asked{
 	"GetScale": {"scale", "get"}, "UpdateScale": {"scale", "update"}, "ApplyScale": {"scale", "patch"},
 	"Bind": {"binding", "create"}, "Evict": {"eviction", "create"}, "EvictV1": {"eviction", "create"}, "EvictV1beta1": {"eviction", "create"},
 	"GetLogs": {"log", "get"}, "ProxyGet": {"proxy", "get"}, "UpdateEphemeralContainers": {"ephemeralcontainers", "update"},
-	"CreateToken": {"token", "create"}, "Finalize": {"finalize", "update"}, "UpdateApproval": {"approval", "update"},
+	"UpdateResize": {"resize", "update"},
+	"CreateToken":  {"token", "create"}, "Finalize": {"finalize", "update"}, "UpdateApproval": {"approval", "update"},
 }
 
 // unserved are methods of typed clients that docs/kubernetes-api.md says are not served,
 // and those that are other names of a method.
 var unserved = map[string]bool{
-	"UpdateResize":             true,
 	"CreateWithEventNamespace": true, "CreateWithEventNamespaceWithContext": true, "UpdateWithEventNamespace": true, "UpdateWithEventNamespaceWithContext": true,
 	"PatchWithEventNamespace": true, "PatchWithEventNamespaceWithContext": true,
 	"Search": true, "SearchWithContext": true, "GetFieldSelector": true,

@@ -31,6 +31,7 @@ var Fields = slices.Concat(
 	// A host port is checked by itself: on the host's network it is honoured.
 	support.Below("ports", []string{"name", "containerPort", "protocol", "hostPort"}),
 	support.Below("resources", []string{"limits", "requests"}),
+	support.Below("resizePolicy", []string{"resourceName", "restartPolicy"}),
 	support.Below("volumeMounts", []string{"name", "mountPath", "readOnly", "subPath", "subPathExpr", "mountPropagation"}),
 	support.Below("readinessProbe", probeFields),
 	support.Below("livenessProbe", probeFields),

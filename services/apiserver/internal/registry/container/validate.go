@@ -50,6 +50,12 @@ func ValidateInit(c *corev1.Container, path *field.Path) field.ErrorList {
 	}
 	const only = "may not be set for init containers without restartPolicy=Always"
 	var errs field.ErrorList
+	for i, p := range c.ResizePolicy {
+		if p.RestartPolicy == corev1.RestartContainer {
+			errs = append(errs, field.Invalid(path.Child("resizePolicy").Index(i).Child("restartPolicy"), p.RestartPolicy,
+				"must not be set to 'RestartContainer' for non-sidecar initContainers"))
+		}
+	}
 	if c.Lifecycle != nil {
 		errs = append(errs, field.Forbidden(path.Child("lifecycle"), only))
 	}

@@ -51,7 +51,7 @@ func Pod() *registry.Kind {
 		}, evictionSubresource(), {
 			Name: "log", Verbs: []string{"get"}, Stream: true,
 		}, registry.Connection("exec", "PodExecOptions"), registry.Connection("attach", "PodAttachOptions"), registry.Connection("portforward", "PodPortForwardOptions"),
-			registry.Proxied("PodProxyOptions"), ephemeralContainersSubresource()},
+			registry.Proxied("PodProxyOptions"), ephemeralContainersSubresource(), resizeSubresource()},
 	})
 }
 

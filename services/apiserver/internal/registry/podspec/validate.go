@@ -119,12 +119,14 @@ func validateContainers(spec *corev1.PodSpec, volumes map[string]bool, path *fie
 	for i := range spec.Containers {
 		p := path.Child("containers").Index(i)
 		errs = append(errs, container.Validate(&spec.Containers[i], names, volumes, p)...)
+		errs = append(errs, container.ValidateResizePolicy(spec.Containers[i].ResizePolicy, spec.RestartPolicy, p.Child("resizePolicy"))...)
 		errs = append(errs, container.ValidateBidirectional(&spec.Containers[i], p)...)
 		errs = append(errs, container.ValidateHostPorts(spec.Containers[i].Ports, spec.HostNetwork, hostPorts, p.Child("ports"))...)
 	}
 	for i := range spec.InitContainers {
 		p := path.Child("initContainers").Index(i)
 		errs = append(errs, container.Validate(&spec.InitContainers[i], names, volumes, p)...)
+		errs = append(errs, container.ValidateResizePolicy(spec.InitContainers[i].ResizePolicy, spec.RestartPolicy, p.Child("resizePolicy"))...)
 		errs = append(errs, container.ValidateInit(&spec.InitContainers[i], p)...)
 		// Init containers run one after the other, so they may share a port.
 		errs = append(errs, container.ValidateHostPorts(spec.InitContainers[i].Ports, spec.HostNetwork, map[string]bool{}, p.Child("ports"))...)
