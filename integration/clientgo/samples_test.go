@@ -15,6 +15,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -124,6 +125,24 @@ func served(t *testing.T, client discovery.DiscoveryInterface) []*resource {
 			byName[name] = &resource{APIResource: r, gvk: gv.WithKind(r.Kind), gvr: gv.WithResource(r.Name), subresources: map[string]metav1.APIResource{}}
 			out = append(out, byName[name])
 		}
+	}
+	return out
+}
+
+// items are the objects of a list.
+func items(t *testing.T, list runtime.Object) []metav1.Object {
+	t.Helper()
+	objects, err := meta.ExtractList(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []metav1.Object
+	for _, obj := range objects {
+		m, err := meta.Accessor(obj)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, m)
 	}
 	return out
 }
