@@ -66,7 +66,24 @@ func updateStatus(obj, old *corev1.Pod) {
 	if obj.Status.QOSClass == "" {
 		obj.Status.QOSClass = old.Status.QOSClass
 	}
+	keepObserved(&obj.Status, &old.Status)
 	syncAddresses(&obj.Status)
+}
+
+// keepObserved keeps the generations that were observed where an older client, which
+// knows of none, writes the status.
+func keepObserved(s, old *corev1.PodStatus) {
+	if s.ObservedGeneration == 0 {
+		s.ObservedGeneration = old.ObservedGeneration
+	}
+	for i := range s.Conditions {
+		c := &s.Conditions[i]
+		for _, before := range old.Conditions {
+			if c.ObservedGeneration == 0 && before.Type == c.Type {
+				c.ObservedGeneration = before.ObservedGeneration
+			}
+		}
+	}
 }
 
 // syncAddresses keeps podIP and podIPs, hostIP and hostIPs, two names of one
@@ -142,8 +159,8 @@ func bind(obj *corev1.Pod, b *corev1.Binding) error {
 	case obj.Spec.NodeName != "":
 		return conflict("pod %s is already assigned to node %q", obj.Name, obj.Spec.NodeName)
 	}
+	// No generation is counted: it is the client's wishes that those are about.
 	obj.Spec.NodeName = b.Target.Name
-	obj.Generation++
 	for key, value := range b.Annotations {
 		metav1.SetMetaDataAnnotation(&obj.ObjectMeta, key, value)
 	}

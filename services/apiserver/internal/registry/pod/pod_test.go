@@ -61,6 +61,9 @@ func TestBinding(t *testing.T) {
 	if pod.Spec.NodeName != "n1" || len(pod.Status.Conditions) != 1 || pod.Status.Conditions[0].Status != corev1.ConditionTrue {
 		t.Errorf("after the binding: node %q, conditions %v", pod.Spec.NodeName, pod.Status.Conditions)
 	}
+	if pod.Generation != 1 {
+		t.Errorf("generation %d: a binding is counted, though Kubernetes counts none", pod.Generation)
+	}
 	want := `Operation cannot be fulfilled on pods/binding "web": pod web is already assigned to node "n1"`
 	if err := sub.Apply(pod, to("n2")); err == nil || err.Error() != want {
 		t.Errorf("second binding: %v, want %s", err, want)

@@ -69,6 +69,17 @@ func TestPodStatusUpdate(t *testing.T) {
 	}
 }
 
+func TestStatusOfAnOlderClientKeepsWhatWasObserved(t *testing.T) {
+	k := kindtest.Kind(t, "pods")
+	old := kindtest.Decode(t, k, `{status: {observedGeneration: 4, conditions: [{type: Ready, status: "True", observedGeneration: 3}]}}`).(*corev1.Pod)
+	obj := kindtest.Decode(t, k, `{status: {conditions: [{type: Ready, status: "False"}, {type: Other, status: "True"}, {type: Ready, status: "True", observedGeneration: 5}]}}`).(*corev1.Pod)
+	k.PrepareStatusUpdate(obj, old)
+	c := obj.Status.Conditions
+	if obj.Status.ObservedGeneration != 4 || c[0].ObservedGeneration != 3 || c[1].ObservedGeneration != 0 || c[2].ObservedGeneration != 5 {
+		t.Errorf("status %+v", obj.Status)
+	}
+}
+
 func TestEndedContainersStayEnded(t *testing.T) {
 	k := kindtest.Kind(t, "pods")
 	const container = `{spec: {restartPolicy: OnFailure}, status: {containerStatuses: [{name: a, state: `
