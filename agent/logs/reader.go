@@ -104,18 +104,23 @@ func same(a, b *os.File) bool {
 	return errA == nil && errB == nil && os.SameFile(sa, sb)
 }
 
-// begin counts the full lines to skip so that Tail of them are left.
+// begin counts the full lines to skip so that Tail lines are left; a last one without
+// an end is one of these.
 func begin(files []*os.File, opts Options) (skip int64, err error) {
 	if opts.Tail == nil {
 		return 0, nil
 	}
 	var total int64
+	open := false
 	for _, f := range files {
 		r := bufio.NewReader(f)
 		for {
 			line, err := r.ReadBytes('\n')
-			if e, ok := parse(line); ok && !e.partial {
-				total++
+			if e, ok := parse(line); ok {
+				open = e.partial
+				if !open {
+					total++
+				}
 			}
 			if errors.Is(err, io.EOF) {
 				break
@@ -127,6 +132,9 @@ func begin(files []*os.File, opts Options) (skip int64, err error) {
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return 0, err
 		}
+	}
+	if open {
+		total++
 	}
 	return max(0, total-*opts.Tail), nil
 }

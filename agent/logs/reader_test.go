@@ -67,6 +67,14 @@ func TestRead(t *testing.T) {
 			}
 		})
 	}
+	// A container that ended within a line.
+	write(t, path, sample+"2026-01-01T10:00:04.000000001Z stdout P DONE\n")
+	for tail, want := range map[int64]string{1: "DONE", 2: "four words in a line\nDONE", 0: ""} {
+		var out bytes.Buffer
+		if err := logs.Read(t.Context(), path, logs.Options{Tail: n(tail)}, nil, &out); err != nil || out.String() != want {
+			t.Errorf("tail %d of an open line: %q (%v), want %q", tail, out.String(), err, want)
+		}
+	}
 	err := logs.Read(t.Context(), path+"x", logs.Options{}, nil, io.Discard)
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("log that is not there: %v", err)
@@ -166,7 +174,7 @@ func TestWriterRotatesAndCuts(t *testing.T) {
 	if err := logs.Read(t.Context(), path, logs.Options{}, nil, &out); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(out.String(), "\n"+long+"\n") || !strings.HasSuffix(out.String(), "no end\n") {
+	if !strings.Contains(out.String(), "\n"+long+"\n") || !strings.HasSuffix(out.String(), "no end") {
 		t.Errorf("long lines or the last one are broken (%d bytes)", out.Len())
 	}
 }

@@ -132,6 +132,21 @@ func TestInitContainers(t *testing.T) {
 	})
 }
 
+// The others of a pod whose init container failed were never made.
+func TestFailedInitContainer(t *testing.T) {
+	inBubble(t, busybox, func(t *testing.T, r *rig) {
+		r.apply(with(simple("web", "serve"), func(p *corev1.Pod) {
+			p.Spec.RestartPolicy = corev1.RestartPolicyNever
+			p.Spec.InitContainers = []corev1.Container{{Name: "one", Image: "busybox", Command: []string{"exit", "1"}}}
+		}))
+		r.after(2 * time.Second)
+		p := r.pod("web")
+		if w := r.main("web").State.Waiting; p.Status.Phase != corev1.PodFailed || w == nil || w.Reason != "PodInitializing" {
+			t.Errorf("phase %s, main waits for %+v", p.Status.Phase, w)
+		}
+	})
+}
+
 func TestExecProbeDecidesReadiness(t *testing.T) {
 	inBubble(t, busybox, func(t *testing.T, r *rig) {
 		p := simple("asked", "serve")

@@ -144,7 +144,7 @@ func (o observation) absent(c *corev1.Container, old *corev1.ContainerStatus, in
 	w, ok := o.waits[c.Name]
 	if !ok {
 		w.Reason = "ContainerCreating"
-		if len(o.pod.Spec.InitContainers) > 0 && (init || !o.initialized) {
+		if len(o.pod.Spec.InitContainers) > 0 {
 			w.Reason = "PodInitializing"
 		}
 	}

@@ -57,14 +57,10 @@ func (l *file) copy(r io.Reader, stream string) error {
 	for {
 		line, err := br.ReadSlice('\n')
 		if len(line) > 0 {
-			full := line[len(line)-1] == '\n'
-			if full {
-				line = line[:len(line)-1]
-			}
-			// A last line without its end is whole all the same.
-			tag := "F"
-			if !full && errors.Is(err, bufio.ErrBufferFull) {
-				tag = "P"
+			// A last line without its end stays without it, as in containerd's CRI.
+			tag := "P"
+			if line[len(line)-1] == '\n' {
+				tag, line = "F", line[:len(line)-1]
 			}
 			if err := l.write(stream, tag, line); err != nil {
 				return err

@@ -134,7 +134,11 @@ func addFile(archive *tar.Writer, source, target string) error {
 		return errors.New(source + " is no regular file")
 	}
 	// No time and no owner: they would make every image another one.
-	header := &tar.Header{Typeflag: tar.TypeReg, Name: relative(target), Mode: int64(info.Mode().Perm()), Size: info.Size()}
+	mode := int64(info.Mode().Perm())
+	if info.Mode()&os.ModeSetuid != 0 {
+		mode |= 0o4000
+	}
+	header := &tar.Header{Typeflag: tar.TypeReg, Name: relative(target), Mode: mode, Size: info.Size()}
 	if err := archive.WriteHeader(header); err != nil {
 		return err
 	}

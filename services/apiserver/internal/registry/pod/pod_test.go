@@ -58,8 +58,8 @@ func TestBinding(t *testing.T) {
 	if err := sub.Apply(pod, to("n1")); err != nil {
 		t.Fatal(err)
 	}
-	if pod.Spec.NodeName != "n1" || len(pod.Status.Conditions) != 1 || pod.Status.Conditions[0].Status != corev1.ConditionTrue {
-		t.Errorf("after the binding: node %q, conditions %v", pod.Spec.NodeName, pod.Status.Conditions)
+	if pod.Spec.NodeName != "n1" || pod.Generation != 1 || len(pod.Status.Conditions) != 1 || pod.Status.Conditions[0].Status != corev1.ConditionTrue {
+		t.Errorf("after the binding: node %q, generation %d, conditions %v", pod.Spec.NodeName, pod.Generation, pod.Status.Conditions)
 	}
 	if pod.Generation != 1 {
 		t.Errorf("generation %d: a binding is counted, though Kubernetes counts none", pod.Generation)

@@ -37,6 +37,8 @@ func TestPodValidation(t *testing.T) {
 		{"hostname", `{hostname: A_b, containers: [{name: a, image: a}]}`, `spec.hostname: Invalid value: "A_b": a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')`},
 		{"host network", `{hostNetwork: true, containers: [{name: a, image: a, ports: [{containerPort: 80}]}]}`, ``},
 		{"deadline", `{activeDeadlineSeconds: 0, containers: [{name: a, image: a}]}`, `spec.activeDeadlineSeconds: Invalid value: 0: must be between 1 and 2147483647, inclusive`},
+		{"no sysctl", `{securityContext: {sysctls: [{name: vm.swappiness, value: "1"}, {name: foo-, value: "1"}]}, containers: [{name: a, image: a}]}`,
+			`spec.securityContext.sysctls[1].name: Invalid value: "foo-": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`},
 		{"sysctl", `{securityContext: {sysctls: [{name: vm.swappiness, value: "1"}]}, containers: [{name: a, image: a}]}`, `spec.securityContext.sysctls[0].name: Forbidden: forbidden sysctl: "vm.swappiness" not allowlisted`},
 		{"seccomp", `{securityContext: {seccompProfile: {type: Localhost, localhostProfile: a}}, containers: [{name: a, image: a}]}`, "spec.securityContext.seccompProfile.localhostProfile" + notSupported + "\nspec.securityContext.seccompProfile.type" + notSupported},
 		{"all that is honoured", everything, ""},

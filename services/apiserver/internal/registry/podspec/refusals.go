@@ -2,6 +2,7 @@ package podspec
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -55,8 +56,15 @@ var safeSysctls = strings.Fields(`kernel.shm_rmid_forced net.ipv4.ip_local_port_
 	net.ipv4.tcp_keepalive_time net.ipv4.tcp_fin_timeout net.ipv4.tcp_keepalive_intvl net.ipv4.tcp_keepalive_probes
 	net.ipv4.tcp_rmem net.ipv4.tcp_wmem`)
 
+// What the name of a sysctl is at all.
+const maxSysctlName = 253
+
+var sysctlName = regexp.MustCompile(`^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
+
+// validateSysctls refuses what only an administrator of the node may allow once all
+// names are right, as that is where Kubernetes' API is content.
 func validateSysctls(spec *corev1.PodSpec, list []corev1.Sysctl, path *field.Path) field.ErrorList {
-	var errs field.ErrorList
+	var errs, unsafe field.ErrorList
 	seen := map[string]bool{}
 	for i, s := range list {
 		p := path.Index(i).Child("name")
@@ -64,8 +72,10 @@ func validateSysctls(spec *corev1.PodSpec, list []corev1.Sysctl, path *field.Pat
 		switch {
 		case s.Name == "":
 			errs = append(errs, field.Required(p, ""))
+		case len(s.Name) > maxSysctlName || !sysctlName.MatchString(s.Name):
+			errs = append(errs, field.Invalid(p, s.Name, fmt.Sprintf("must have at most %d characters and match regex %s", maxSysctlName, sysctlName)))
 		case !slices.Contains(safeSysctls, name):
-			errs = append(errs, field.Forbidden(p, fmt.Sprintf("forbidden sysctl: %q not allowlisted", s.Name)))
+			unsafe = append(unsafe, field.Forbidden(p, fmt.Sprintf("forbidden sysctl: %q not allowlisted", s.Name)))
 		case spec.HostNetwork && strings.HasPrefix(name, "net."):
 			errs = append(errs, field.Invalid(p, s.Name, "may not be specified when 'hostNetwork' is true"))
 		case spec.HostIPC && strings.HasPrefix(name, "kernel.shm"):
@@ -75,5 +85,8 @@ func validateSysctls(spec *corev1.PodSpec, list []corev1.Sysctl, path *field.Pat
 		}
 		seen[name] = true
 	}
-	return errs
+	if len(errs) > 0 {
+		return errs
+	}
+	return unsafe
 }
