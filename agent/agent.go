@@ -110,7 +110,7 @@ func (a *Agent) start(ctx context.Context, group *errgroup.Group) error {
 	}
 	registrar, err := node.New(node.Config{
 		Client: a.client, Name: a.cfg.NodeName, IP: a.cfg.NodeIP, Port: number, DataDir: a.cfg.DataDir,
-		Labels: a.cfg.Labels, RuntimeVersion: a.cfg.Runtime.Version, Logger: a.cfg.Logger.With("component", "node"),
+		Labels: a.cfg.Labels, RuntimeVersion: a.cfg.Runtime.Version, Measure: a.cfg.Measure, Logger: a.cfg.Logger.With("component", "node"),
 	})
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
+	"github.com/musterhq/muster/agent/node"
 	"github.com/musterhq/muster/agent/pod"
 	"github.com/musterhq/muster/agent/runtime"
 	"github.com/musterhq/muster/internal/pki"
@@ -67,6 +68,8 @@ type Config struct {
 	// Connect replaces this machine's network, proxy and DNS, where pods are not
 	// real either.
 	Connect func(ctx context.Context, podCIDR netip.Prefix) (pod.Network, error)
+	// Measure says what the machine runs short of; nil measures it.
+	Measure func(dataDir string) (node.Pressure, error)
 	Logger  *slog.Logger
 }
 

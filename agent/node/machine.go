@@ -123,9 +123,9 @@ func kernelVersion() string {
 	return unix.ByteSliceToString(u.Release[:])
 }
 
-// pressure is what the node's conditions are measured by, with kubelet's
-// thresholds for evictions.
-type pressure struct{ memory, disk, pids bool }
+// Pressure is what the machine runs short of, by kubelet's thresholds for evictions:
+// the conditions of the Node that the agent writes.
+type Pressure struct{ Memory, Disk, PIDs bool }
 
 const (
 	minMemory      = 100 << 20
@@ -133,19 +133,19 @@ const (
 	minPIDPercent  = 5
 )
 
-func measure(dataDir string) (pressure, error) {
+func measure(dataDir string) (Pressure, error) {
 	available, err := meminfo("MemAvailable")
 	if err != nil {
-		return pressure{}, err
+		return Pressure{}, err
 	}
 	var fs unix.Statfs_t
 	if err := unix.Statfs(dataDir, &fs); err != nil {
-		return pressure{}, fmt.Errorf("measure %s: %w", dataDir, err)
+		return Pressure{}, fmt.Errorf("measure %s: %w", dataDir, err)
 	}
-	p := pressure{memory: available < minMemory, disk: fs.Bavail*100 < fs.Blocks*minDiskPercent}
+	p := Pressure{Memory: available < minMemory, Disk: fs.Bavail*100 < fs.Blocks*minDiskPercent}
 	var info unix.Sysinfo_t
 	if limit, ok := readNumber("/proc/sys/kernel/pid_max"); ok && unix.Sysinfo(&info) == nil {
-		p.pids = (limit-int64(info.Procs))*100 < limit*minPIDPercent
+		p.PIDs = (limit-int64(info.Procs))*100 < limit*minPIDPercent
 	}
 	return p, nil
 }

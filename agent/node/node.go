@@ -36,7 +36,9 @@ type Config struct {
 	Labels  map[string]string
 	// RuntimeVersion such as containerd://1.6.20; asked again as long as it fails.
 	RuntimeVersion func(ctx context.Context) (string, error)
-	Logger         *slog.Logger
+	// Measure says what the machine runs short of; nil measures it.
+	Measure func(dataDir string) (Pressure, error)
+	Logger  *slog.Logger
 }
 
 // Registrar creates the Node and keeps what the agent owns of it current: all
@@ -54,6 +56,9 @@ type Registrar struct {
 
 // New measures the machine.
 func New(cfg Config) (*Registrar, error) {
+	if cfg.Measure == nil {
+		cfg.Measure = measure
+	}
 	c, err := capacity(cfg.DataDir)
 	if err != nil {
 		return nil, fmt.Errorf("describe node %s: %w", cfg.Name, err)
@@ -175,7 +180,7 @@ func (r *Registrar) status(ctx context.Context) (corev1.NodeStatus, error) {
 
 // conditions are those that the agent measures itself, with kubelet's words.
 func (r *Registrar) conditions() ([]corev1.NodeCondition, error) {
-	p, err := measure(r.cfg.DataDir)
+	p, err := r.cfg.Measure(r.cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
@@ -185,11 +190,11 @@ func (r *Registrar) conditions() ([]corev1.NodeCondition, error) {
 		has, hasNot    string
 		words, wordNot string
 	}{
-		{corev1.NodeMemoryPressure, p.memory, "KubeletHasInsufficientMemory", "KubeletHasSufficientMemory",
+		{corev1.NodeMemoryPressure, p.Memory, "KubeletHasInsufficientMemory", "KubeletHasSufficientMemory",
 			"kubelet has insufficient memory available", "kubelet has sufficient memory available"},
-		{corev1.NodeDiskPressure, p.disk, "KubeletHasDiskPressure", "KubeletHasNoDiskPressure",
+		{corev1.NodeDiskPressure, p.Disk, "KubeletHasDiskPressure", "KubeletHasNoDiskPressure",
 			"kubelet has disk pressure", "kubelet has no disk pressure"},
-		{corev1.NodePIDPressure, p.pids, "KubeletHasInsufficientPID", "KubeletHasSufficientPID",
+		{corev1.NodePIDPressure, p.PIDs, "KubeletHasInsufficientPID", "KubeletHasSufficientPID",
 			"kubelet has insufficient PID available", "kubelet has sufficient PID available"},
 	}
 	now := metav1.Now()
@@ -210,8 +215,9 @@ func (r *Registrar) conditions() ([]corev1.NodeCondition, error) {
 	return out, nil
 }
 
-// patch merges by the keys of the lists, so that conditions of others stay.
-func (r *Registrar) patch(ctx context.Context, status corev1.NodeStatus) error {
+// patch merges by the keys of the lists, so that conditions of others stay. A
+// corev1.NodeStatus is the whole of it: in JSON it has a port and versions, always.
+func (r *Registrar) patch(ctx context.Context, status any) error {
 	raw, err := json.Marshal(map[string]any{"status": status})
 	if err != nil {
 		return err
@@ -265,7 +271,7 @@ func (r *Registrar) Run(ctx context.Context) error {
 		if !changed {
 			continue
 		}
-		if err := r.patch(ctx, corev1.NodeStatus{Conditions: conditions}); err != nil {
+		if err := r.patch(ctx, map[string]any{"conditions": conditions}); err != nil {
 			r.cfg.Logger.Warn("write node conditions", "error", err)
 			continue
 		}

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/status"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/agent/node"
@@ -30,6 +31,7 @@ type rig struct {
 	cluster   *sdktest.Cluster
 	client    *sdk.Client
 	registrar *node.Registrar
+	pressure  node.Pressure // that the machine is under
 }
 
 func inBubble(t *testing.T, test func(r *rig)) {
@@ -37,16 +39,19 @@ func inBubble(t *testing.T, test func(r *rig)) {
 	synctest.Test(t, func(t *testing.T) {
 		cluster := sdktest.New(t)
 		client := cluster.Client(t)
+		r := &rig{T: t, cluster: cluster, client: client}
 		registrar, err := node.New(node.Config{
 			Client: client, Name: "n1", IP: netip.MustParseAddr("192.0.2.1"), Port: 10250, DataDir: dir,
 			Labels:         map[string]string{"zone": "a"},
 			RuntimeVersion: func(context.Context) (string, error) { return "fake://1", nil },
+			Measure:        func(string) (node.Pressure, error) { return r.pressure, nil },
 			Logger:         slog.New(slog.DiscardHandler),
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(&rig{T: t, cluster: cluster, client: client, registrar: registrar})
+		r.registrar = registrar
+		test(r)
 	})
 }
 
@@ -172,6 +177,27 @@ func TestDeletedNodeIsRegisteredAgain(t *testing.T) {
 		n := r.node()
 		if n.UID == first.UID || n.Spec.PodCIDR != "10.244.3.0/24" || condition(n, corev1.NodeReady) != "False Starting" {
 			r.Errorf("same %v, pod CIDR %q, Ready %q", n.UID == first.UID, n.Spec.PodCIDR, condition(n, corev1.NodeReady))
+		}
+	})
+}
+
+// What the agent wrote at its start stays when a condition changes.
+func TestPressure(t *testing.T) {
+	inBubble(t, func(r *rig) {
+		r.register()
+		r.run()
+		before := r.node().Status
+		for under, want := range map[bool]string{true: "True KubeletHasDiskPressure", false: "False KubeletHasNoDiskPressure"} {
+			r.pressure.Disk = under
+			time.Sleep(time.Minute)
+			after := r.node().Status
+			if got := condition(r.node(), corev1.NodeDiskPressure); got != want {
+				r.Errorf("DiskPressure is %q, want %q", got, want)
+			}
+			after.Conditions = before.Conditions
+			if !equality.Semantic.DeepEqual(after, before) {
+				r.Errorf("status %+v, was %+v", after, before)
+			}
 		}
 	})
 }
