@@ -57,9 +57,16 @@ func (h *Handler) readLog(w http.ResponseWriter, r *http.Request, t objects.Targ
 }
 
 func (h *Handler) streamLog(w http.ResponseWriter, r *http.Request, pod *corev1.Pod, address string, request *agentv1.LogsRequest) error {
+	read := func(ctx context.Context, send func([]byte) error) error {
+		return h.agents.Logs(ctx, pod.Spec.NodeName, address, request, send)
+	}
+	if isWebSocket(r) {
+		h.logOverSocket(w, r, read)
+		return nil
+	}
 	control := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "text/plain")
-	err := h.agents.Logs(r.Context(), pod.Spec.NodeName, address, request, func(data []byte) error {
+	err := read(r.Context(), func(data []byte) error {
 		if _, err := w.Write(data); err != nil {
 			return err
 		}
