@@ -81,7 +81,7 @@ func (c typed) write(ctx context.Context, method string, args ...any) (object, e
 // the object.
 type asked struct{ sub, verb string }
 
-// methods of typed clients that are neither by verb alone nor of a client's own.
+// methods is what those of typed clients ask for.
 var methods = map[string]asked{
 	"Create": {"", "create"}, "Update": {"", "update"}, "Get": {"", "get"}, "List": {"", "list"}, "Watch": {"", "watch"},
 	"Patch": {"", "patch"}, "Apply": {"", "patch"}, "Delete": {"", "delete"}, "DeleteCollection": {"", "deletecollection"},
@@ -93,9 +93,8 @@ var methods = map[string]asked{
 	"CreateToken":  {"token", "create"}, "Finalize": {"finalize", "update"}, "UpdateApproval": {"approval", "update"},
 }
 
-// unserved are methods of typed clients that docs/kubernetes-api.md says are not served,
-// and those that are other names of a method.
-var unserved = map[string]bool{
+// other are methods of typed clients that are other names of one of those, or ask for nothing.
+var other = map[string]bool{
 	"CreateWithEventNamespace": true, "CreateWithEventNamespaceWithContext": true, "UpdateWithEventNamespace": true, "UpdateWithEventNamespaceWithContext": true,
 	"PatchWithEventNamespace": true, "PatchWithEventNamespaceWithContext": true,
 	"Search": true, "SearchWithContext": true, "GetFieldSelector": true,
@@ -120,7 +119,7 @@ func (c typed) checkMethods(t *testing.T, r *resource) {
 	for i := range c.client.NumMethod() {
 		name := c.client.Type().Method(i).Name
 		want, known := methods[name]
-		if !known && !unserved[name] {
+		if !known && !other[name] {
 			t.Errorf("%s: nothing here tests the method %s", r.gvr, name)
 		}
 		if known && !verbs[want] && r.Name+"/"+want.sub != gated {
