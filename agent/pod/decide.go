@@ -64,7 +64,7 @@ func decide(pod *corev1.Pod, state runtime.Pod, wait patience, up started) plan 
 	latest := latestOf(state.Containers)
 	p.remove = superseded(state.Containers, latest)
 	if done, failed := terminal(pod, latest); done || failed {
-		p.finished = true
+		p.finished, p.initialized = true, anyMain(pod, latest)
 		for _, c := range state.Containers {
 			if c.State == runtime.Running {
 				p.stop = append(p.stop, stopping{id: c.ID, name: c.Name, message: "Stopping container " + c.Name})

@@ -97,7 +97,7 @@ func TestDecide(t *testing.T) {
 		"second init":                     {pod: podOf(always, []string{"i", "j"}, []string{"a"}), there: []runtime.Container{one("i", 0, end, 0)}, start: []string{"j0"}},
 		"init runs":                       {pod: podOf(always, []string{"i"}, []string{"a"}), there: []runtime.Container{one("i", 0, run, 0)}},
 		"init failed":                     {pod: podOf(always, []string{"i"}, []string{"a"}), there: []runtime.Container{one("i", 0, end, 1)}, start: []string{"i1"}},
-		"init failed for good":            {pod: podOf(never, []string{"i"}, []string{"a"}), there: []runtime.Container{one("i", 0, end, 1)}, initialized: true, finished: true},
+		"init failed for good":            {pod: podOf(never, []string{"i"}, []string{"a"}), there: []runtime.Container{one("i", 0, end, 1)}, finished: true},
 		"init done":                       {pod: podOf(always, []string{"i"}, []string{"a"}), there: []runtime.Container{one("i", 0, end, 0)}, start: []string{"a0"}, initialized: true},
 		"begun pods need no init":         {pod: podOf(always, []string{"i"}, []string{"a"}), there: []runtime.Container{one("a", 0, end, 1)}, start: []string{"a1"}, initialized: true},
 		"sidecar first":                   {pod: podOf(always, []string{"side", "i"}, []string{"a"}), start: []string{"side0"}},

@@ -144,6 +144,10 @@ func TestFailedInitContainer(t *testing.T) {
 		if w := r.main("web").State.Waiting; p.Status.Phase != corev1.PodFailed || w == nil || w.Reason != "PodInitializing" {
 			t.Errorf("phase %s, main waits for %+v", p.Status.Phase, w)
 		}
+		c := condition(p, corev1.PodInitialized)
+		if c.Status != corev1.ConditionFalse || c.Reason != "ContainersNotInitialized" || c.Message != "containers with incomplete status: [one]" {
+			t.Errorf("initialized %+v", c)
+		}
 	})
 }
 

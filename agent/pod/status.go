@@ -101,7 +101,7 @@ func (o observation) containers(specs []corev1.Container, old []corev1.Container
 				out = append(out, *was) // It ended, and its traces are removed already.
 				continue
 			}
-			out = append(out, o.absent(c, find(old, c.Name), init))
+			out = append(out, o.absent(c, find(old, c.Name)))
 			continue
 		}
 		out = append(out, o.present(c, l, init))
@@ -135,7 +135,7 @@ func find(all []corev1.ContainerStatus, name string) *corev1.ContainerStatus {
 }
 
 // absent is a container that was not made yet.
-func (o observation) absent(c *corev1.Container, old *corev1.ContainerStatus, init bool) corev1.ContainerStatus {
+func (o observation) absent(c *corev1.Container, old *corev1.ContainerStatus) corev1.ContainerStatus {
 	no := false
 	s := corev1.ContainerStatus{Name: c.Name, Image: c.Image, Started: &no}
 	if old != nil {
