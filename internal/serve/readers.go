@@ -14,7 +14,8 @@ import (
 // not take waits for as long as the connection answers pings, and what a stream
 // that is ended alone has queued is kept until the client asks for it.
 type Readers struct {
-	limit time.Duration
+	limit  time.Duration
+	unread unread
 
 	mu    sync.Mutex
 	conns map[string]net.Conn // by the client's address
@@ -22,7 +23,7 @@ type Readers struct {
 
 // NewReaders returns Readers that give a client so long to take a message.
 func NewReaders(limit time.Duration) *Readers {
-	return &Readers{limit: limit, conns: map[string]net.Conn{}}
+	return &Readers{limit: limit, unread: unread{most: unreadMost, callers: map[string]*backlogged{}}, conns: map[string]net.Conn{}}
 }
 
 // Listen has the connections that lis accepts be known.

@@ -54,7 +54,8 @@ func (s *Server) wireGRPC() error {
 	s.rpc = rpc.New(s.objects, s.gate)
 	s.rpc.WriteDown(s.audit)
 	s.grpc = serve.NewGRPCServer(credentials.NewTLS(tlsConfig), guard,
-		grpc.ChainUnaryInterceptor(bounded, s.rpc.Audited, s.rpc.Seated), grpc.ChainStreamInterceptor(s.readers.Watch), grpc.ForceServerCodecV2(exchange.Codec()))
+		grpc.ChainUnaryInterceptor(s.readers.Unary, bounded, s.rpc.Audited, s.rpc.Seated), grpc.ChainStreamInterceptor(s.readers.Watch),
+		grpc.ForceServerCodecV2(s.readers.Codec(exchange.Codec())))
 	apiv1.RegisterObjectServiceServer(s.grpc, s.rpc)
 	clusterv1.RegisterClusterServiceServer(s.grpc, s.cluster)
 	s.health = health.NewServer()
