@@ -247,6 +247,13 @@ func (s Stored) AppendJSON(to []byte) ([]byte, error) {
 	return append(to, out...), nil
 }
 
+// AppendItem writes the object as lists of one kind hold it in Kubernetes: without the
+// kind, which is the list's to tell.
+func (s Stored) AppendItem(to []byte) ([]byte, error) {
+	s.GVK = schema.GroupVersionKind{}
+	return s.AppendJSON(to)
+}
+
 // Unstored is an object that is not in the state: a bookmark.
 func Unstored(k *registry.Kind, value []byte, revision uint64) Stored {
 	return Stored{GVK: k.GVK, Type: k.Type, Value: value, Revision: revision, newObject: k.New}

@@ -45,7 +45,7 @@ func jsonList(out *body, t objects.Target, items []objects.Stored, meta metav1.L
 		if i > 0 {
 			out.buffer = append(out.buffer, ',')
 		}
-		if out.buffer, err = item.AppendJSON(out.buffer); err != nil {
+		if out.buffer, err = item.AppendItem(out.buffer); err != nil {
 			return err
 		}
 		if err := out.next(); err != nil {

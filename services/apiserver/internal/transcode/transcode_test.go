@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/randfill"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
@@ -29,22 +30,24 @@ func check(t *testing.T, k *registry.Kind, raw []byte) bool {
 	if err := decoded.Unmarshal(raw); err != nil {
 		return false // nobody stores such
 	}
-	decoded.GetObjectKind().SetGroupVersionKind(k.GVK)
 	decoded.SetResourceVersion("123")
-	want, err := json.Marshal(decoded)
-	if err != nil {
-		return false
-	}
 	m, err := transcode.Of(reflect.TypeOf(decoded).Elem())
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := m.Append([]byte("before"), raw, k.GVK, "123")
-	if errors.Is(err, transcode.ErrUnknown) {
-		return false
-	}
-	if got, _ = bytes.CutPrefix(got, []byte("before")); err != nil || !bytes.Equal(got, want) {
-		t.Errorf("%s: %v\ngot  %s\nwant %s", k.GVK.Kind, err, got, want)
+	for _, gvk := range []schema.GroupVersionKind{k.GVK, {}} {
+		decoded.GetObjectKind().SetGroupVersionKind(gvk)
+		want, err := json.Marshal(decoded)
+		if err != nil {
+			return false
+		}
+		got, err := m.Append([]byte("before"), raw, gvk, "123")
+		if errors.Is(err, transcode.ErrUnknown) {
+			return false
+		}
+		if got, _ = bytes.CutPrefix(got, []byte("before")); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("%s: %v\ngot  %s\nwant %s", k.GVK.Kind, err, got, want)
+		}
 	}
 	return true
 }

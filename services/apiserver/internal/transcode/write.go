@@ -11,11 +11,20 @@ import (
 // resourceVersion is the number of the field in metadata.
 const resourceVersion = 6
 
-// Append writes an encoded object behind bytes of the caller, with its type and
-// resourceVersion, which are not encoded. What was written before an error is to be
-// thrown away.
+// Append writes an encoded object behind bytes of the caller, with its type, unless
+// that is empty, and its resourceVersion, which are not encoded. What was written
+// before an error is to be thrown away.
 func (m *Message) Append(to, raw []byte, gvk schema.GroupVersionKind, version string) ([]byte, error) {
-	to = append(to, `{"kind":"`...)
+	to = append(to, '{')
+	if !gvk.Empty() {
+		to = appendType(to, gvk)
+	}
+	to, err := m.appendFields(to, raw, version, false)
+	return closed(to, '}'), err
+}
+
+func appendType(to []byte, gvk schema.GroupVersionKind) []byte {
+	to = append(to, `"kind":"`...)
 	to = append(to, gvk.Kind...)
 	to = append(to, `","apiVersion":"`...)
 	if gvk.Group != "" {
@@ -23,9 +32,7 @@ func (m *Message) Append(to, raw []byte, gvk schema.GroupVersionKind, version st
 		to = append(to, '/')
 	}
 	to = append(to, gvk.Version...)
-	to = append(to, `",`...)
-	to, err := m.appendFields(to, raw, version, false)
-	return closed(to, '}'), err
+	return append(to, `",`...)
 }
 
 // closed replaces the comma that follows the last element.
