@@ -11,14 +11,17 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/musterhq/muster/agent"
 	"github.com/musterhq/muster/agent/runtime/fake"
+	"github.com/musterhq/muster/integration/harness"
 	"github.com/musterhq/muster/integration/memnet"
 	"github.com/musterhq/muster/integration/sim"
 	"github.com/musterhq/muster/internal/pki"
@@ -35,9 +38,10 @@ type cluster struct {
 	authority *pki.CA
 	grpc      string
 	gossip    *memnet.Network
+	admin     *sdk.Client
 }
 
-// start runs a cluster as long as ctx lives and returns once it takes writes. It
+// start runs a cluster as long as ctx lives and returns once its nodes are ready. It
 // keeps its files in dir.
 func start(ctx context.Context, group *errgroup.Group, dir string) (*cluster, error) {
 	c := &cluster{dir: dir, gossip: memnet.New()}
@@ -53,7 +57,29 @@ func start(ctx context.Context, group *errgroup.Group, dir string) (*cluster, er
 			return nil, err
 		}
 	}
-	return c, nil
+	if c.admin, err = c.dial(pki.AdminIdentity()); err != nil {
+		return nil, err
+	}
+	return c, harness.Eventually(ctx, time.Minute, func() error { return c.nodesReady(ctx) })
+}
+
+func (c *cluster) nodesReady(ctx context.Context) error {
+	page, err := sdk.List[*corev1.Node](ctx, c.admin, sdk.ListOptions{})
+	if err != nil {
+		return err
+	}
+	ready := 0
+	for _, n := range page.Items {
+		if slices.ContainsFunc(n.Status.Conditions, func(c corev1.NodeCondition) bool {
+			return c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue
+		}) {
+			ready++
+		}
+	}
+	if ready < 2 {
+		return fmt.Errorf("%d nodes are ready of %+v", ready, page.Items)
+	}
+	return nil
 }
 
 // serve starts the server and writes the administrator's kubeconfig.

@@ -22,15 +22,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/musterhq/muster/integration/harness"
-	"github.com/musterhq/muster/internal/pki"
 	"github.com/musterhq/muster/sdk"
 )
 
-// shared is what all tests use, each in namespaces of its own.
-var shared struct {
-	*cluster
-	admin *sdk.Client
-}
+// shared is the cluster of all tests, which have namespaces of their own.
+var shared *cluster
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
@@ -61,10 +57,7 @@ func run(m *testing.M) (code int) {
 			code = 1
 		}
 	}()
-	if shared.cluster, err = start(ctx, group, dir); err == nil {
-		shared.admin, err = shared.dial(pki.AdminIdentity())
-	}
-	if err != nil {
+	if shared, err = start(ctx, group, dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
@@ -91,13 +84,13 @@ func inBoth(t *testing.T, test func(t *testing.T, k harness.Kubectl)) {
 	for name, path := range map[string]string{"debian": harness.DebianKubectl(), "own": harness.OwnKubectl()} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, kubectl(t, path))
+			test(t, newKubectl(t, path))
 		})
 	}
 }
 
-// kubectl returns one that uses a new namespace by default.
-func kubectl(t *testing.T, path string) harness.Kubectl {
+// newKubectl returns one that uses a new namespace by default.
+func newKubectl(t *testing.T, path string) harness.Kubectl {
 	t.Helper()
 	namespace := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(t.Name(), "Test"), "/", "-"))
 	if _, err := sdk.Create(t.Context(), shared.admin, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
@@ -115,9 +108,10 @@ func kubectl(t *testing.T, path string) harness.Kubectl {
 	return harness.Kubectl{
 		Path: path, Old: path == harness.DebianKubectl(), Env: []string{
 			"KUBECONFIG=" + config,
+			"KUBE_EDITOR=" + filepath.Join(harness.Root(), "integration", "ctl", "testdata", "editor"),
 			"HOME=" + filepath.Dir(shared.kubeconfig()), // what discovery told one tells the others
 		},
-		Names: []string{"$NS", namespace, "$DIR", dir},
+		Names: []string{"$NS", namespace, "$DIR", dir, "$DATA", filepath.Join(harness.Root(), "integration", "ctl", "testdata"), "$PKI", shared.dir},
 	}
 }
 

@@ -23,8 +23,9 @@ type Step struct {
 	Old string
 	// New is for a step that such a kubectl cannot take.
 	New bool
-	// Fails is for a call that must end with an error.
-	Fails bool
+	// Fails is for a call that must end with an error; OldFails where it must by such
+	// a kubectl alone.
+	Fails, OldFails bool
 	// Retry is for how long the call is repeated until it is as wanted.
 	Retry time.Duration
 }
@@ -63,7 +64,7 @@ func (k Kubectl) Try(t *testing.T, s Step) error {
 	if err != nil {
 		return fmt.Errorf("kubectl %s: %w", s.Args, err)
 	}
-	attempt := func() error { return k.attempt(t, names.Replace(s.Args), names.Replace(s.Stdin), want, s.Fails) }
+	attempt := func() error { return k.attempt(t, names.Replace(s.Args), names.Replace(s.Stdin), want, s.Fails || k.Old && s.OldFails) }
 	err = attempt()
 	if err != nil && s.Retry > 0 {
 		err = Eventually(t.Context(), s.Retry, attempt)
