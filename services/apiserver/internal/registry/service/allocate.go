@@ -211,6 +211,9 @@ func (a *serviceAllocator) allocatePorts(obj, old *corev1.Service, taken func(re
 			return field.Invalid(nodePortPath(i), p.NodePort, portTaken)
 		}
 	}
+	if !allocatesNodePorts(obj) {
+		return nil
+	}
 	for i := range obj.Spec.Ports {
 		p := &obj.Spec.Ports[i]
 		if p.NodePort != 0 {

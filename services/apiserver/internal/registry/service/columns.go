@@ -30,8 +30,11 @@ func serviceColumns() []registry.Column {
 }
 
 func externalIP(obj *corev1.Service) string {
-	if obj.Spec.Type == corev1.ServiceTypeExternalName {
+	switch obj.Spec.Type {
+	case corev1.ServiceTypeExternalName:
 		return obj.Spec.ExternalName
+	case corev1.ServiceTypeLoadBalancer:
+		return balancerAddresses(obj)
 	}
 	return registry.OrNone(strings.Join(obj.Spec.ExternalIPs, ","))
 }

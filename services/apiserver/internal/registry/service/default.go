@@ -25,6 +25,7 @@ func defaultService(obj *corev1.Service) {
 			p.TargetPort = intstr.FromInt32(p.Port)
 		}
 	}
+	defaultLoadBalancer(obj)
 	if spec.ExternalTrafficPolicy == "" && externalType(spec.Type) {
 		spec.ExternalTrafficPolicy = corev1.ServiceExternalTrafficPolicyCluster
 	}
@@ -79,6 +80,7 @@ func updateService(obj, old *corev1.Service) {
 	normalizeClusterIPs(obj, old)
 	keepAllocated(obj, old)
 	dropTypeDependent(obj, old)
+	dropLoadBalancer(obj, old)
 }
 
 // normalizeClusterIPs keeps clusterIP and clusterIPs, two names of one thing, in

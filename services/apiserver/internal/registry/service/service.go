@@ -22,7 +22,10 @@ func Service(o registry.Options) *registry.Kind {
 
 		Validate:       validateService,
 		ValidateUpdate: validateServiceUpdate,
-		ValidateName:   apivalidation.NameIsDNS1035Label,
+
+		ValidateStatusUpdate: validateServiceStatus,
+
+		ValidateName: apivalidation.NameIsDNS1035Label,
 
 		Claims: allocator.claims, Allocate: allocator.allocate, ClaimTaken: allocator.claimTaken,
 

@@ -21,6 +21,7 @@ var serviceSpecFields = support.Fields(slices.Concat(
 	[]string{
 		"type", "selector", "clusterIP", "clusterIPs", "externalName",
 		"sessionAffinity", "sessionAffinityConfig.clientIP.timeoutSeconds",
+		"allocateLoadBalancerNodePorts", "loadBalancerClass", "loadBalancerIP",
 		"externalTrafficPolicy", "internalTrafficPolicy", "ipFamilies", "ipFamilyPolicy", "publishNotReadyAddresses",
 	},
 	support.Below("ports", []string{"name", "protocol", "appProtocol", "port", "targetPort", "nodePort"}),
@@ -37,16 +38,15 @@ func validateService(obj *corev1.Service) field.ErrorList {
 	errs = append(errs, metav1validation.ValidateLabels(spec.Selector, path.Child("selector"))...)
 	errs = append(errs, validateAffinity(spec, path)...)
 	errs = append(errs, validateTrafficPolicies(spec, path)...)
+	errs = append(errs, validateLoadBalancer(spec, path)...)
 	return append(errs, validateAddresses(spec, path)...)
 }
 
 func validateServiceType(spec *corev1.ServiceSpec, path *field.Path) field.ErrorList {
 	switch spec.Type {
-	case corev1.ServiceTypeLoadBalancer:
-		return field.ErrorList{field.Forbidden(path.Child("type"), support.NotSupported)}
-	case corev1.ServiceTypeNodePort:
+	case corev1.ServiceTypeLoadBalancer, corev1.ServiceTypeNodePort:
 		if spec.ClusterIP == corev1.ClusterIPNone {
-			return field.ErrorList{field.Invalid(path.Child("clusterIP"), spec.ClusterIP, "may not be set to 'None' for NodePort services")}
+			return field.ErrorList{field.Invalid(path.Child("clusterIPs").Index(0), spec.ClusterIP, fmt.Sprintf("may not be set to 'None' for %s services", spec.Type))}
 		}
 	case corev1.ServiceTypeExternalName:
 		return validateExternalName(spec, path)
@@ -219,8 +219,12 @@ func validateFamilies(spec *corev1.ServiceSpec, path *field.Path) field.ErrorLis
 	return errs
 }
 
-// validateServiceUpdate keeps the cluster IP for as long as the service has one.
 func validateServiceUpdate(obj, old *corev1.Service) field.ErrorList {
+	return append(keepsClusterIP(obj, old), keepsClass(obj, old)...)
+}
+
+// keepsClusterIP, for as long as the service has one.
+func keepsClusterIP(obj, old *corev1.Service) field.ErrorList {
 	if !wantsClusterIP(obj.Spec.Type) || !wantsClusterIP(old.Spec.Type) || len(old.Spec.ClusterIPs) == 0 {
 		return nil
 	}
