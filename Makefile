@@ -109,8 +109,10 @@ chaos: build ## The same with real processes for DURATION=10m; needs root
 chaos-compose: compose-setup build ## The same with the containers of make compose-up
 	@go run ./integration/cmd/chaos run -compose -duration $(or $(DURATION),10m) -seed $(or $(SEED),0)
 
+conformance: NAME = conformance
 conformance: build ## Run Kubernetes' conformance suite: FOCUS='\[sig-cli\]', ARGS='-timeout 1h'; needs root, takes hours
-	@scripts/conformance conformance /var/lib/muster-dev/conformance -focus '$(FOCUS)' $(ARGS)
+	@scripts/setup mmdebstrap
+	@scripts/conformance $(NAME) $(DATA_DIR) -focus '$(FOCUS)' $(ARGS)
 
 crash-points: ## Kill members at every point of internal/failpoint, and all of them at once
 	go test -count 1 -timeout 15m -v ./services/apiserver/internal/crash -args -every
@@ -133,4 +135,4 @@ check-generated: ## Fail when what is generated is not what the sources say
 	@echo 'check-generated: up to date'
 
 debian-kubectl:
-	@scripts/debian-kubectl
+	@scripts/debian-file kubernetes-client usr/bin/kubectl

@@ -86,7 +86,7 @@ func (c *Cluster) Down(ctx context.Context) error {
 func OwnKubectl() string { return filepath.Join(Root(), "bin", "kubectl") }
 
 // DebianKubectl is the one of Debian's package kubernetes-client, as
-// scripts/debian-kubectl unpacks it.
+// scripts/debian-file unpacks it.
 func DebianKubectl() string { return filepath.Join(Root(), "build", "debian", "usr", "bin", "kubectl") }
 
 // Run runs a command to its end and returns what it printed, both streams
