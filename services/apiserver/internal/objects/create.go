@@ -85,6 +85,7 @@ func (s *Service) planNew(ctx context.Context, p *plan, from *sent, seen *regist
 	t := from.target.stored()
 	prepareNew(t.Kind, fresh, uid, now)
 	s.fields.Update(seen, "", nil, fresh, managerOf(ctx), p.now)
+	dropLargeFields(fresh)
 	addFinalizers(t.Kind, fresh)
 	if err := p.chooseName(&t, fresh); err != nil {
 		return Outcome{}, err

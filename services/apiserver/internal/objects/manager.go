@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
+	"github.com/musterhq/muster/services/apiserver/internal/replica"
 )
 
 // ownManager is who manages the fields that the server writes for itself.
@@ -91,5 +92,32 @@ func afterMeta(value []byte) []byte {
 func (s *Service) track(ctx context.Context, p *plan, t Target, c change, obj, old registry.Object) {
 	if !c.managed && !t.throughView() {
 		s.fields.Update(c.seen, t.Subresource, old, obj, managerOf(ctx), p.now)
+		dropLargeFields(obj)
+	}
+}
+
+const (
+	// largestObject is an encoded object that a transaction has room for, beside what
+	// goes with it.
+	largestObject = replica.TransactionMax - 64<<10 // bytes
+	// fewFields are managed fields that make no object too large.
+	fewFields = 1 << 20 // bytes
+)
+
+// dropLargeFields has an object be stored without its managed fields where it could not
+// be with them. Kubernetes does so, too: what is known of its fields is worth less than
+// that it can be written. What is applied needs them, and is refused.
+func dropLargeFields(obj registry.Object) {
+	size := 0
+	for _, entry := range obj.GetManagedFields() {
+		if entry.FieldsV1 != nil {
+			size += len(entry.FieldsV1.GetRawBytes())
+		}
+	}
+	if size <= fewFields {
+		return
+	}
+	if value, err := obj.Marshal(); err == nil && len(value) > largestObject {
+		obj.SetManagedFields(nil)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
-// transactionMax bounds one transaction, in bytes.
-const transactionMax = 8 << 20
+// TransactionMax bounds one encoded transaction, in bytes.
+const TransactionMax = 8 << 20
 
 // Outcome is what became of one of several transactions: a result, or an error
 // that says why none is known.
@@ -93,8 +93,8 @@ func (r *Replica) group(ctx context.Context, transactions []*storev1.Transaction
 		}
 		tx = identified(tx)
 		size := tx.SizeVT()
-		if size > transactionMax {
-			outcomes[i].Err = fmt.Errorf("%w: %d bytes are more than %d", ErrInvalid, size, transactionMax)
+		if size > TransactionMax {
+			outcomes[i].Err = fmt.Errorf("%w: %d bytes are more than %d", ErrInvalid, size, TransactionMax)
 			continue
 		}
 		if last == nil || !last.fits(1, size) {

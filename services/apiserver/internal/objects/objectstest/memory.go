@@ -50,6 +50,9 @@ func (r *Replica) Apply(_ context.Context, tx *storev1.Transaction) (*storev1.Re
 	if err := state.Check(tx); err != nil {
 		return nil, err
 	}
+	if size := tx.SizeVT(); size > replica.TransactionMax {
+		return nil, fmt.Errorf("%w: %d bytes", replica.ErrInvalid, size)
+	}
 	if f := r.BeforeApply; f != nil {
 		r.BeforeApply = nil // What it does itself is not interrupted.
 		f()
