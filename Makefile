@@ -28,7 +28,7 @@ export PATH := $(CURDIR)/build/go/bin:$(PATH)
 export GOFLAGS := $(strip $(GOFLAGS) -buildvcs=false)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build images up down check test-root test-vm test-power test-frozen test-compose-vm test race bench bench-store bench-api conformance chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
+.PHONY: help setup build images up down check fuzz test-root test-vm test-power test-frozen test-compose-vm test race bench bench-store bench-api conformance chaos-sim chaos chaos-compose crash-points compose-setup compose-up compose-down compose-check lint proto check-generated debian-kubectl
 
 help: ## List the targets
 	@echo 'make up and make test are all that is needed to begin. The targets:'
@@ -89,6 +89,9 @@ test: ## All tests; what this machine cannot run is named (with CI=true that is 
 
 race: ## Unit tests with the race detector
 	go test -race -timeout 15m $(PACKAGES)
+
+fuzz: ## Fuzz every decoder and parser for DURATION=30s each; ONLY=Patch for some (make check runs the seeds)
+	@scripts/fuzz $(or $(DURATION),30s) "$(ONLY)"
 
 bench: build images ## Measure the main job; prints a table, writes build/bench/*.json
 	go run ./integration/cmd/bench
