@@ -21,7 +21,7 @@ const (
 	clientHost = "10.4.0.2"
 )
 
-// cluster is one server with its scheduler and controllers.
+// cluster is one server, whether or not with a scheduler and controllers.
 type cluster struct {
 	*sim.Cluster
 	t *testing.T
@@ -34,9 +34,15 @@ func TestMain(m *testing.M) {
 	m.Run()
 }
 
-// inVirtualTime runs a scenario with a cluster in a bubble: client-go's back-offs,
+// inVirtualTime runs a scenario with an apiserver in a bubble: client-go's back-offs,
 // leases and resyncs of minutes pass at once.
 func inVirtualTime(t *testing.T, scenario func(t *testing.T, c *cluster)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { scenario(t, &cluster{sim.NewAPI(t), t}) })
+}
+
+// withControllers runs one with a whole server.
+func withControllers(t *testing.T, scenario func(t *testing.T, c *cluster)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) { scenario(t, &cluster{sim.New(t, 1, 0), t}) })
 }

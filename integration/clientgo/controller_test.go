@@ -156,7 +156,7 @@ func newIngress(name string) *networkingv1.Ingress {
 // TestController runs a controller of controller-runtime: what it owns comes back when
 // somebody removes or changes it, and goes with its owner.
 func TestController(t *testing.T) {
-	inVirtualTime(t, func(t *testing.T, c *cluster) {
+	withControllers(t, func(t *testing.T, c *cluster) {
 		mgr, doors := c.manage()
 		api, ctx := mgr.GetClient(), t.Context()
 		const number = 20

@@ -45,6 +45,8 @@ type Cluster struct {
 	t         *testing.T
 	writers   []*Writers
 	authority *pki.CA
+	accounts  []byte // the key that signs tokens of service accounts
+	roles     bool   // servers have a scheduler and a controller manager
 	log       *slog.Logger
 }
 
@@ -53,11 +55,26 @@ type Cluster struct {
 // everything. Call it inside a synctest bubble.
 func New(t *testing.T, servers, nodes int) *Cluster {
 	t.Helper()
+	return start(t, servers, nodes, true)
+}
+
+// NewAPI starts one apiserver, with nobody who acts on what it stores.
+func NewAPI(t *testing.T) *Cluster {
+	t.Helper()
+	return start(t, 1, 0, false)
+}
+
+func start(t *testing.T, servers, nodes int, roles bool) *Cluster {
+	t.Helper()
 	authority, err := pki.NewCA("sim")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Cluster{Net: memnet.New(), t: t, authority: authority, log: logger(t)}
+	accounts, err := pki.NewKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{Net: memnet.New(), t: t, authority: authority, accounts: accounts, roles: roles, log: logger(t)}
 	for i := range servers {
 		s := &Server{Name: fmt.Sprintf("server%d", i+1), Host: fmt.Sprintf("10.1.0.%d", i+1), cluster: c, dir: dataDir(t)}
 		c.Servers = append(c.Servers, s)
@@ -84,7 +101,7 @@ func (c *Cluster) close() {
 	for _, w := range c.writers {
 		w.Stop()
 	}
-	if !c.t.Failed() {
+	if c.roles && !c.t.Failed() {
 		c.drain()
 	}
 	for _, n := range c.Nodes {

@@ -44,7 +44,7 @@ func (s *Server) Start() {
 	s.api, err = apiserver.New(apiserver.Config{
 		Name: s.Name, DataDir: s.dir, AdvertiseAddress: s.Host, ClusterID: "sim",
 		RESTListener: s.listen("6443"), GRPCListener: s.listen("6442"), RaftListener: s.listen("6444"),
-		Authority: c.authority, KeyPair: pair, Bootstrap: s.Name == "server1",
+		Authority: c.authority, KeyPair: pair, ServiceAccountKeyPEM: c.accounts, Bootstrap: s.Name == "server1",
 		NonVoter: s.nonVoter, RemoveDeadAfter: RemoveDeadAfter,
 		GossipKey: gossipKey, GossipListen: s.Host + ":7946", GossipSeeds: c.gossipAddresses(), GossipTransport: transport,
 		Dial: c.Net.Dialer(s.Host), Logger: c.log.With("server", s.Name),
@@ -93,6 +93,9 @@ func (s *Server) join(pair *pki.KeyPair, through []*Server) {
 func (s *Server) run(ctx context.Context, api *apiserver.Server) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return api.Run(ctx) })
+	if !s.cluster.roles {
+		return g.Wait()
+	}
 	g.Go(func() error {
 		if err := api.WaitReady(ctx); err != nil {
 			return err
