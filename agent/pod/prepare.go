@@ -74,6 +74,7 @@ func (w *worker) sandboxConfig(pod *corev1.Pod) runtime.SandboxConfig {
 	cfg := runtime.SandboxConfig{
 		PodUID: w.uid, Namespace: pod.Namespace, Name: pod.Name,
 		Hostname: hostname, HostNetwork: pod.Spec.HostNetwork, HostIPC: pod.Spec.HostIPC,
+		SharePID:     isTrue(pod.Spec.ShareProcessNamespace),
 		CgroupParent: w.cfg.CgroupParent, Resources: podResources(pod),
 	}
 	if isTrue(pod.Spec.SetHostnameAsFQDN) && domain != "" {

@@ -41,8 +41,6 @@ func unsupported(pod *corev1.Pod, c *corev1.Container) error {
 
 func unsupportedByPod(spec *corev1.PodSpec) error {
 	switch {
-	case isTrue(spec.ShareProcessNamespace):
-		return errors.New("shareProcessNamespace is not supported")
 	case spec.HostUsers != nil && !*spec.HostUsers:
 		return errors.New("user namespaces (hostUsers: false) are not supported")
 	case spec.RuntimeClassName != nil && *spec.RuntimeClassName != "":

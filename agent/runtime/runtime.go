@@ -99,6 +99,9 @@ type SandboxConfig struct {
 	Hostname, Domainname    string
 	// HostNetwork leaves the pod in the machine's net and uts namespaces.
 	HostNetwork, HostIPC bool
+	// SharePID puts all containers into one process namespace, whose first process
+	// is none of them.
+	SharePID bool
 	// Sysctls of the pod's own namespaces.
 	Sysctls      map[string]string
 	CgroupParent string // the pod's cgroup is made below it

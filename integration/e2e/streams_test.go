@@ -71,8 +71,9 @@ var streamSteps = []harness.Step{
 var debugSteps = []harness.Step{
 	{Args: "-n NS debug web --image=busybox --image-pull-policy=IfNotPresent --target=main -c look -- sh -c 'ps; cat /proc/1/root/w/index.html; sleep 1000'", Want: ``},
 	{Args: "-n NS logs web -c look", Want: `(?s)httpd.*served`, Retry: 30 * time.Second},
-	{Args: "-n NS debug web --copy-to=copy --share-processes=false --image=busybox --image-pull-policy=IfNotPresent -c look -- sleep 1000", Want: ``},
+	{Args: "-n NS debug web --copy-to=copy --image=busybox --image-pull-policy=IfNotPresent -c look -- sleep 1000", Want: ``},
 	{Args: "-n NS wait --for=condition=Ready pod/copy --timeout=60s", Want: `condition met`},
+	{Args: "-n NS exec copy -c look -- sh -c 'ps; kill -9 1; (sleep 0.1 &); sleep 0.5; grep -l ^State:.Z /proc/[0-9]*/status'", Fails: true, Want: `(?s) 1 65535 +/muster reap\n.*httpd`},
 }
 
 func TestStreams(t *testing.T) {

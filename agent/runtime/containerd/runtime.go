@@ -38,6 +38,10 @@ type Config struct {
 	// container's output on the descriptors 3 and 4; the log's path is added.
 	// The command must be an absolute path.
 	LogWriter []string
+	// Reaper is the command that is the first process of a pod whose containers
+	// share their processes: an absolute path to a static binary, and arguments.
+	// Without one there are no such pods.
+	Reaper []string
 	// Mirrors returns the registries that are asked for every image before its
 	// own. It is called at each pull; nil if there are none.
 	Mirrors func() []Mirror

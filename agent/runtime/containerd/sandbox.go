@@ -18,11 +18,14 @@ import (
 // sandboxRecord is sandbox.json. It is written before anything is made, so that
 // what an interrupted call left behind is found and removed.
 type sandboxRecord struct {
-	PodUID      string            `json:"podUID"`
-	Namespace   string            `json:"namespace"`
-	Name        string            `json:"name"`
-	HostNetwork bool              `json:"hostNetwork"`
-	HostIPC     bool              `json:"hostIPC"`
+	PodUID      string `json:"podUID"`
+	Namespace   string `json:"namespace"`
+	Name        string `json:"name"`
+	HostNetwork bool   `json:"hostNetwork"`
+	HostIPC     bool   `json:"hostIPC"`
+	// SharePID says that all containers are in the namespace of Reaper.
+	SharePID    bool              `json:"sharePID,omitempty"`
+	Reaper      *reaper           `json:"reaper,omitempty"`
 	CgroupPath  string            `json:"cgroupPath"`
 	CreatedAt   time.Time         `json:"createdAt"`
 	Annotations map[string]string `json:"annotations,omitempty"`
@@ -52,12 +55,17 @@ func (r *Runtime) EnsureSandbox(ctx context.Context, s runtime.SandboxConfig) (r
 	}
 	rec := sandboxRecord{
 		PodUID: s.PodUID, Namespace: s.Namespace, Name: s.Name,
-		HostNetwork: s.HostNetwork, HostIPC: s.HostIPC,
+		HostNetwork: s.HostNetwork, HostIPC: s.HostIPC, SharePID: s.SharePID,
 		CgroupPath: path.Join("/", s.CgroupParent, "pod"+s.PodUID),
 		CreatedAt:  time.Now(), Annotations: s.Annotations, Resources: s.Resources,
 	}
 	if err := r.makeSandbox(rec, s); err != nil {
 		return runtime.Sandbox{}, fmt.Errorf("make sandbox of pod %s/%s: %w", s.Namespace, s.Name, err)
+	}
+	if rec.SharePID {
+		if rec.Reaper, err = r.startReaper(r.context(ctx), rec); err != nil {
+			return runtime.Sandbox{}, fmt.Errorf("share processes of pod %s/%s: %w", s.Namespace, s.Name, err)
+		}
 	}
 	rec.Complete = true
 	if err := r.writeRecord(rec); err != nil {
@@ -100,7 +108,7 @@ func (s sandboxRecord) kinds() []string {
 }
 
 func (r *Runtime) sandboxReady(s sandboxRecord) bool {
-	if !s.Complete || !cgroupExists(s.CgroupPath) {
+	if !s.Complete || !cgroupExists(s.CgroupPath) || s.SharePID && !s.Reaper.alive() {
 		return false
 	}
 	for _, kind := range s.kinds() {
@@ -131,6 +139,9 @@ func (r *Runtime) RemoveSandbox(ctx context.Context, podUID string) error {
 	defer r.locks.lock(podUID)()
 	ctx = r.context(ctx)
 	if err := r.removeContainers(ctx, podUID); err != nil {
+		return fmt.Errorf("remove sandbox %s: %w", podUID, err)
+	}
+	if err := r.removeReaper(ctx, podUID); err != nil {
 		return fmt.Errorf("remove sandbox %s: %w", podUID, err)
 	}
 	rec, err := r.readRecord(podUID)

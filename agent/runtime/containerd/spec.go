@@ -78,13 +78,7 @@ func withCommand(command, args []string) oci.SpecOpts {
 
 func (r *Runtime) withNamespaces(s sandboxRecord, c runtime.ContainerConfig) oci.SpecOpts {
 	return func(ctx context.Context, _ oci.Client, _ *containers.Container, spec *oci.Spec) error {
-		own := map[string]specs.LinuxNamespaceType{
-			"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace,
-		}
-		list := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
-		for _, kind := range s.kinds() {
-			list = append(list, specs.LinuxNamespace{Type: own[kind], Path: r.nsPath(s.PodUID, kind)})
-		}
+		list := r.sandboxNamespaces(s)
 		switch {
 		case c.ProcessesOf != "":
 			pid, err := r.pidOf(ctx, c.ProcessesOf)
@@ -92,6 +86,8 @@ func (r *Runtime) withNamespaces(s sandboxRecord, c runtime.ContainerConfig) oci
 				return err
 			}
 			list = append(list, specs.LinuxNamespace{Type: specs.PIDNamespace, Path: fmt.Sprintf("/proc/%d/ns/pid", pid)})
+		case s.SharePID:
+			list = append(list, specs.LinuxNamespace{Type: specs.PIDNamespace, Path: s.Reaper.path()})
 		case !c.HostPID:
 			list = append(list, specs.LinuxNamespace{Type: specs.PIDNamespace})
 		}
@@ -105,6 +101,18 @@ func (r *Runtime) withNamespaces(s sandboxRecord, c runtime.ContainerConfig) oci
 		})
 		return nil
 	}
+}
+
+// sandboxNamespaces are those of the sandbox, and a mount namespace of one's own.
+func (r *Runtime) sandboxNamespaces(s sandboxRecord) []specs.LinuxNamespace {
+	own := map[string]specs.LinuxNamespaceType{
+		"net": specs.NetworkNamespace, "ipc": specs.IPCNamespace, "uts": specs.UTSNamespace,
+	}
+	list := []specs.LinuxNamespace{{Type: specs.MountNamespace}}
+	for _, kind := range s.kinds() {
+		list = append(list, specs.LinuxNamespace{Type: own[kind], Path: r.nsPath(s.PodUID, kind)})
+	}
+	return list
 }
 
 // pidOf is the first process of a running container.

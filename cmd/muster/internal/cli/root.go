@@ -80,7 +80,7 @@ A cluster of several machines:
 		c.GroupID = "use"
 		root.AddCommand(c)
 	}
-	root.AddCommand(newVersion(), newContainerLog())
+	root.AddCommand(newVersion(), newContainerLog(), newReap())
 	refuseUnknown(root)
 	return root
 }

@@ -28,6 +28,9 @@ import (
 // LogWriter is the subcommand that containerd starts for a container's output.
 const LogWriter = "container-log"
 
+// Reaper is the subcommand that is the first process of pods that share processes.
+const Reaper = "reap"
+
 // Config says which node this is.
 type Config struct {
 	Name, NodeIP, DataDir string
@@ -110,6 +113,7 @@ func (c *Config) runtime(member func() *join.Membership, pair *pki.KeyPair) (*co
 	}
 	return containerd.New(containerd.Config{
 		Address: c.Containerd, StateDir: filepath.Join(c.DataDir, "runtime"), LogWriter: []string{self, LogWriter},
+		Reaper:  []string{self, Reaper},
 		Mirrors: func() []containerd.Mirror { return c.mirrors(member(), pair) }, Logger: c.Logger,
 	})
 }

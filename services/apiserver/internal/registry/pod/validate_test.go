@@ -68,6 +68,7 @@ func TestContainerValidation(t *testing.T) {
 		{"privileged without escalation", `{containers: [{name: a, image: a, securityContext: {runAsUser: -1}}]}`, `spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive`},
 		{"sidecar policy", `{initContainers: [{name: i, image: a, restartPolicy: Never}], containers: [{name: a, image: a}]}`, `spec.initContainers[0].restartPolicy: Unsupported value: "Never": supported values: "Always"`},
 		{"restart of one", `{containers: [{name: a, image: a, restartPolicy: Always}]}`, "spec.containers[0].restartPolicy" + notSupported},
+		{"whose processes", `{hostPID: true, shareProcessNamespace: true, containers: [{name: a, image: a}]}`, "spec.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled"},
 		{"host port", `{containers: [{name: a, image: a, ports: [{containerPort: 80, hostPort: 80}]}]}`, "spec.containers[0].ports[0].hostPort" + notSupported},
 	})
 }

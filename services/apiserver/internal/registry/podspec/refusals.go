@@ -24,7 +24,9 @@ func refusedValues(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		}
 	}
 	refuse(!ptr.Deref(spec.HostUsers, true), "hostUsers")
-	refuse(ptr.Deref(spec.ShareProcessNamespace, false), "shareProcessNamespace")
+	if ptr.Deref(spec.ShareProcessNamespace, false) && spec.HostPID {
+		errs = append(errs, field.Invalid(path.Child("shareProcessNamespace"), true, "ShareProcessNamespace and HostPID cannot both be enabled"))
+	}
 	if p := spec.PreemptionPolicy; p != nil {
 		errs = append(errs, check.OneOf(path.Child("preemptionPolicy"), *p, corev1.PreemptLowerPriority, corev1.PreemptNever)...)
 	}
