@@ -64,7 +64,9 @@ func (k Kubectl) Try(t *testing.T, s Step) error {
 	if err != nil {
 		return fmt.Errorf("kubectl %s: %w", s.Args, err)
 	}
-	attempt := func() error { return k.attempt(t, names.Replace(s.Args), names.Replace(s.Stdin), want, s.Fails || k.Old && s.OldFails) }
+	attempt := func() error {
+		return k.attempt(t, names.Replace(s.Args), names.Replace(s.Stdin), want, s.Fails || k.Old && s.OldFails)
+	}
 	err = attempt()
 	if err != nil && s.Retry > 0 {
 		err = Eventually(t.Context(), s.Retry, attempt)
@@ -78,21 +80,22 @@ func (k Kubectl) Try(t *testing.T, s Step) error {
 // Output returns what kubectl writes to its standard output. It must succeed.
 func (k Kubectl) Output(t *testing.T, args ...string) string {
 	t.Helper()
-	out, err := output(k.command(t, args))
+	out, err := output(k.Command(t, args...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
 }
 
-func (k Kubectl) command(t *testing.T, args []string) *exec.Cmd {
+// Command is a call that was not made yet; it ends with the test.
+func (k Kubectl) Command(t *testing.T, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(t.Context(), k.Path, slices.Concat(k.Args, args)...)
 	cmd.Env = append(cmd.Environ(), k.Env...)
 	return cmd
 }
 
 func (k Kubectl) attempt(t *testing.T, args, stdin string, want *regexp.Regexp, fails bool) error {
-	out, err := run(k.command(t, split(args)), stdin)
+	out, err := run(k.Command(t, split(args)...), stdin)
 	switch {
 	case fails && err == nil:
 		return fmt.Errorf("succeeded, should fail:\n%s", out)
