@@ -31,12 +31,17 @@ var notBuildMetadata = regexp.MustCompile(`[^0-9A-Za-z.-]+`)
 // Kubernetes is the version that servers and nodes of a build report:
 // "v1.36.0+muster.v1.2.3".
 func Kubernetes(build string) string {
-	v := "v" + KubernetesMajor + "." + KubernetesMinor + ".0+muster"
+	v := "v" + KubernetesMajor + "." + KubernetesMinor + ".0" + mark
 	if clean := strings.Trim(notBuildMetadata.ReplaceAllString(build, "-"), "-."); clean != "" {
 		v += "." + clean
 	}
 	return v
 }
+
+const mark = "+muster"
+
+// IsMuster tells whether a version that a server or a node reports is of a Muster.
+func IsMuster(reported string) bool { return strings.Contains(reported, mark) }
 
 // String is what `muster version` prints.
 func String() string {

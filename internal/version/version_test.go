@@ -16,7 +16,7 @@ func TestKubernetesIsAVersion(t *testing.T) {
 		"":                     "v1.36.0+muster",
 	} {
 		got := own.Kubernetes(build)
-		if _, err := version.ParseSemantic(got); got != want || err != nil {
+		if _, err := version.ParseSemantic(got); got != want || err != nil || !own.IsMuster(got) {
 			t.Errorf("%q: %s, want %s; %v", build, got, want, err)
 		}
 	}

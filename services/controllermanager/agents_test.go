@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 
+	"github.com/musterhq/muster/internal/version"
 	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 	"github.com/musterhq/muster/sdk"
 )
@@ -84,6 +85,7 @@ func (w *world) node(n int) *agent {
 	w.mu.Unlock()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: a.name}}
 	node.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: ip}}
+	node.Status.NodeInfo.KubeletVersion = version.Kubernetes(version.Version)
 	node.Status.Conditions = []corev1.NodeCondition{{Type: corev1.NodeReady, Status: corev1.ConditionFalse, Reason: "Starting"}}
 	create(w, node)
 	return a

@@ -21,6 +21,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 
 	"github.com/musterhq/muster/internal/join"
+	"github.com/musterhq/muster/internal/version"
 	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 	clusterv1 "github.com/musterhq/muster/proto/muster/cluster/v1"
 )
@@ -118,6 +119,7 @@ func (f *Fleet) node(i int) *corev1.Node {
 				{Type: corev1.NodeInternalIP, Address: f.address.String()}, {Type: corev1.NodeHostName, Address: name(i)},
 			},
 			DaemonEndpoints: corev1.NodeDaemonEndpoints{KubeletEndpoint: corev1.DaemonEndpoint{Port: int32(firstPort + i)}},
+			NodeInfo:        corev1.NodeSystemInfo{KubeletVersion: version.Kubernetes(version.Version)},
 		},
 	}
 }

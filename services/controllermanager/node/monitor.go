@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -40,10 +41,12 @@ type Recorder interface {
 }
 
 // Monitor settles by direct probes whether nodes live, and writes their Ready
-// condition; nobody else does after a node registered.
+// condition; nobody else does after a node registered. Those without an agent of
+// Muster's say so themselves.
 type Monitor struct {
 	client *sdk.Client
 	nodes  *informer.Informer[*corev1.Node]
+	leases *informer.Informer[*metav1.PartialObjectMetadata]
 	events Recorder
 	prober *Prober
 	log    *slog.Logger
@@ -61,7 +64,8 @@ type target struct {
 func NewMonitor(client *sdk.Client, caches *controller.Caches, events Recorder, prober *Prober, logger *slog.Logger) *Monitor {
 	return &Monitor{
 		client: client, nodes: controller.Cache[*corev1.Node](caches), events: events, prober: prober,
-		log: logger.With("component", "nodemonitor"), targets: map[string]*target{},
+		leases: controller.MetadataCache(caches, sdk.TypeNameOf[*coordinationv1.Lease]()),
+		log:    logger.With("component", "nodemonitor"), targets: map[string]*target{},
 	}
 }
 
@@ -74,9 +78,12 @@ func (m *Monitor) Run(ctx context.Context) error {
 	defer running.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	remove := m.nodes.OnChange(func(_, now *corev1.Node) {
+	remove := m.nodes.OnChange(func(before, now *corev1.Node) {
 		if now != nil {
 			m.follow(ctx, &running, now.Name)
+		}
+		if before != nil && now != nil && foreign(before) != foreign(now) {
+			m.hint(now.Name)
 		}
 	})
 	defer remove()
@@ -127,10 +134,15 @@ func (m *Monitor) watch(ctx context.Context, name string, t *target) {
 	l := m.prober.line(name)
 	defer l.close()
 	var health Health
+	var heartbeat heartbeat
 	for {
 		node, ok := m.lookup(ctx, name)
 		if !ok {
 			return
+		}
+		if foreign(node) {
+			t.wait(ctx, m.listen(ctx, node, &heartbeat))
+			continue
 		}
 		report := l.probe(ctx, address(node))
 		if ctx.Err() != nil {
@@ -163,7 +175,7 @@ func (m *Monitor) settle(ctx context.Context, name string, health Health, report
 	if !ok || verdict.Says(node) {
 		return next
 	}
-	if err := m.write(ctx, node, verdict); err != nil && !apierrors.IsNotFound(err) {
+	if err := m.write(ctx, node, verdict, corev1.NodeReady); err != nil && !apierrors.IsNotFound(err) {
 		if ctx.Err() == nil {
 			m.log.Warn("write condition", "node", name, "error", err)
 		}
@@ -184,21 +196,22 @@ func nextProbe(r Report) time.Duration {
 	return starting
 }
 
-// write stores the Ready condition by a patch of it alone, so that it never
-// meets what the agent writes of itself.
-func (m *Monitor) write(ctx context.Context, node *corev1.Node, v Verdict) error {
+// write stores conditions, of which the first is Ready, by a patch of them alone, so
+// that it never meets what the agent writes of itself.
+func (m *Monitor) write(ctx context.Context, node *corev1.Node, v Verdict, kinds ...corev1.NodeConditionType) error {
 	now := metav1.NewTime(time.Now().Truncate(time.Second))
-	c := corev1.NodeCondition{
-		Type: corev1.NodeReady, Status: v.Status, Reason: v.Reason, Message: v.Message,
-		LastHeartbeatTime: now, LastTransitionTime: now,
+	var conditions []corev1.NodeCondition
+	for _, kind := range kinds {
+		c := corev1.NodeCondition{Type: kind, Status: v.Status, Reason: v.Reason, Message: v.Message, LastHeartbeatTime: now, LastTransitionTime: now}
+		if old := condition(node, kind); old != nil && old.Status == v.Status {
+			c.LastTransitionTime = old.LastTransitionTime
+		}
+		conditions = append(conditions, c)
 	}
 	before := readiness(node)
-	if old := readyCondition(node); old != nil && old.Status == v.Status {
-		c.LastTransitionTime = old.LastTransitionTime
-	}
 	patch, err := json.Marshal(map[string]any{
 		"metadata": map[string]any{"uid": node.UID},
-		"status":   map[string]any{"conditions": []corev1.NodeCondition{c}},
+		"status":   map[string]any{"conditions": conditions},
 	})
 	if err != nil {
 		return fmt.Errorf("write condition of node %s: %w", node.Name, err)

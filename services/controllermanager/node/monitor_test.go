@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/musterhq/muster/internal/version"
 	agentv1 "github.com/musterhq/muster/proto/muster/agent/v1"
 	"github.com/musterhq/muster/sdk"
 	"github.com/musterhq/muster/sdk/controller"
@@ -67,6 +68,7 @@ func monitored(t *testing.T, name string, test func(a *agent, m *node.Monitor, r
 		m := node.NewMonitor(client, caches, deaf{}, &node.Prober{Dial: a.dial}, slog.New(slog.DiscardHandler))
 		n := withReady(corev1.ConditionFalse)
 		n.Name = "n1"
+		n.Status.NodeInfo.KubeletVersion = version.Kubernetes("v1")
 		n.Status.Addresses = []corev1.NodeAddress{{Type: corev1.NodeInternalIP, Address: "192.0.2.1"}}
 		if _, err := sdk.Create(ctx, client, n); err != nil {
 			t.Fatal(err)

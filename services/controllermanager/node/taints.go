@@ -84,9 +84,12 @@ func pressure(kind corev1.NodeConditionType) string {
 }
 
 // readyCondition returns the node's Ready condition, or nil.
-func readyCondition(n *corev1.Node) *corev1.NodeCondition {
+func readyCondition(n *corev1.Node) *corev1.NodeCondition { return condition(n, corev1.NodeReady) }
+
+// condition is the node's of that type; nil where there is none.
+func condition(n *corev1.Node, kind corev1.NodeConditionType) *corev1.NodeCondition {
 	for i := range n.Status.Conditions {
-		if n.Status.Conditions[i].Type == corev1.NodeReady {
+		if n.Status.Conditions[i].Type == kind {
 			return &n.Status.Conditions[i]
 		}
 	}
