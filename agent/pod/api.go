@@ -5,6 +5,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/musterhq/muster/sdk"
@@ -54,6 +55,10 @@ func (a clusterAPI) ConfigMap(ctx context.Context, namespace, name string) (*cor
 
 func (a clusterAPI) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
 	return sdk.Get[*corev1.Secret](ctx, a.client, namespace, name)
+}
+
+func (a clusterAPI) RuntimeClass(ctx context.Context, name string) (*nodev1.RuntimeClass, error) {
+	return sdk.Get[*nodev1.RuntimeClass](ctx, a.client, "", name)
 }
 
 func (a clusterAPI) RequestToken(ctx context.Context, namespace, account string, request *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error) {

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
+	nodev1 "k8s.io/api/node/v1"
 
 	"github.com/musterhq/muster/agent/allocation"
 	"github.com/musterhq/muster/agent/image"
@@ -39,6 +40,7 @@ type API interface {
 	Delete(ctx context.Context, pod *corev1.Pod) error
 	ConfigMap(ctx context.Context, namespace, name string) (*corev1.ConfigMap, error)
 	Secret(ctx context.Context, namespace, name string) (*corev1.Secret, error)
+	RuntimeClass(ctx context.Context, name string) (*nodev1.RuntimeClass, error)
 	// RequestToken answers a request for a token of a service account.
 	RequestToken(ctx context.Context, namespace, account string, request *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error)
 }

@@ -2,11 +2,13 @@ package pod
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/musterhq/muster/agent/runtime"
 	"github.com/musterhq/muster/agent/volume"
@@ -15,7 +17,13 @@ import (
 // prepare makes what a pod's containers stand on: sandbox, address, volumes.
 func (w *worker) prepare(ctx context.Context, pod *corev1.Pod, p plan) error {
 	if !w.found || !w.state.Sandbox.Ready {
-		sandbox, err := w.cfg.Runtime.EnsureSandbox(ctx, w.sandboxConfig(pod))
+		cfg := w.sandboxConfig(pod)
+		var err error
+		if cfg.Handler, err = w.handler(ctx, pod); err != nil {
+			w.event(pod, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
+			return err
+		}
+		sandbox, err := w.cfg.Runtime.EnsureSandbox(ctx, cfg)
 		if err != nil {
 			w.event(pod, corev1.EventTypeWarning, "FailedCreatePodSandBox", "Failed to create pod sandbox: %v", err)
 			return err
@@ -67,6 +75,19 @@ func (w *worker) volumesDue(pod *corev1.Pod) time.Duration {
 		}
 	}
 	return 0
+}
+
+// handler is the runtime that the pod's class asks for; empty is the default.
+func (w *worker) handler(ctx context.Context, pod *corev1.Pod) (string, error) {
+	name := ptr.Deref(pod.Spec.RuntimeClassName, "")
+	if name == "" {
+		return "", nil
+	}
+	class, err := w.cfg.API.RuntimeClass(ctx, name)
+	if err != nil {
+		return "", fmt.Errorf("get RuntimeClass %q: %w", name, err)
+	}
+	return class.Handler, nil
 }
 
 func (w *worker) sandboxConfig(pod *corev1.Pod) runtime.SandboxConfig {

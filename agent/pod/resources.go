@@ -97,12 +97,13 @@ func podResources(pod *corev1.Pod) runtime.Resources {
 		cpu = max(cpu, cpuRequest(c).MilliValue())
 		quotaMilli, memory = max(quotaMilli, limit), max(memory, bytes)
 	}
-	r := runtime.Resources{CPUShares: shares(cpu)}
+	overhead := pod.Spec.Overhead // What the pod's runtime takes is the pod's.
+	r := runtime.Resources{CPUShares: shares(cpu + overhead.Cpu().MilliValue())}
 	if cpuLimited {
-		r.CPUQuotaUS = quota(quotaMilli + sidecarCPU)
+		r.CPUQuotaUS = quota(quotaMilli + sidecarCPU + overhead.Cpu().MilliValue())
 	}
 	if memoryLimited {
-		r.MemoryBytes = memory + sidecarMemory
+		r.MemoryBytes = memory + sidecarMemory + overhead.Memory().Value()
 	}
 	return r
 }

@@ -104,6 +104,25 @@ func TestGroupWithoutUser(t *testing.T) {
 	})
 }
 
+// A handler that the node has not is said once in a while, and the pod waits.
+func TestRuntimeClass(t *testing.T) {
+	inBubble(t, busybox, func(t *testing.T, r *rig) {
+		for _, class := range []string{"runc", "vm"} {
+			r.apply(with(simple(class, "serve"), func(p *corev1.Pod) { p.Spec.RuntimeClassName = &class }))
+		}
+		r.after(2 * time.Second)
+		if p := r.pod("runc"); p.Status.Phase != corev1.PodRunning {
+			t.Errorf("with the handler that every node has: %+v", p.Status)
+		}
+		if p := r.pod("vm"); p.Status.Phase != corev1.PodPending {
+			t.Errorf("with a handler that the node has not: %+v", p.Status)
+		}
+		if r.cluster.said(`FailedCreatePodSandBox: Failed to create pod sandbox: failed to get sandbox runtime: no runtime for "vm" is configured`) == 0 {
+			t.Error("nothing is said of the handler that the node has not")
+		}
+	})
+}
+
 func TestInitContainers(t *testing.T) {
 	inBubble(t, busybox, func(t *testing.T, r *rig) {
 		r.apply(with(simple("web", "serve"), func(p *corev1.Pod) {

@@ -43,8 +43,6 @@ func unsupportedByPod(spec *corev1.PodSpec) error {
 	switch {
 	case spec.HostUsers != nil && !*spec.HostUsers:
 		return errors.New("user namespaces (hostUsers: false) are not supported")
-	case spec.RuntimeClassName != nil && *spec.RuntimeClassName != "":
-		return fmt.Errorf("RuntimeClass %q is not supported", *spec.RuntimeClassName)
 	case spec.Resources != nil && (len(spec.Resources.Limits) > 0 || len(spec.Resources.Requests) > 0):
 		return errors.New("resources of a whole pod are not supported")
 	}

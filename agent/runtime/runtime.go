@@ -102,6 +102,9 @@ type SandboxConfig struct {
 	// SharePID puts all containers into one process namespace, whose first process
 	// is none of them.
 	SharePID bool
+	// Handler is the runtime that runs the containers, as a RuntimeClass names it;
+	// empty is the node's default. One that the node has not is an error.
+	Handler string
 	// Sysctls of the pod's own namespaces.
 	Sysctls      map[string]string
 	CgroupParent string // the pod's cgroup is made below it

@@ -28,6 +28,7 @@ type Harness struct {
 func Run(t *testing.T, start func(t *testing.T) Harness) {
 	parts := map[string]func(t *testing.T, s *suite){
 		"sandbox is made once and removed whole":    sandboxOnce,
+		"a runtime that is not there is refused":    noHandler,
 		"exit code and event":                       exitCode,
 		"stop by signal":                            stopBySignal,
 		"stop by force":                             stopByForce,

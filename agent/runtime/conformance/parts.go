@@ -26,6 +26,24 @@ func sandboxOnce(t *testing.T, s *suite) {
 	s.removeSandbox()
 }
 
+func noHandler(t *testing.T, s *suite) {
+	cfg := runtime.SandboxConfig{PodUID: "uid-vm", Namespace: "default", Name: "vm", Handler: "vm", CgroupParent: s.CgroupParent}
+	want := `failed to get sandbox runtime: no runtime for "vm" is configured`
+	if _, err := s.Runtime.EnsureSandbox(t.Context(), cfg); err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if _, err := s.Runtime.Pod(t.Context(), cfg.PodUID); !errors.Is(err, runtime.ErrNotFound) {
+		t.Errorf("it left something: %v", err)
+	}
+	cfg.Handler = "runc"
+	if _, err := s.Runtime.EnsureSandbox(t.Context(), cfg); err != nil {
+		t.Error(err)
+	}
+	if err := s.Runtime.RemoveSandbox(t.Context(), cfg.PodUID); err != nil {
+		t.Error(err)
+	}
+}
+
 func exitCode(t *testing.T, s *suite) {
 	s.sandbox()
 	c := s.start(s.config(0, "exit", "3"))

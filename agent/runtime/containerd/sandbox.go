@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -43,6 +44,9 @@ func (r *Runtime) nsPath(uid, kind string) string {
 // EnsureSandbox implements runtime.Runtime.
 func (r *Runtime) EnsureSandbox(ctx context.Context, s runtime.SandboxConfig) (runtime.Sandbox, error) {
 	if err := checkUID(s.PodUID); err != nil {
+		return runtime.Sandbox{}, err
+	}
+	if err := checkHandler(s.Handler); err != nil {
 		return runtime.Sandbox{}, err
 	}
 	defer r.locks.lock(s.PodUID)()
@@ -197,6 +201,18 @@ func writeJSON(name string, v any) error {
 		return err
 	}
 	return os.Rename(tmp, name)
+}
+
+// handlers are the runtimes that a RuntimeClass may name: all are runc, which
+// every node has.
+var handlers = []string{"", "runc"}
+
+// checkHandler words what it refuses as containerd's own CRI does.
+func checkHandler(name string) error {
+	if slices.Contains(handlers, name) {
+		return nil
+	}
+	return fmt.Errorf("failed to get sandbox runtime: no runtime for %q is configured", name)
 }
 
 // checkUID keeps a uid from naming another directory.

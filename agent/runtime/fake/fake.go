@@ -118,6 +118,9 @@ func (p *pod) snapshot() runtime.Pod {
 
 // EnsureSandbox implements runtime.Runtime.
 func (r *Runtime) EnsureSandbox(_ context.Context, s runtime.SandboxConfig) (runtime.Sandbox, error) {
+	if s.Handler != "" && s.Handler != "runc" {
+		return runtime.Sandbox{}, fmt.Errorf("failed to get sandbox runtime: no runtime for %q is configured", s.Handler)
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if p, ok := r.pods[s.PodUID]; ok {

@@ -68,6 +68,8 @@ func TestContainerValidation(t *testing.T) {
 		{"privileged without escalation", `{containers: [{name: a, image: a, securityContext: {runAsUser: -1}}]}`, `spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive`},
 		{"sidecar policy", `{initContainers: [{name: i, image: a, restartPolicy: Never}], containers: [{name: a, image: a}]}`, `spec.initContainers[0].restartPolicy: Unsupported value: "Never": supported values: "Always"`},
 		{"restart of one", `{containers: [{name: a, image: a, restartPolicy: Always}]}`, "spec.containers[0].restartPolicy" + notSupported},
+		{"runtime class", `{runtimeClassName: A, containers: [{name: a, image: a}]}`, `spec.runtimeClassName: Invalid value: "A": a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')`},
+		{"overhead", `{runtimeClassName: vm, overhead: {cpu: -1}, containers: [{name: a, image: a}]}`, `spec.overhead.limits[cpu]: Invalid value: "-1": must be greater than or equal to 0`},
 		{"whose processes", `{hostPID: true, shareProcessNamespace: true, containers: [{name: a, image: a}]}`, "spec.shareProcessNamespace: Invalid value: true: ShareProcessNamespace and HostPID cannot both be enabled"},
 		{"host port", `{containers: [{name: a, image: a, ports: [{containerPort: 80, hostPort: 80}]}]}`, "spec.containers[0].ports[0].hostPort" + notSupported},
 	})
@@ -149,6 +151,8 @@ const everything = `
   hostIPC: true
   hostUsers: true
   shareProcessNamespace: false
+  runtimeClassName: vm
+  overhead: {cpu: 250m}
   readinessGates: [{conditionType: example.com/gate}]
   topologySpreadConstraints: [{maxSkew: 1, topologyKey: zone, whenUnsatisfiable: DoNotSchedule, minDomains: 2, labelSelector: {matchLabels: {a: b}}, matchLabelKeys: [c], nodeAffinityPolicy: Honor, nodeTaintsPolicy: Ignore}]
   affinity:

@@ -9,7 +9,7 @@ import (
 )
 
 // fields are the fields of a pod that the agent and the scheduler honour.
-// Of some, not every value is: pod_refusals.go refuses the rest.
+// Of some, not every value is: refusals.go refuses the rest.
 var fields = support.Fields(slices.Concat(
 	[]string{
 		"restartPolicy", "terminationGracePeriodSeconds", "activeDeadlineSeconds", "dnsPolicy",
@@ -17,7 +17,7 @@ var fields = support.Fields(slices.Concat(
 		"hostname", "subdomain", "setHostnameAsFQDN", "enableServiceLinks",
 		"hostNetwork", "hostPID", "hostIPC", "hostUsers", "shareProcessNamespace",
 		"serviceAccountName", "serviceAccount", "automountServiceAccountToken", "imagePullSecrets.name",
-		"readinessGates.conditionType",
+		"readinessGates.conditionType", "runtimeClassName", "overhead",
 	},
 	support.Below("dnsConfig", []string{"nameservers", "searches", "options.name", "options.value"}),
 	support.Below("hostAliases", []string{"ip", "hostnames"}),

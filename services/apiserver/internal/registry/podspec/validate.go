@@ -50,6 +50,7 @@ func Validate(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 		p := path.Child("readinessGates").Index(i).Child("conditionType")
 		errs = append(errs, check.Invalid(p, string(g.ConditionType), validation.IsQualifiedName(string(g.ConditionType)))...)
 	}
+	errs = append(errs, container.ValidateResources(&corev1.ResourceRequirements{Limits: spec.Overhead}, path.Child("overhead"))...)
 	errs = append(errs, refusedValues(spec, path)...)
 	errs = append(errs, ValidateTolerations(spec.Tolerations, path.Child("tolerations"))...)
 	return append(errs, validateHostAliases(spec.HostAliases, path.Child("hostAliases"))...)
@@ -70,6 +71,9 @@ func validateNames(spec *corev1.PodSpec, path *field.Path) field.ErrorList {
 	}
 	if spec.NodeName != "" {
 		errs = append(errs, check.Invalid(path.Child("nodeName"), spec.NodeName, apivalidation.NameIsDNSSubdomain(spec.NodeName, false))...)
+	}
+	if spec.RuntimeClassName != nil {
+		errs = append(errs, check.Invalid(path.Child("runtimeClassName"), *spec.RuntimeClassName, apivalidation.NameIsDNSSubdomain(*spec.RuntimeClassName, false))...)
 	}
 	if spec.Hostname != "" {
 		errs = append(errs, check.Invalid(path.Child("hostname"), spec.Hostname, validation.IsDNS1123Label(spec.Hostname))...)
