@@ -90,20 +90,23 @@ func podUsage(pod *corev1.Pod) corev1.ResourceList {
 
 // resizing tells whether the pod was granted, or has, anything but what it asks for.
 func resizing(pod *corev1.Pod) bool {
-	return slices.ContainsFunc(pod.Spec.Containers, func(c corev1.Container) bool { return otherSize(&c, pod.Status.ContainerStatuses) }) ||
-		slices.ContainsFunc(pod.Spec.InitContainers, func(c corev1.Container) bool { return otherSize(&c, pod.Status.InitContainerStatuses) })
+	return otherSizes(pod.Spec.Containers, pod.Status.ContainerStatuses) || otherSizes(pod.Spec.InitContainers, pod.Status.InitContainerStatuses)
 }
 
-func otherSize(c *corev1.Container, statuses []corev1.ContainerStatus) bool {
-	for i := range statuses {
-		s := &statuses[i]
-		if s.Name != c.Name {
-			continue
+func otherSizes(list []corev1.Container, statuses []corev1.ContainerStatus) bool {
+	for i := range list {
+		for j := range statuses {
+			if statuses[j].Name == list[i].Name && otherSize(&list[i].Resources, &statuses[j]) {
+				return true
+			}
 		}
-		return s.AllocatedResources != nil && !sameList(s.AllocatedResources, c.Resources.Requests) ||
-			s.Resources != nil && !(sameList(s.Resources.Requests, c.Resources.Requests) && sameList(s.Resources.Limits, c.Resources.Limits))
 	}
 	return false
+}
+
+func otherSize(asked *corev1.ResourceRequirements, s *corev1.ContainerStatus) bool {
+	return s.AllocatedResources != nil && !sameList(s.AllocatedResources, asked.Requests) ||
+		s.Resources != nil && !(sameList(s.Resources.Requests, asked.Requests) && sameList(s.Resources.Limits, asked.Limits))
 }
 
 func sameList(a, b corev1.ResourceList) bool {
