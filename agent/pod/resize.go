@@ -42,13 +42,11 @@ func (s size) differs(o size) []corev1.ResourceName {
 	return out
 }
 
-// decideResize finds the running containers that have another size than they
-// were granted. Init containers that end by themselves get theirs when they start.
+// decideResize finds the running containers that have another size than they were
+// granted. What does not run gets its size when it starts.
 func (p *plan) decideResize(pod *corev1.Pod, latest map[string]runtime.Container) {
 	for i := range pod.Spec.InitContainers {
-		if c := &pod.Spec.InitContainers[i]; sidecar(c) {
-			p.decideSize(c, latest)
-		}
+		p.decideSize(&pod.Spec.InitContainers[i], latest)
 	}
 	for i := range pod.Spec.Containers {
 		p.decideSize(&pod.Spec.Containers[i], latest)

@@ -121,27 +121,31 @@ func TestResizeByRestart(t *testing.T) {
 	}
 }
 
-func TestResizeOfASidecar(t *testing.T) {
-	inBubble(t, busybox, func(t *testing.T, r *rig) {
-		p := simple("web", "serve")
-		p.Spec.InitContainers = []corev1.Container{{
-			Name: "side", Image: "busybox", Command: []string{"serve"}, RestartPolicy: ptr.To(corev1.ContainerRestartPolicyAlways),
-			Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}},
-		}}
-		r.apply(p)
-		p = r.pod("web")
-		p.Spec.InitContainers[0].Resources.Limits[corev1.ResourceMemory] = resource.MustParse("96Mi")
-		p.Generation++
-		r.apply(p)
-		r.after(time.Second)
-		if got := r.runtime.Limits("uid-web", "side").MemoryBytes; got != 96<<20 {
-			t.Errorf("sidecar has %d bytes", got)
-		}
-		if s := r.pod("web").Status.InitContainerStatuses[0]; s.RestartCount != 0 || s.Resources.Limits.Memory().Value() != 96<<20 {
-			t.Errorf("sidecar is %+v", s)
-		}
-		r.noResize("web")
-	})
+func TestResizeOfInitContainers(t *testing.T) {
+	for name, policy := range map[string]*corev1.ContainerRestartPolicy{"sidecar": ptr.To(corev1.ContainerRestartPolicyAlways), "runs to its end": nil} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, busybox, func(t *testing.T, r *rig) {
+				p := simple("web", "serve")
+				p.Spec.InitContainers = []corev1.Container{{
+					Name: "first", Image: "busybox", Command: []string{"serve"}, RestartPolicy: policy,
+					Resources: corev1.ResourceRequirements{Limits: corev1.ResourceList{corev1.ResourceMemory: resource.MustParse("64Mi")}},
+				}}
+				r.apply(p)
+				p = r.pod("web")
+				p.Spec.InitContainers[0].Resources.Limits[corev1.ResourceMemory] = resource.MustParse("96Mi")
+				p.Generation++
+				r.apply(p)
+				r.after(time.Second)
+				if got := r.runtime.Limits("uid-web", "first").MemoryBytes; got != 96<<20 {
+					t.Errorf("the container has %d bytes", got)
+				}
+				if s := r.pod("web").Status.InitContainerStatuses[0]; s.RestartCount != 0 || s.Resources.Limits.Memory().Value() != 96<<20 {
+					t.Errorf("the container is %+v", s)
+				}
+				r.noResize("web")
+			})
+		})
+	}
 }
 
 func TestResizeWaitsForRoom(t *testing.T) {
