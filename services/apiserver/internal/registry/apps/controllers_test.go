@@ -56,7 +56,7 @@ func TestControllerValidation(t *testing.T) {
 		"spec.template.spec.activeDeadlineSeconds: Forbidden: activeDeadlineSeconds in "
 	kindtest.CheckNew(t, []kindtest.Sample{
 		{"good", "statefulsets.apps", named(`{` + goodSelector + `, ` + goodTemplate + `}`), ""},
-		{"no selector", "statefulsets.apps", named(`{` + goodTemplate + `}`), "spec.selector: Required value"},
+		{"no selector", "statefulsets.apps", named(`{` + goodTemplate + `}`), "spec.selector: Required value\n" + mismatch},
 		{"empty selector", "statefulsets.apps", named(`{selector: {}, ` + goodTemplate + `}`), "spec.selector: Invalid value: {}: empty selector is invalid for statefulset"},
 		{"mismatch", "statefulsets.apps", named(`{selector: {matchLabels: {app: x}}, ` + goodTemplate + `}`), mismatch},
 		{"restart", "statefulsets.apps", named(`{` + goodSelector + `, ` + restart + `}`), restartErrors + "StatefulSet is not Supported"},

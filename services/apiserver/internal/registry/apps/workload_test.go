@@ -66,7 +66,7 @@ func TestDeploymentValidation(t *testing.T) {
 	const template = `template: {metadata: {labels: {app: w}}, spec: {containers: [{name: a, image: a}]}}`
 	const selector = `selector: {matchLabels: {app: w}}`
 	tests := []struct{ name, spec, want string }{
-		{"no selector", `{` + template + `}`, "spec.selector: Required value"},
+		{"no selector", `{` + template + `}`, "spec.selector: Required value\nspec.template.metadata.labels: Invalid value: {\"app\":\"w\"}: `selector` does not match template `labels`"},
 		{"empty selector", `{selector: {}, ` + template + `}`, "spec.selector: Invalid value: {}: empty selector is invalid for deployment"},
 		{"other labels", `{selector: {matchLabels: {app: x}}, ` + template + `}`, "spec.template.metadata.labels: Invalid value: {\"app\":\"w\"}: `selector` does not match template `labels`"},
 		{"negative", `{replicas: -1, ` + selector + `, ` + template + `}`, "spec.replicas: Invalid value: -1: must be greater than or equal to 0"},

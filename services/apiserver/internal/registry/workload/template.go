@@ -22,10 +22,11 @@ func ValidateReplicated(s *metav1.LabelSelector, t *corev1.PodTemplateSpec, path
 	return append(errs, RunsForever(t, "ReplicaSet", template)...)
 }
 
-// ValidateSelector returns nothing to match by when the selector is not valid.
+// ValidateSelector returns nil when the selector is not valid. One that is missing
+// selects nothing, so the template is refused as well.
 func ValidateSelector(selector *metav1.LabelSelector, of string, path *field.Path) (labels.Selector, field.ErrorList) {
 	if selector == nil {
-		return nil, field.ErrorList{field.Required(path, "")}
+		return labels.Nothing(), field.ErrorList{field.Required(path, "")}
 	}
 	errs := metav1validation.ValidateLabelSelector(selector, metav1validation.LabelSelectorValidationOptions{}, path)
 	if len(selector.MatchLabels)+len(selector.MatchExpressions) == 0 {
