@@ -51,6 +51,7 @@ func withControllers(t *testing.T, scenario func(t *testing.T, c *cluster)) {
 func (c *cluster) config(host string) *rest.Config {
 	config := c.Servers[0].REST(host, pki.AdminIdentity())
 	config.WarningHandler = rest.NoWarnings{}
+	config.UserAgent = rest.DefaultKubernetesUserAgent()
 	config.ContentType, config.AcceptContentTypes = protobufType, protobufType+","+jsonType
 	return config
 }

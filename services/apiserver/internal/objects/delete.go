@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
@@ -91,14 +92,20 @@ func preconditions(t Target, obj registry.Object, pre *metav1.Preconditions) err
 		return nil
 	}
 	if pre.UID != nil && *pre.UID != obj.GetUID() {
-		return conflict(t, fmt.Errorf("the UID in the precondition (%s) does not match the UID in record (%s). "+
-			"The object might have been deleted and then recreated", *pre.UID, obj.GetUID()))
+		return mismatch(t, "UID", string(*pre.UID), string(obj.GetUID()), "deleted and then recreated")
 	}
 	if pre.ResourceVersion != nil && *pre.ResourceVersion != obj.GetResourceVersion() {
-		return conflict(t, fmt.Errorf("the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). "+
-			"The object might have been modified", *pre.ResourceVersion, obj.GetResourceVersion()))
+		return mismatch(t, "ResourceVersion", *pre.ResourceVersion, obj.GetResourceVersion(), "modified")
 	}
 	return nil
+}
+
+// mismatch refuses a deletion whose precondition does not hold. Kubernetes names the
+// kind here, and not the resource.
+func mismatch(t Target, what, asked, is, means string) error {
+	named := schema.GroupResource{Group: t.Kind.GVK.Group, Resource: t.Kind.GVK.Kind}
+	return apierrors.NewConflict(named, t.Name, fmt.Errorf("the %[1]s in the precondition (%[2]s) does not match the %[1]s in record (%[3]s). "+
+		"The object might have been %[4]s", what, asked, is, means))
 }
 
 // propagate writes the policy for dependents into the finalizers, from which

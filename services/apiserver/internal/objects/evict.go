@@ -65,7 +65,7 @@ func (s *Service) evict(ctx context.Context, p *plan, t Target, o metav1.DeleteO
 			return Outcome{}, err
 		}
 	}
-	if err := evictable(victim, o.Preconditions); err != nil {
+	if err := evictable(t, victim, o.Preconditions); err != nil {
 		return Outcome{}, err
 	}
 	pod.MarkEvicted(victim, now)
@@ -127,18 +127,14 @@ func severalBudgets() error {
 	}}
 }
 
-// evictable checks the preconditions of an eviction, in its own words.
-func evictable(pod *corev1.Pod, pre *metav1.Preconditions) error {
-	mismatch := func(what, asked, is, means string) error {
-		return apierrors.NewConflict(corev1.Resource("Pod"), pod.Name,
-			fmt.Errorf("the %s in the precondition (%s) does not match the %s in record (%s). The object might have been %s", what, asked, what, is, means))
-	}
+// evictable checks the preconditions of an eviction, which hold where they are empty.
+func evictable(t Target, pod *corev1.Pod, pre *metav1.Preconditions) error {
 	switch {
 	case pre == nil:
 	case pre.UID != nil && *pre.UID != "" && *pre.UID != pod.UID:
-		return mismatch("UID", string(*pre.UID), string(pod.UID), "deleted and then recreated")
+		return mismatch(t, "UID", string(*pre.UID), string(pod.UID), "deleted and then recreated")
 	case pre.ResourceVersion != nil && *pre.ResourceVersion != "" && *pre.ResourceVersion != pod.ResourceVersion:
-		return mismatch("ResourceVersion", *pre.ResourceVersion, pod.ResourceVersion, "modified")
+		return mismatch(t, "ResourceVersion", *pre.ResourceVersion, pod.ResourceVersion, "modified")
 	}
 	return nil
 }
