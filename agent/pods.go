@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/musterhq/muster/agent/image"
+	"github.com/musterhq/muster/agent/node"
 	"github.com/musterhq/muster/agent/pod"
 )
 
@@ -24,7 +25,8 @@ func (a *Agent) runPods(ctx context.Context, net pod.Network, capacity corev1.Re
 		NodeName: a.cfg.NodeName, NodeIPs: []netip.Addr{a.cfg.NodeIP},
 		Dir: filepath.Join(a.cfg.DataDir, "pods"), LogDir: a.logDir(), CgroupParent: a.cfg.CgroupParent,
 		ClusterDomain: a.cfg.ClusterDomain, ClusterDNS: []netip.Addr{a.cfg.ClusterDNS},
-		Allocatable: capacity, RuntimeName: a.cfg.RuntimeName, NodeReady: a.nodeReady, Runtime: a.cfg.Runtime, Network: net,
+		Allocatable: capacity, SELinux: node.SELinux(), NodeReady: a.nodeReady,
+		RuntimeName: a.cfg.RuntimeName, Runtime: a.cfg.Runtime, Network: net,
 		API: pod.NewAPI(a.client), Services: a.services, Events: a.recorder,
 		Logger: a.cfg.Logger.With("component", "pod"),
 	})

@@ -93,6 +93,12 @@ func meminfo(key string) (int64, error) {
 // BootID identifies this boot of the machine.
 func BootID() string { return firstLine("/proc/sys/kernel/random/boot_id") }
 
+// SELinux says whether the machine's kernel runs SELinux.
+func SELinux() bool {
+	_, err := os.Stat("/sys/fs/selinux/enforce")
+	return err == nil
+}
+
 func firstLine(file string) string {
 	b, err := os.ReadFile(file)
 	if err != nil {

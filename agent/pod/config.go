@@ -18,7 +18,7 @@ import (
 // containerConfig translates a container's spec; an error is a mistake in it, or
 // something it refers to that is not there.
 func (w *worker) containerConfig(ctx context.Context, pod *corev1.Pod, c *corev1.Container, attempt int, img runtime.Image) (runtime.ContainerConfig, error) {
-	if err := unsupported(pod, c); err != nil {
+	if err := unsupported(pod, c, w.cfg.SELinux); err != nil {
 		return runtime.ContainerConfig{}, err
 	}
 	env, values, err := w.environment(ctx, pod, c)

@@ -69,6 +69,9 @@ type Config struct {
 	// Allocatable is what pods that are resized can have; it stands in for limits
 	// that are not set, and its memory weighs the kernel's choice of whom to kill.
 	Allocatable corev1.ResourceList
+	// SELinux says that the machine's kernel runs it: options for it are refused there,
+	// and mean nothing elsewhere.
+	SELinux bool
 	// RuntimeName prefixes container IDs: "containerd".
 	RuntimeName string
 	// NodeReady says whether the cluster holds this node for ready; nil: always.

@@ -7,10 +7,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// unsupported refuses what would otherwise be dropped without a word.
-func unsupported(pod *corev1.Pod, c *corev1.Container) error {
+// unsupported refuses what would otherwise be dropped without a word. Where there is
+// no SELinux its options mean nothing, as to Kubernetes' runtimes.
+func unsupported(pod *corev1.Pod, c *corev1.Container, selinux bool) error {
 	if err := unsupportedByPod(&pod.Spec); err != nil {
 		return err
+	}
+	if selinux && labelled(&pod.Spec, c) {
+		return errors.New("seLinuxOptions are not supported on a node that runs SELinux")
 	}
 	if len(c.VolumeDevices) > 0 {
 		return errors.New("volumeDevices are not supported")
@@ -53,6 +57,11 @@ func unsupportedByPod(spec *corev1.PodSpec) error {
 		return unsupportedProfile(sc.AppArmorProfile)
 	}
 	return nil
+}
+
+func labelled(spec *corev1.PodSpec, c *corev1.Container) bool {
+	return spec.SecurityContext != nil && spec.SecurityContext.SELinuxOptions != nil ||
+		c.SecurityContext != nil && c.SecurityContext.SELinuxOptions != nil
 }
 
 func unsupportedProfile(p *corev1.AppArmorProfile) error {

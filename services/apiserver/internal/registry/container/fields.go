@@ -41,4 +41,5 @@ var Fields = slices.Concat(
 		"runAsUser", "runAsGroup", "runAsNonRoot", "privileged", "readOnlyRootFilesystem", "allowPrivilegeEscalation",
 		"capabilities.add", "capabilities.drop", "seccompProfile.type", "procMount",
 	}),
+	support.Below("securityContext.seLinuxOptions", []string{"user", "role", "type", "level"}),
 )

@@ -164,7 +164,7 @@ const everything = `
     podAntiAffinity:
       preferredDuringSchedulingIgnoredDuringExecution: [{weight: 1, podAffinityTerm: {topologyKey: zone, labelSelector: {matchLabels: {a: b}}, namespaceSelector: {}}}]
   securityContext:
-    {runAsUser: 1, runAsGroup: 1, runAsNonRoot: true, supplementalGroups: [2], supplementalGroupsPolicy: Merge, fsGroup: 3, fsGroupChangePolicy: Always, sysctls: [{name: net.ipv4.tcp_syncookies, value: "1"}], seccompProfile: {type: Unconfined}}
+    {runAsUser: 1, runAsGroup: 1, runAsNonRoot: true, supplementalGroups: [2], supplementalGroupsPolicy: Merge, fsGroup: 3, fsGroupChangePolicy: Always, sysctls: [{name: net.ipv4.tcp_syncookies, value: "1"}], seccompProfile: {type: Unconfined}, seLinuxOptions: {level: s0}}
   volumes:
   - {name: e, emptyDir: {medium: Memory, sizeLimit: 1Mi}}
   - {name: d, downwardAPI: {defaultMode: 0o400, items: [{path: l, fieldRef: {fieldPath: metadata.labels}}, {path: m, mode: 0o400, resourceFieldRef: {containerName: a, resource: limits.memory, divisor: 1Mi}}]}}

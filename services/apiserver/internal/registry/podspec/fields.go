@@ -36,6 +36,7 @@ var fields = support.Fields(slices.Concat(
 		"runAsUser", "runAsGroup", "runAsNonRoot", "supplementalGroups", "supplementalGroupsPolicy",
 		"fsGroup", "fsGroupChangePolicy", "sysctls.name", "sysctls.value", "seccompProfile.type",
 	}),
+	support.Below("securityContext.seLinuxOptions", []string{"user", "role", "type", "level"}),
 	support.Below("volumes", volume.Fields),
 	support.Below("containers", container.Fields),
 	support.Below("initContainers", slices.Concat([]string{"restartPolicy"}, container.Fields)),
