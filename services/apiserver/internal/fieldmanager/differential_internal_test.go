@@ -1,9 +1,11 @@
 package fieldmanager
 
 import (
+	"encoding/json"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -94,7 +96,7 @@ func TestWalk(t *testing.T) {
 		t.Run(k.GVK.Kind, func(t *testing.T) {
 			walked := 0
 			for seed := range uint64(seeds) {
-				walked += walkOnce(t, p, k, seed)
+				walked += walkOnce(t, p, k, seed, none)
 			}
 			// Lists of random items often have two of one key.
 			if known, _ := p.walking.of(k, ""); known.shape != nil && walked < seeds*steps/10 {
@@ -109,8 +111,57 @@ func FuzzWalk(f *testing.F) {
 	f.Add(uint64(1), uint(0))
 	p, kinds := newPair(f)
 	f.Fuzz(func(t *testing.T, seed uint64, kind uint) {
-		walkOnce(t, p, kinds[kind%uint(len(kinds))], seed)
+		walkOnce(t, p, kinds[kind%uint(len(kinds))], seed, none)
 	})
+}
+
+// FuzzSent is FuzzWalk with clients that send managed fields: those that they got, some
+// of these, others.
+func FuzzSent(f *testing.F) {
+	for i, text := range []string{
+		`[{"manager":"x","operation":"Update","apiVersion":"v1","time":"2026-01-01T00:00:00Z","fieldsType":"FieldsV1","fieldsV1":{"f:metadata":{"f:labels":{".":{},"f:a":{}}}}}]`,
+		`[{"manager":"x","operation":"Apply","apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":{"f:spec":{"f:containers":{"k:{\"name\":\"a\"}":{".":{},"f:image":{}}}}}},{"manager":"y","operation":"Update","subresource":"status","apiVersion":"v2","fieldsType":"FieldsV1","fieldsV1":{"f:status":{}}}]`,
+		`[{"manager":"x","operation":"Update","apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":{"v:\"a\"":{},"i:0":{},"f:":{}}}]`,
+		`[{}]`, `[{"manager":"x"},{"manager":"x"}]`, `[{"operation":"Apply","fieldsV1":{"k:{":{}}}]`, `[{"operation":"Delete","apiVersion":"v1","fieldsType":"FieldsV2","fieldsV1":{}}]`, `[]`, `null`,
+	} {
+		f.Add(uint64(i), uint(2*i), []byte(text))
+	}
+	p, kinds := newPair(f)
+	f.Fuzz(func(t *testing.T, seed uint64, kind uint, text []byte) {
+		var others []metav1.ManagedFieldsEntry
+		if json.Unmarshal(text, &others) != nil {
+			return
+		}
+		walkOnce(t, p, kinds[kind%uint(len(kinds))], seed, func(r *rand.Rand, live registry.Object) []metav1.ManagedFieldsEntry {
+			return sentFields(r, live, others)
+		})
+	})
+}
+
+// none is what most clients send of managed fields.
+func none(*rand.Rand, registry.Object) []metav1.ManagedFieldsEntry { return nil }
+
+func sentFields(r *rand.Rand, live registry.Object, others []metav1.ManagedFieldsEntry) []metav1.ManagedFieldsEntry {
+	var entries []metav1.ManagedFieldsEntry
+	if live != nil {
+		entries = slices.Clone(live.GetManagedFields())
+	}
+	switch n := len(entries); r.IntN(6) {
+	case 0:
+		return nil
+	case 1:
+		return entries
+	case 2:
+		return append(entries, others...)
+	case 3:
+		return entries[:n/2]
+	case 4:
+		if n > 0 {
+			entries[r.IntN(n)].Manager = "renamed"
+		}
+		return entries
+	}
+	return slices.Clone(others)
 }
 
 const (
@@ -119,7 +170,7 @@ const (
 )
 
 // walkOnce makes an object, changes it, and returns how often the walk could do.
-func walkOnce(t *testing.T, p pair, k *registry.Kind, seed uint64) (walked int) {
+func walkOnce(t *testing.T, p pair, k *registry.Kind, seed uint64, sent func(*rand.Rand, registry.Object) []metav1.ManagedFieldsEntry) (walked int) {
 	t.Helper()
 	// The library takes the time from the clock, which stands still in a bubble.
 	synctest.Test(t, func(t *testing.T) {
@@ -136,7 +187,7 @@ func walkOnce(t *testing.T, p pair, k *registry.Kind, seed uint64) (walked int) 
 					sub = status
 				}
 			}
-			obj.SetManagedFields(nil)
+			obj.SetManagedFields(sent(r, live))
 			obj.SetUID("1")
 			obj = stored(t, k, obj)
 			manager := []string{"", "a", "b", "c"}[r.IntN(4)]
