@@ -100,7 +100,7 @@ func (a *agent) Dial(_ context.Context, _, _ string, start *agentv1.DialStart) (
 	return net.Dial("tcp", lis.Addr().String())
 }
 
-func openWithPods(t *testing.T) *door {
+func openWithPods(t testing.TB) *door {
 	t.Helper()
 	d := open(t)
 	d.addNode(t)

@@ -51,12 +51,12 @@ type door struct {
 	agent *agent
 }
 
-func open(t *testing.T) *door {
+func open(t testing.TB) *door {
 	t.Helper()
 	return openOver(t, objectstest.NewReplica())
 }
 
-func openOver(t *testing.T, replica *objectstest.Replica) *door {
+func openOver(t testing.TB, replica *objectstest.Replica) *door {
 	t.Helper()
 	service, _ := objectstest.NewOver(t, replica)
 	logs := &agent{ended: make(chan struct{}, 16)}
@@ -73,7 +73,7 @@ func openOver(t *testing.T, replica *objectstest.Replica) *door {
 }
 
 // call makes a request; headers are "Name: value".
-func (d *door) call(t *testing.T, method, path, body string, headers ...string) (*http.Response, string) {
+func (d *door) call(t testing.TB, method, path, body string, headers ...string) (*http.Response, string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, d.URL+path, strings.NewReader(body))
 	if err != nil {

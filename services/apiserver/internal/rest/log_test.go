@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-func (d *door) put(t *testing.T, path string, obj any, put bool) {
+func (d *door) put(t testing.TB, path string, obj any, put bool) {
 	t.Helper()
 	body, err := json.Marshal(obj)
 	if err != nil {
@@ -25,7 +25,7 @@ func (d *door) put(t *testing.T, path string, obj any, put bool) {
 }
 
 // addPod makes a pod on node n1 whose container main is in the state.
-func (d *door) addPod(t *testing.T, name string, state corev1.ContainerState, containers ...string) {
+func (d *door) addPod(t testing.TB, name string, state corev1.ContainerState, containers ...string) {
 	t.Helper()
 	pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.PodSpec{NodeName: "n1"}}
 	for _, c := range containers {
@@ -37,7 +37,7 @@ func (d *door) addPod(t *testing.T, name string, state corev1.ContainerState, co
 }
 
 // addNode makes node n1.
-func (d *door) addNode(t *testing.T) {
+func (d *door) addNode(t testing.TB) {
 	t.Helper()
 	node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1"}}
 	d.put(t, "/api/v1/nodes", node, false)
