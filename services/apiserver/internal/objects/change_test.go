@@ -19,7 +19,7 @@ import (
 
 var admin = objectstest.As(pki.AdminIdentity())
 
-func target(t *testing.T, s *objects.Service, kind, name string) objects.Target {
+func target(t testing.TB, s *objects.Service, kind, name string) objects.Target {
 	t.Helper()
 	k, ok := s.Kinds().ByShortName(strings.ToLower(kind))
 	if !ok {
@@ -36,7 +36,7 @@ func configMap(name string, data map[string]string) *corev1.ConfigMap {
 	return &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "default"}, Data: data}
 }
 
-func create(t *testing.T, s *objects.Service, kind string, obj registry.Object) objects.Stored {
+func create(t testing.TB, s *objects.Service, kind string, obj registry.Object) objects.Stored {
 	t.Helper()
 	to := target(t, s, kind, "")
 	stored, err := s.Create(admin, to, obj, false)
