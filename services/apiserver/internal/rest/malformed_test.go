@@ -261,9 +261,30 @@ func TestMalformedRequests(t *testing.T) {
 			if status.Kind != "Status" || int(status.Code) != test.code || status.Reason != test.reason || !strings.Contains(status.Message, test.message) {
 				t.Errorf("%d %s %.500s\nwant %s %s", status.Code, status.Reason, status.Message, test.reason, test.message)
 			}
+			if !strings.Contains(strings.Join(test.headers, "\n"), "Accept:") {
+				response, body = d.call(t, test.method, test.path, test.body, append(test.headers, "Accept: application/vnd.kubernetes.protobuf")...)
+				if again := statusOf(t, body); response.StatusCode != test.code || !strings.Contains(again.Message, test.message) || again.Reason != status.Reason {
+					t.Errorf("in protobuf: %d %+v", response.StatusCode, again)
+				}
+			}
 			if after := replica.Store().View().Revision(); after != before {
 				t.Errorf("something was done: revision %d, then %d", before, after)
 			}
 		})
 	}
+}
+
+// statusOf reads a Status in Kubernetes' envelope.
+func statusOf(t *testing.T, body string) metav1.Status {
+	t.Helper()
+	var unknown runtime.Unknown
+	var status metav1.Status
+	enveloped, ok := strings.CutPrefix(body, "k8s\x00")
+	if err := unknown.Unmarshal([]byte(enveloped)); err != nil || !ok || unknown.Kind != "Status" {
+		t.Fatalf("%v: %.500q", err, body)
+	}
+	if err := status.Unmarshal(unknown.Raw); err != nil {
+		t.Fatal(err)
+	}
+	return status
 }
