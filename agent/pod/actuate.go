@@ -96,16 +96,16 @@ func (w *worker) memoryHolds(ctx context.Context, list []resize, now, then int64
 	if !any {
 		return nil
 	}
-	whole, each, err := w.cfg.Runtime.MemoryUsage(ctx, w.uid)
+	whole, each, err := w.cfg.Runtime.Usage(ctx, w.uid)
 	if err != nil {
 		return err
 	}
 	var errs []error
-	if shrinks(now, then) && whole >= then {
-		errs = append(errs, fmt.Errorf("attempting to set pod memory limit (%d) below current usage (%d)", then, whole))
+	if shrinks(now, then) && whole.Memory >= then {
+		errs = append(errs, fmt.Errorf("attempting to set pod memory limit (%d) below current usage (%d)", then, whole.Memory))
 	}
 	for _, r := range list {
-		if used := each[r.id]; shrinks(r.from.memoryLimit, r.to.memoryLimit) && used >= r.to.memoryLimit {
+		if used := each[r.id].Memory; shrinks(r.from.memoryLimit, r.to.memoryLimit) && used >= r.to.memoryLimit {
 			errs = append(errs, fmt.Errorf("attempting to set container %q memory limit (%d) below current usage (%d)", r.container.Name, r.to.memoryLimit, used))
 		}
 	}

@@ -42,9 +42,9 @@ type Runtime interface {
 	// ResizeSandbox changes the limits of the pod as a whole; a limit of zero is
 	// left as it is.
 	ResizeSandbox(ctx context.Context, podUID string, r Resources) error
-	// MemoryUsage returns how many bytes the pod uses, and each of its running
-	// containers by ID, as the kernel counts them against limits.
-	MemoryUsage(ctx context.Context, podUID string) (pod int64, containers map[string]int64, err error)
+	// Usage returns what the pod has used, and each of its running containers by ID,
+	// as the kernel counts it against limits.
+	Usage(ctx context.Context, podUID string) (pod Usage, containers map[string]Usage, err error)
 
 	// Exec runs a command in a running container, with its environment and user,
 	// and returns how it ended and the first MaxOutput bytes it wrote. When ctx
@@ -190,6 +190,14 @@ type Resources struct {
 	CPUQuotaUS  int64  `json:"cpuQuotaUS,omitempty"` // microseconds per 100 ms period
 	MemoryBytes int64  `json:"memoryBytes,omitempty"`
 	PidsLimit   int64  `json:"pidsLimit,omitempty"`
+}
+
+// Usage is what a cgroup has used.
+type Usage struct {
+	CPU time.Duration // of all cores together
+	// Memory is in use now, in bytes; WorkingSet is what of it is no cache of files
+	// that the kernel could drop at once.
+	Memory, WorkingSet int64
 }
 
 // State of a container.

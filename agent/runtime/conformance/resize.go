@@ -37,9 +37,9 @@ func resized(t *testing.T, s *suite) {
 	if err != nil || pod.Sandbox.Resources != large {
 		t.Errorf("sandbox has %+v, %v, want %+v", pod.Sandbox.Resources, err, large)
 	}
-	whole, each, err := s.Runtime.MemoryUsage(t.Context(), uid)
-	if _, told := each[c.ID]; err != nil || !told || whole < each[c.ID] {
-		t.Errorf("memory of the pod %d, of its containers %v, %v", whole, each, err)
+	whole, each, err := s.Runtime.Usage(t.Context(), uid)
+	if one, told := each[c.ID]; err != nil || !told || whole.Memory < one.Memory || whole.CPU < one.CPU || one.WorkingSet > one.Memory {
+		t.Errorf("the pod uses %+v, its containers %+v, %v", whole, each, err)
 	}
 	err = s.Runtime.Resize(t.Context(), uid, "nosuch", small, "")
 	if !errors.Is(err, runtime.ErrNotFound) {

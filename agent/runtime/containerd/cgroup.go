@@ -137,17 +137,40 @@ func oomKilled(path string) bool {
 	return false
 }
 
-// memoryUsage is how many bytes the kernel counts against the cgroup's limit.
-func memoryUsage(path string) (int64, error) {
-	name := filepath.Join(cgroupRoot, path, "memory.current")
-	if !unified() {
-		name = filepath.Join(cgroupRoot, "memory", path, "memory.usage_in_bytes")
+// usage is what the kernel counts against the cgroup's limits.
+func usage(path string) (runtime.Usage, error) {
+	if unified() {
+		m, err := cgroup2.Load(path)
+		if err != nil {
+			return runtime.Usage{}, err
+		}
+		stat, err := m.Stat()
+		if err != nil {
+			return runtime.Usage{}, err
+		}
+		return used(stat.GetCPU().GetUsageUsec()*1000, stat.GetMemory().GetUsage(), stat.GetMemory().GetInactiveFile()), nil
 	}
-	b, err := os.ReadFile(name)
+	m, err := cgroup1.Load(cgroup1.StaticPath(path), cgroup1.WithHierarchy(measured))
 	if err != nil {
-		return 0, err
+		return runtime.Usage{}, err
 	}
-	return strconv.ParseInt(strings.TrimSpace(string(b)), 10, 64)
+	stat, err := m.Stat()
+	if err != nil {
+		return runtime.Usage{}, err
+	}
+	memory := stat.GetMemory()
+	return used(stat.GetCPU().GetUsage().GetTotal(), memory.GetUsage().GetUsage(), memory.GetTotalInactiveFile()), nil
+}
+
+// measured are the hierarchies that tell of CPU and memory.
+func measured() ([]cgroup1.Subsystem, error) {
+	return []cgroup1.Subsystem{cgroup1.NewCpuacct(cgroupRoot), cgroup1.NewMemory(cgroupRoot)}, nil
+}
+
+// used has a working set as Kubernetes computes it: without what the kernel can
+// drop at once.
+func used(cpu, memory, inactive uint64) runtime.Usage {
+	return runtime.Usage{CPU: time.Duration(cpu), Memory: int64(memory), WorkingSet: int64(memory - min(memory, inactive))}
 }
 
 // ownOOMScoreAdj is the least that a container can have when the agent lacks

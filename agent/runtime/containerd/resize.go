@@ -78,24 +78,24 @@ func updateCgroup(name string, r runtime.Resources) error {
 	return group.Update(res)
 }
 
-// MemoryUsage implements runtime.Runtime.
-func (r *Runtime) MemoryUsage(ctx context.Context, podUID string) (pod int64, containers map[string]int64, err error) {
+// Usage implements runtime.Runtime.
+func (r *Runtime) Usage(ctx context.Context, podUID string) (pod runtime.Usage, containers map[string]runtime.Usage, err error) {
 	defer r.locks.lock(podUID)()
 	rec, err := r.readRecord(podUID)
 	if err != nil {
-		return 0, nil, err
+		return pod, nil, err
 	}
-	if pod, err = memoryUsage(rec.CgroupPath); err != nil {
-		return 0, nil, fmt.Errorf("measure pod %s: %w", podUID, err)
+	if pod, err = usage(rec.CgroupPath); err != nil {
+		return pod, nil, fmt.Errorf("measure pod %s: %w", podUID, err)
 	}
 	ctrs, err := r.client.Containers(r.context(ctx), fmt.Sprintf("labels.%q==%q", labelPodUID, podUID))
 	if err != nil {
-		return 0, nil, fmt.Errorf("list containers of pod %s: %w", podUID, err)
+		return pod, nil, fmt.Errorf("list containers of pod %s: %w", podUID, err)
 	}
-	containers = map[string]int64{}
+	containers = map[string]runtime.Usage{}
 	for _, c := range ctrs {
 		// One that does not run has no cgroup, and uses nothing.
-		if used, err := memoryUsage(path.Join(rec.CgroupPath, c.ID())); err == nil {
+		if used, err := usage(path.Join(rec.CgroupPath, c.ID())); err == nil {
 			containers[c.ID()] = used
 		}
 	}

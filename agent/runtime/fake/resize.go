@@ -63,19 +63,19 @@ func merge(r *runtime.Resources, by runtime.Resources) {
 	}
 }
 
-// MemoryUsage implements runtime.Runtime.
-func (r *Runtime) MemoryUsage(_ context.Context, uid string) (pod int64, containers map[string]int64, err error) {
+// Usage implements runtime.Runtime.
+func (r *Runtime) Usage(_ context.Context, uid string) (pod runtime.Usage, containers map[string]runtime.Usage, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	p, ok := r.pods[uid]
 	if !ok {
-		return 0, nil, fmt.Errorf("sandbox %s: %w", uid, runtime.ErrNotFound)
+		return pod, nil, fmt.Errorf("sandbox %s: %w", uid, runtime.ErrNotFound)
 	}
-	containers = map[string]int64{}
+	containers = map[string]runtime.Usage{}
 	for _, c := range p.containers {
 		if c.State == runtime.Running {
-			containers[c.ID] = c.memory
-			pod += c.memory
+			containers[c.ID] = runtime.Usage{Memory: c.memory, WorkingSet: c.memory}
+			pod.Memory, pod.WorkingSet = pod.Memory+c.memory, pod.WorkingSet+c.memory
 		}
 	}
 	return pod, containers, nil

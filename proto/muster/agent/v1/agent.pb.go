@@ -144,6 +144,317 @@ func (x *PingResponse) GetMessage() string {
 	return ""
 }
 
+// UsageRequest is empty.
+type UsageRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageRequest) Reset() {
+	*x = UsageRequest{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageRequest) ProtoMessage() {}
+
+func (x *UsageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageRequest.ProtoReflect.Descriptor instead.
+func (*UsageRequest) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{2}
+}
+
+// UsageResponse is what the machine and its pods have used by now.
+type UsageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// node is the machine as a whole, since it was started.
+	Node *Usage `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	// pods that have a sandbox.
+	Pods          []*PodUsage `protobuf:"bytes,2,rep,name=pods,proto3" json:"pods,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UsageResponse) Reset() {
+	*x = UsageResponse{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UsageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UsageResponse) ProtoMessage() {}
+
+func (x *UsageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UsageResponse.ProtoReflect.Descriptor instead.
+func (*UsageResponse) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *UsageResponse) GetNode() *Usage {
+	if x != nil {
+		return x.Node
+	}
+	return nil
+}
+
+func (x *UsageResponse) GetPods() []*PodUsage {
+	if x != nil {
+		return x.Pods
+	}
+	return nil
+}
+
+// Usage is what something has used.
+type Usage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// time of the measurement.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// start is when it began to use anything.
+	Start *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start,proto3" json:"start,omitempty"`
+	// cpu_nanoseconds of all cores together, since start.
+	CpuNanoseconds uint64 `protobuf:"varint,3,opt,name=cpu_nanoseconds,json=cpuNanoseconds,proto3" json:"cpu_nanoseconds,omitempty"`
+	// memory_bytes in use now, caches of files included.
+	MemoryBytes uint64 `protobuf:"varint,4,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// working_set_bytes is the part of memory_bytes that cannot be taken away at once.
+	WorkingSetBytes uint64 `protobuf:"varint,5,opt,name=working_set_bytes,json=workingSetBytes,proto3" json:"working_set_bytes,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Usage) Reset() {
+	*x = Usage{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Usage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Usage) ProtoMessage() {}
+
+func (x *Usage) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Usage.ProtoReflect.Descriptor instead.
+func (*Usage) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Usage) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *Usage) GetStart() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *Usage) GetCpuNanoseconds() uint64 {
+	if x != nil {
+		return x.CpuNanoseconds
+	}
+	return 0
+}
+
+func (x *Usage) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *Usage) GetWorkingSetBytes() uint64 {
+	if x != nil {
+		return x.WorkingSetBytes
+	}
+	return 0
+}
+
+// PodUsage is what a pod has used.
+type PodUsage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// namespace of the pod.
+	Namespace string `protobuf:"bytes,1,opt,name=namespace,proto3" json:"namespace,omitempty"`
+	// name of the pod.
+	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	// uid of the pod.
+	Uid string `protobuf:"bytes,3,opt,name=uid,proto3" json:"uid,omitempty"`
+	// usage of the pod as a whole.
+	Usage *Usage `protobuf:"bytes,4,opt,name=usage,proto3" json:"usage,omitempty"`
+	// containers that run.
+	Containers    []*ContainerUsage `protobuf:"bytes,5,rep,name=containers,proto3" json:"containers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PodUsage) Reset() {
+	*x = PodUsage{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PodUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PodUsage) ProtoMessage() {}
+
+func (x *PodUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PodUsage.ProtoReflect.Descriptor instead.
+func (*PodUsage) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *PodUsage) GetNamespace() string {
+	if x != nil {
+		return x.Namespace
+	}
+	return ""
+}
+
+func (x *PodUsage) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *PodUsage) GetUid() string {
+	if x != nil {
+		return x.Uid
+	}
+	return ""
+}
+
+func (x *PodUsage) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
+func (x *PodUsage) GetContainers() []*ContainerUsage {
+	if x != nil {
+		return x.Containers
+	}
+	return nil
+}
+
+// ContainerUsage is what a container has used.
+type ContainerUsage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// name of the container within the pod.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// usage of it.
+	Usage         *Usage `protobuf:"bytes,2,opt,name=usage,proto3" json:"usage,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ContainerUsage) Reset() {
+	*x = ContainerUsage{}
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ContainerUsage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ContainerUsage) ProtoMessage() {}
+
+func (x *ContainerUsage) ProtoReflect() protoreflect.Message {
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ContainerUsage.ProtoReflect.Descriptor instead.
+func (*ContainerUsage) Descriptor() ([]byte, []int) {
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *ContainerUsage) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *ContainerUsage) GetUsage() *Usage {
+	if x != nil {
+		return x.Usage
+	}
+	return nil
+}
+
 // LogsRequest selects part of a log, as PodLogOptions does.
 type LogsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -173,7 +484,7 @@ type LogsRequest struct {
 
 func (x *LogsRequest) Reset() {
 	*x = LogsRequest{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[2]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -185,7 +496,7 @@ func (x *LogsRequest) String() string {
 func (*LogsRequest) ProtoMessage() {}
 
 func (x *LogsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[2]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -198,7 +509,7 @@ func (x *LogsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsRequest.ProtoReflect.Descriptor instead.
 func (*LogsRequest) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{2}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *LogsRequest) GetNamespace() string {
@@ -282,7 +593,7 @@ type LogsResponse struct {
 
 func (x *LogsResponse) Reset() {
 	*x = LogsResponse{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[3]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -294,7 +605,7 @@ func (x *LogsResponse) String() string {
 func (*LogsResponse) ProtoMessage() {}
 
 func (x *LogsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[3]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -307,7 +618,7 @@ func (x *LogsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LogsResponse.ProtoReflect.Descriptor instead.
 func (*LogsResponse) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{3}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *LogsResponse) GetData() []byte {
@@ -335,7 +646,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[4]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -347,7 +658,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[4]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -360,7 +671,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{4}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *ExecRequest) GetPart() isExecRequest_Part {
@@ -465,7 +776,7 @@ type ExecStart struct {
 
 func (x *ExecStart) Reset() {
 	*x = ExecStart{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[5]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -477,7 +788,7 @@ func (x *ExecStart) String() string {
 func (*ExecStart) ProtoMessage() {}
 
 func (x *ExecStart) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[5]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -490,7 +801,7 @@ func (x *ExecStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStart.ProtoReflect.Descriptor instead.
 func (*ExecStart) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{5}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *ExecStart) GetNamespace() string {
@@ -565,7 +876,7 @@ type StdinEnd struct {
 
 func (x *StdinEnd) Reset() {
 	*x = StdinEnd{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[6]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -577,7 +888,7 @@ func (x *StdinEnd) String() string {
 func (*StdinEnd) ProtoMessage() {}
 
 func (x *StdinEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[6]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -590,7 +901,7 @@ func (x *StdinEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StdinEnd.ProtoReflect.Descriptor instead.
 func (*StdinEnd) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{6}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{11}
 }
 
 // TerminalSize in characters.
@@ -606,7 +917,7 @@ type TerminalSize struct {
 
 func (x *TerminalSize) Reset() {
 	*x = TerminalSize{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -618,7 +929,7 @@ func (x *TerminalSize) String() string {
 func (*TerminalSize) ProtoMessage() {}
 
 func (x *TerminalSize) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[7]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -631,7 +942,7 @@ func (x *TerminalSize) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TerminalSize.ProtoReflect.Descriptor instead.
 func (*TerminalSize) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{7}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *TerminalSize) GetWidth() uint32 {
@@ -666,7 +977,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -678,7 +989,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[8]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -691,7 +1002,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{8}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ExecResponse) GetPart() isExecResponse_Part {
@@ -778,7 +1089,7 @@ type ExecStarted struct {
 
 func (x *ExecStarted) Reset() {
 	*x = ExecStarted{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -790,7 +1101,7 @@ func (x *ExecStarted) String() string {
 func (*ExecStarted) ProtoMessage() {}
 
 func (x *ExecStarted) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[9]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -803,7 +1114,7 @@ func (x *ExecStarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecStarted.ProtoReflect.Descriptor instead.
 func (*ExecStarted) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{9}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{14}
 }
 
 // DialRequest is one step of what the caller sends.
@@ -823,7 +1134,7 @@ type DialRequest struct {
 
 func (x *DialRequest) Reset() {
 	*x = DialRequest{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -835,7 +1146,7 @@ func (x *DialRequest) String() string {
 func (*DialRequest) ProtoMessage() {}
 
 func (x *DialRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[10]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -848,7 +1159,7 @@ func (x *DialRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialRequest.ProtoReflect.Descriptor instead.
 func (*DialRequest) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{10}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *DialRequest) GetPart() isDialRequest_Part {
@@ -930,7 +1241,7 @@ type DialStart struct {
 
 func (x *DialStart) Reset() {
 	*x = DialStart{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -942,7 +1253,7 @@ func (x *DialStart) String() string {
 func (*DialStart) ProtoMessage() {}
 
 func (x *DialStart) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[11]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -955,7 +1266,7 @@ func (x *DialStart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialStart.ProtoReflect.Descriptor instead.
 func (*DialStart) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{11}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DialStart) GetNamespace() string {
@@ -1002,7 +1313,7 @@ type DataEnd struct {
 
 func (x *DataEnd) Reset() {
 	*x = DataEnd{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1014,7 +1325,7 @@ func (x *DataEnd) String() string {
 func (*DataEnd) ProtoMessage() {}
 
 func (x *DataEnd) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[12]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1027,7 +1338,7 @@ func (x *DataEnd) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DataEnd.ProtoReflect.Descriptor instead.
 func (*DataEnd) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{12}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{17}
 }
 
 // DialResponse is one step of what the pod sends.
@@ -1046,7 +1357,7 @@ type DialResponse struct {
 
 func (x *DialResponse) Reset() {
 	*x = DialResponse{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1369,7 @@ func (x *DialResponse) String() string {
 func (*DialResponse) ProtoMessage() {}
 
 func (x *DialResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[13]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1382,7 @@ func (x *DialResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DialResponse.ProtoReflect.Descriptor instead.
 func (*DialResponse) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{13}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *DialResponse) GetPart() isDialResponse_Part {
@@ -1126,7 +1437,7 @@ type Connected struct {
 
 func (x *Connected) Reset() {
 	*x = Connected{}
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1138,7 +1449,7 @@ func (x *Connected) String() string {
 func (*Connected) ProtoMessage() {}
 
 func (x *Connected) ProtoReflect() protoreflect.Message {
-	mi := &file_muster_agent_v1_agent_proto_msgTypes[14]
+	mi := &file_muster_agent_v1_agent_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1151,7 +1462,7 @@ func (x *Connected) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Connected.ProtoReflect.Descriptor instead.
 func (*Connected) Descriptor() ([]byte, []int) {
-	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{14}
+	return file_muster_agent_v1_agent_proto_rawDescGZIP(), []int{19}
 }
 
 var File_muster_agent_v1_agent_proto protoreflect.FileDescriptor
@@ -1165,7 +1476,28 @@ const file_muster_agent_v1_agent_proto_rawDesc = "" +
 	"\aboot_id\x18\x02 \x01(\tR\x06bootId\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\bR\x05ready\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12\x18\n" +
-	"\amessage\x18\x05 \x01(\tR\amessage\"\xec\x02\n" +
+	"\amessage\x18\x05 \x01(\tR\amessage\"\x0e\n" +
+	"\fUsageRequest\"j\n" +
+	"\rUsageResponse\x12*\n" +
+	"\x04node\x18\x01 \x01(\v2\x16.muster.agent.v1.UsageR\x04node\x12-\n" +
+	"\x04pods\x18\x02 \x03(\v2\x19.muster.agent.v1.PodUsageR\x04pods\"\xe1\x01\n" +
+	"\x05Usage\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x120\n" +
+	"\x05start\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x05start\x12'\n" +
+	"\x0fcpu_nanoseconds\x18\x03 \x01(\x04R\x0ecpuNanoseconds\x12!\n" +
+	"\fmemory_bytes\x18\x04 \x01(\x04R\vmemoryBytes\x12*\n" +
+	"\x11working_set_bytes\x18\x05 \x01(\x04R\x0fworkingSetBytes\"\xbd\x01\n" +
+	"\bPodUsage\x12\x1c\n" +
+	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
+	"\x03uid\x18\x03 \x01(\tR\x03uid\x12,\n" +
+	"\x05usage\x18\x04 \x01(\v2\x16.muster.agent.v1.UsageR\x05usage\x12?\n" +
+	"\n" +
+	"containers\x18\x05 \x03(\v2\x1f.muster.agent.v1.ContainerUsageR\n" +
+	"containers\"R\n" +
+	"\x0eContainerUsage\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12,\n" +
+	"\x05usage\x18\x02 \x01(\v2\x16.muster.agent.v1.UsageR\x05usage\"\xec\x02\n" +
 	"\vLogsRequest\x12\x1c\n" +
 	"\tnamespace\x18\x01 \x01(\tR\tnamespace\x12\x10\n" +
 	"\x03pod\x18\x02 \x01(\tR\x03pod\x12\x17\n" +
@@ -1231,9 +1563,10 @@ const file_muster_agent_v1_agent_proto_rawDesc = "" +
 	"\tconnected\x18\x01 \x01(\v2\x1a.muster.agent.v1.ConnectedH\x00R\tconnected\x12\x14\n" +
 	"\x04data\x18\x02 \x01(\fH\x00R\x04dataB\x06\n" +
 	"\x04part\"\v\n" +
-	"\tConnected2\xcd\x02\n" +
+	"\tConnected2\x9d\x03\n" +
 	"\fAgentService\x12L\n" +
-	"\x04Ping\x12\x1c.muster.agent.v1.PingRequest\x1a\x1d.muster.agent.v1.PingResponse\"\a\xba\xeb\x18\x03\x02\x03\x05\x12M\n" +
+	"\x04Ping\x12\x1c.muster.agent.v1.PingRequest\x1a\x1d.muster.agent.v1.PingResponse\"\a\xba\xeb\x18\x03\x02\x03\x05\x12N\n" +
+	"\x05Usage\x12\x1d.muster.agent.v1.UsageRequest\x1a\x1e.muster.agent.v1.UsageResponse\"\x06\xba\xeb\x18\x02\x02\x03\x12M\n" +
 	"\x04Logs\x12\x1c.muster.agent.v1.LogsRequest\x1a\x1d.muster.agent.v1.LogsResponse\"\x06\xba\xeb\x18\x02\x02\x030\x01\x12O\n" +
 	"\x04Exec\x12\x1c.muster.agent.v1.ExecRequest\x1a\x1d.muster.agent.v1.ExecResponse\"\x06\xba\xeb\x18\x02\x02\x03(\x010\x01\x12O\n" +
 	"\x04Dial\x12\x1c.muster.agent.v1.DialRequest\x1a\x1d.muster.agent.v1.DialResponse\"\x06\xba\xeb\x18\x02\x02\x03(\x010\x01B:Z8github.com/musterhq/muster/proto/muster/agent/v1;agentv1b\x06proto3"
@@ -1250,47 +1583,61 @@ func file_muster_agent_v1_agent_proto_rawDescGZIP() []byte {
 	return file_muster_agent_v1_agent_proto_rawDescData
 }
 
-var file_muster_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_muster_agent_v1_agent_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_muster_agent_v1_agent_proto_goTypes = []any{
 	(*PingRequest)(nil),           // 0: muster.agent.v1.PingRequest
 	(*PingResponse)(nil),          // 1: muster.agent.v1.PingResponse
-	(*LogsRequest)(nil),           // 2: muster.agent.v1.LogsRequest
-	(*LogsResponse)(nil),          // 3: muster.agent.v1.LogsResponse
-	(*ExecRequest)(nil),           // 4: muster.agent.v1.ExecRequest
-	(*ExecStart)(nil),             // 5: muster.agent.v1.ExecStart
-	(*StdinEnd)(nil),              // 6: muster.agent.v1.StdinEnd
-	(*TerminalSize)(nil),          // 7: muster.agent.v1.TerminalSize
-	(*ExecResponse)(nil),          // 8: muster.agent.v1.ExecResponse
-	(*ExecStarted)(nil),           // 9: muster.agent.v1.ExecStarted
-	(*DialRequest)(nil),           // 10: muster.agent.v1.DialRequest
-	(*DialStart)(nil),             // 11: muster.agent.v1.DialStart
-	(*DataEnd)(nil),               // 12: muster.agent.v1.DataEnd
-	(*DialResponse)(nil),          // 13: muster.agent.v1.DialResponse
-	(*Connected)(nil),             // 14: muster.agent.v1.Connected
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
+	(*UsageRequest)(nil),          // 2: muster.agent.v1.UsageRequest
+	(*UsageResponse)(nil),         // 3: muster.agent.v1.UsageResponse
+	(*Usage)(nil),                 // 4: muster.agent.v1.Usage
+	(*PodUsage)(nil),              // 5: muster.agent.v1.PodUsage
+	(*ContainerUsage)(nil),        // 6: muster.agent.v1.ContainerUsage
+	(*LogsRequest)(nil),           // 7: muster.agent.v1.LogsRequest
+	(*LogsResponse)(nil),          // 8: muster.agent.v1.LogsResponse
+	(*ExecRequest)(nil),           // 9: muster.agent.v1.ExecRequest
+	(*ExecStart)(nil),             // 10: muster.agent.v1.ExecStart
+	(*StdinEnd)(nil),              // 11: muster.agent.v1.StdinEnd
+	(*TerminalSize)(nil),          // 12: muster.agent.v1.TerminalSize
+	(*ExecResponse)(nil),          // 13: muster.agent.v1.ExecResponse
+	(*ExecStarted)(nil),           // 14: muster.agent.v1.ExecStarted
+	(*DialRequest)(nil),           // 15: muster.agent.v1.DialRequest
+	(*DialStart)(nil),             // 16: muster.agent.v1.DialStart
+	(*DataEnd)(nil),               // 17: muster.agent.v1.DataEnd
+	(*DialResponse)(nil),          // 18: muster.agent.v1.DialResponse
+	(*Connected)(nil),             // 19: muster.agent.v1.Connected
+	(*timestamppb.Timestamp)(nil), // 20: google.protobuf.Timestamp
 }
 var file_muster_agent_v1_agent_proto_depIdxs = []int32{
-	15, // 0: muster.agent.v1.LogsRequest.since_time:type_name -> google.protobuf.Timestamp
-	5,  // 1: muster.agent.v1.ExecRequest.start:type_name -> muster.agent.v1.ExecStart
-	6,  // 2: muster.agent.v1.ExecRequest.stdin_end:type_name -> muster.agent.v1.StdinEnd
-	7,  // 3: muster.agent.v1.ExecRequest.resize:type_name -> muster.agent.v1.TerminalSize
-	9,  // 4: muster.agent.v1.ExecResponse.started:type_name -> muster.agent.v1.ExecStarted
-	11, // 5: muster.agent.v1.DialRequest.start:type_name -> muster.agent.v1.DialStart
-	12, // 6: muster.agent.v1.DialRequest.data_end:type_name -> muster.agent.v1.DataEnd
-	14, // 7: muster.agent.v1.DialResponse.connected:type_name -> muster.agent.v1.Connected
-	0,  // 8: muster.agent.v1.AgentService.Ping:input_type -> muster.agent.v1.PingRequest
-	2,  // 9: muster.agent.v1.AgentService.Logs:input_type -> muster.agent.v1.LogsRequest
-	4,  // 10: muster.agent.v1.AgentService.Exec:input_type -> muster.agent.v1.ExecRequest
-	10, // 11: muster.agent.v1.AgentService.Dial:input_type -> muster.agent.v1.DialRequest
-	1,  // 12: muster.agent.v1.AgentService.Ping:output_type -> muster.agent.v1.PingResponse
-	3,  // 13: muster.agent.v1.AgentService.Logs:output_type -> muster.agent.v1.LogsResponse
-	8,  // 14: muster.agent.v1.AgentService.Exec:output_type -> muster.agent.v1.ExecResponse
-	13, // 15: muster.agent.v1.AgentService.Dial:output_type -> muster.agent.v1.DialResponse
-	12, // [12:16] is the sub-list for method output_type
-	8,  // [8:12] is the sub-list for method input_type
-	8,  // [8:8] is the sub-list for extension type_name
-	8,  // [8:8] is the sub-list for extension extendee
-	0,  // [0:8] is the sub-list for field type_name
+	4,  // 0: muster.agent.v1.UsageResponse.node:type_name -> muster.agent.v1.Usage
+	5,  // 1: muster.agent.v1.UsageResponse.pods:type_name -> muster.agent.v1.PodUsage
+	20, // 2: muster.agent.v1.Usage.time:type_name -> google.protobuf.Timestamp
+	20, // 3: muster.agent.v1.Usage.start:type_name -> google.protobuf.Timestamp
+	4,  // 4: muster.agent.v1.PodUsage.usage:type_name -> muster.agent.v1.Usage
+	6,  // 5: muster.agent.v1.PodUsage.containers:type_name -> muster.agent.v1.ContainerUsage
+	4,  // 6: muster.agent.v1.ContainerUsage.usage:type_name -> muster.agent.v1.Usage
+	20, // 7: muster.agent.v1.LogsRequest.since_time:type_name -> google.protobuf.Timestamp
+	10, // 8: muster.agent.v1.ExecRequest.start:type_name -> muster.agent.v1.ExecStart
+	11, // 9: muster.agent.v1.ExecRequest.stdin_end:type_name -> muster.agent.v1.StdinEnd
+	12, // 10: muster.agent.v1.ExecRequest.resize:type_name -> muster.agent.v1.TerminalSize
+	14, // 11: muster.agent.v1.ExecResponse.started:type_name -> muster.agent.v1.ExecStarted
+	16, // 12: muster.agent.v1.DialRequest.start:type_name -> muster.agent.v1.DialStart
+	17, // 13: muster.agent.v1.DialRequest.data_end:type_name -> muster.agent.v1.DataEnd
+	19, // 14: muster.agent.v1.DialResponse.connected:type_name -> muster.agent.v1.Connected
+	0,  // 15: muster.agent.v1.AgentService.Ping:input_type -> muster.agent.v1.PingRequest
+	2,  // 16: muster.agent.v1.AgentService.Usage:input_type -> muster.agent.v1.UsageRequest
+	7,  // 17: muster.agent.v1.AgentService.Logs:input_type -> muster.agent.v1.LogsRequest
+	9,  // 18: muster.agent.v1.AgentService.Exec:input_type -> muster.agent.v1.ExecRequest
+	15, // 19: muster.agent.v1.AgentService.Dial:input_type -> muster.agent.v1.DialRequest
+	1,  // 20: muster.agent.v1.AgentService.Ping:output_type -> muster.agent.v1.PingResponse
+	3,  // 21: muster.agent.v1.AgentService.Usage:output_type -> muster.agent.v1.UsageResponse
+	8,  // 22: muster.agent.v1.AgentService.Logs:output_type -> muster.agent.v1.LogsResponse
+	13, // 23: muster.agent.v1.AgentService.Exec:output_type -> muster.agent.v1.ExecResponse
+	18, // 24: muster.agent.v1.AgentService.Dial:output_type -> muster.agent.v1.DialResponse
+	20, // [20:25] is the sub-list for method output_type
+	15, // [15:20] is the sub-list for method input_type
+	15, // [15:15] is the sub-list for extension type_name
+	15, // [15:15] is the sub-list for extension extendee
+	0,  // [0:15] is the sub-list for field type_name
 }
 
 func init() { file_muster_agent_v1_agent_proto_init() }
@@ -1298,25 +1645,25 @@ func file_muster_agent_v1_agent_proto_init() {
 	if File_muster_agent_v1_agent_proto != nil {
 		return
 	}
-	file_muster_agent_v1_agent_proto_msgTypes[2].OneofWrappers = []any{}
-	file_muster_agent_v1_agent_proto_msgTypes[4].OneofWrappers = []any{
+	file_muster_agent_v1_agent_proto_msgTypes[7].OneofWrappers = []any{}
+	file_muster_agent_v1_agent_proto_msgTypes[9].OneofWrappers = []any{
 		(*ExecRequest_Start)(nil),
 		(*ExecRequest_Stdin)(nil),
 		(*ExecRequest_StdinEnd)(nil),
 		(*ExecRequest_Resize)(nil),
 	}
-	file_muster_agent_v1_agent_proto_msgTypes[8].OneofWrappers = []any{
+	file_muster_agent_v1_agent_proto_msgTypes[13].OneofWrappers = []any{
 		(*ExecResponse_Started)(nil),
 		(*ExecResponse_Stdout)(nil),
 		(*ExecResponse_Stderr)(nil),
 		(*ExecResponse_ExitCode)(nil),
 	}
-	file_muster_agent_v1_agent_proto_msgTypes[10].OneofWrappers = []any{
+	file_muster_agent_v1_agent_proto_msgTypes[15].OneofWrappers = []any{
 		(*DialRequest_Start)(nil),
 		(*DialRequest_Data)(nil),
 		(*DialRequest_DataEnd)(nil),
 	}
-	file_muster_agent_v1_agent_proto_msgTypes[13].OneofWrappers = []any{
+	file_muster_agent_v1_agent_proto_msgTypes[18].OneofWrappers = []any{
 		(*DialResponse_Connected)(nil),
 		(*DialResponse_Data)(nil),
 	}
@@ -1326,7 +1673,7 @@ func file_muster_agent_v1_agent_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_muster_agent_v1_agent_proto_rawDesc), len(file_muster_agent_v1_agent_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

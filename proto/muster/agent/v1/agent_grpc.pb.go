@@ -21,10 +21,11 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	AgentService_Ping_FullMethodName = "/muster.agent.v1.AgentService/Ping"
-	AgentService_Logs_FullMethodName = "/muster.agent.v1.AgentService/Logs"
-	AgentService_Exec_FullMethodName = "/muster.agent.v1.AgentService/Exec"
-	AgentService_Dial_FullMethodName = "/muster.agent.v1.AgentService/Dial"
+	AgentService_Ping_FullMethodName  = "/muster.agent.v1.AgentService/Ping"
+	AgentService_Usage_FullMethodName = "/muster.agent.v1.AgentService/Usage"
+	AgentService_Logs_FullMethodName  = "/muster.agent.v1.AgentService/Logs"
+	AgentService_Exec_FullMethodName  = "/muster.agent.v1.AgentService/Exec"
+	AgentService_Dial_FullMethodName  = "/muster.agent.v1.AgentService/Dial"
 )
 
 // AgentServiceClient is the client API for AgentService service.
@@ -35,6 +36,9 @@ const (
 type AgentServiceClient interface {
 	// Ping answers at once; the node controller's direct probe.
 	Ping(ctx context.Context, in *PingRequest, opts ...grpc.CallOption) (*PingResponse, error)
+	// Usage measures what the machine and the pods on it have used, as the kernel
+	// counts it.
+	Usage(ctx context.Context, in *UsageRequest, opts ...grpc.CallOption) (*UsageResponse, error)
 	// Logs streams a container's log. NOT_FOUND when there is none (yet).
 	Logs(ctx context.Context, in *LogsRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[LogsResponse], error)
 	// Exec runs a command in a container, or attaches to the container's own
@@ -58,6 +62,16 @@ func (c *agentServiceClient) Ping(ctx context.Context, in *PingRequest, opts ...
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(PingResponse)
 	err := c.cc.Invoke(ctx, AgentService_Ping_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *agentServiceClient) Usage(ctx context.Context, in *UsageRequest, opts ...grpc.CallOption) (*UsageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UsageResponse)
+	err := c.cc.Invoke(ctx, AgentService_Usage_FullMethodName, in, out, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -117,6 +131,9 @@ type AgentService_DialClient = grpc.BidiStreamingClient[DialRequest, DialRespons
 type AgentServiceServer interface {
 	// Ping answers at once; the node controller's direct probe.
 	Ping(context.Context, *PingRequest) (*PingResponse, error)
+	// Usage measures what the machine and the pods on it have used, as the kernel
+	// counts it.
+	Usage(context.Context, *UsageRequest) (*UsageResponse, error)
 	// Logs streams a container's log. NOT_FOUND when there is none (yet).
 	Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error
 	// Exec runs a command in a container, or attaches to the container's own
@@ -138,6 +155,9 @@ type UnimplementedAgentServiceServer struct{}
 
 func (UnimplementedAgentServiceServer) Ping(context.Context, *PingRequest) (*PingResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Ping not implemented")
+}
+func (UnimplementedAgentServiceServer) Usage(context.Context, *UsageRequest) (*UsageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Usage not implemented")
 }
 func (UnimplementedAgentServiceServer) Logs(*LogsRequest, grpc.ServerStreamingServer[LogsResponse]) error {
 	return status.Error(codes.Unimplemented, "method Logs not implemented")
@@ -187,6 +207,24 @@ func _AgentService_Ping_Handler(srv interface{}, ctx context.Context, dec func(i
 	return interceptor(ctx, in, info, handler)
 }
 
+func _AgentService_Usage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UsageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(AgentServiceServer).Usage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: AgentService_Usage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(AgentServiceServer).Usage(ctx, req.(*UsageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _AgentService_Logs_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(LogsRequest)
 	if err := stream.RecvMsg(m); err != nil {
@@ -222,6 +260,10 @@ var AgentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "Ping",
 			Handler:    _AgentService_Ping_Handler,
+		},
+		{
+			MethodName: "Usage",
+			Handler:    _AgentService_Usage_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

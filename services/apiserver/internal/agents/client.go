@@ -54,6 +54,26 @@ func (c *Client) connect(node, address string) (*grpc.ClientConn, error) {
 	return conn, nil
 }
 
+// Ping asks whether pods can run on the node.
+func (c *Client) Ping(ctx context.Context, node, address string) (*agentv1.PingResponse, error) {
+	conn, err := c.connect(node, address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	return agentv1.NewAgentServiceClient(conn).Ping(ctx, &agentv1.PingRequest{})
+}
+
+// Usage asks what the node and its pods have used.
+func (c *Client) Usage(ctx context.Context, node, address string) (*agentv1.UsageResponse, error) {
+	conn, err := c.connect(node, address)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = conn.Close() }()
+	return agentv1.NewAgentServiceClient(conn).Usage(ctx, &agentv1.UsageRequest{})
+}
+
 // Logs streams a container's log until it ends, send fails or ctx ends.
 func (c *Client) Logs(ctx context.Context, node, address string, request *agentv1.LogsRequest, send func([]byte) error) error {
 	conn, err := c.connect(node, address)

@@ -21,6 +21,10 @@ import (
 // Agents reach pods by way of their nodes. address is the agent's; an error is a
 // gRPC status. Exec and Dial return once the node has answered.
 type Agents interface {
+	// Ping asks whether pods can run on the node.
+	Ping(ctx context.Context, node, address string) (*agentv1.PingResponse, error)
+	// Usage asks what the node and its pods have used.
+	Usage(ctx context.Context, node, address string) (*agentv1.UsageResponse, error)
 	// Logs streams a container's log. It blocks until the log ends, send fails or
 	// ctx ends.
 	Logs(ctx context.Context, node, address string, request *agentv1.LogsRequest, send func([]byte) error) error

@@ -41,6 +41,14 @@ type agent struct {
 	ended chan struct{} // told when a command or a connection has ended
 }
 
+func (a *agent) Ping(context.Context, string, string) (*agentv1.PingResponse, error) {
+	return &agentv1.PingResponse{Ready: true}, nil
+}
+
+func (a *agent) Usage(context.Context, string, string) (*agentv1.UsageResponse, error) {
+	return &agentv1.UsageResponse{Node: &agentv1.Usage{CpuNanoseconds: 1e9}}, nil
+}
+
 func (a *agent) Logs(_ context.Context, _, _ string, r *agentv1.LogsRequest, send func([]byte) error) error {
 	a.asked = r
 	return send([]byte("a line\n"))

@@ -149,14 +149,21 @@ func TestProxyLeads(t *testing.T) {
 func TestNodeProxy(t *testing.T) {
 	d := openWithPods(t)
 	for path, want := range map[string]string{
-		"n1/proxy/pods": `"name":"up"`,
+		"n1/proxy/pods":        `"name":"up"`,
+		"n1:10250/proxy/pods/": `"name":"up"`,
 		"n1:10250/proxy/containerLogs/default/up/main?tailLines=1": "a line",
+		"n1/proxy/healthz":                  "ok",
+		"n1/proxy/metrics/resource":         "node_cpu_usage_seconds_total 1 ",
+		"http:n1:10250/proxy/stats/summary": `"nodeName":"n1"`,
 	} {
 		if response, body := d.call(t, "GET", "/api/v1/nodes/"+path, ""); response.StatusCode != 200 || !strings.Contains(body, want) {
 			t.Errorf("%s: %d %s", path, response.StatusCode, body)
 		}
 	}
-	if response, body := d.call(t, "GET", "/api/v1/nodes/n1/proxy/metrics", ""); response.StatusCode != 404 {
-		t.Errorf("metrics: %d %s", response.StatusCode, body)
+	for _, path := range []string{"metrics", "metrics/cadvisor", "configz", "logs/", "run/default/up/main"} {
+		response, body := d.call(t, "GET", "/api/v1/nodes/n1/proxy/"+path, "")
+		if want := "a node's agent does not serve /" + strings.Trim(path, "/"); response.StatusCode != 404 || !strings.Contains(body, want) {
+			t.Errorf("%s: %d %s", path, response.StatusCode, body)
+		}
 	}
 }
