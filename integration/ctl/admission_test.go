@@ -21,9 +21,9 @@ const (
 		`seccompProfile \(pod or container "(a|main)" must set securityContext.seccompProfile.type to "RuntimeDefault" or "Localhost"\)`
 )
 
-// TestAdmission: what Kubernetes' admission plugins say.
-func TestAdmission(t *testing.T) {
-	take(t, []harness.Step{
+// testAdmission: what Kubernetes' admission plugins say.
+func testAdmission(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "apply -f -", Stdin: limits, Want: `created`},
 		{Args: "run given --image=nginx --dry-run=server -o jsonpath={.spec.containers[0].resources}:{.metadata.annotations}", Want: `^\{"limits":\{"cpu":"1"\},"requests":\{"cpu":"100m"\}\}:\{"kubernetes.io/limit-ranger":"LimitRanger plugin set: cpu request for container given; cpu limit for container given"\}$`},
 		{Args: `run a --image=nginx --overrides={"spec":{"containers":[{"name":"a","image":"nginx","resources":{"limits":{"cpu":"3"}}}]}}`, Fails: true, Want: `^Error from server \(Forbidden\): pods "a" is forbidden: maximum cpu usage per Container is 2, but limit is 3\n$`},

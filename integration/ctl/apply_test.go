@@ -32,9 +32,9 @@ const (
 `
 )
 
-// TestApply: client-side, server-side, diff, prune, and what is last applied.
-func TestApply(t *testing.T) {
-	take(t, []harness.Step{
+// testApply: client-side, server-side, diff, prune, and what is last applied.
+func testApply(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "diff -f -", Stdin: two, Fails: true, Want: `(?s)\n\+kind: ConfigMap\n.*exit status 1|(?s)\n\+kind: ConfigMap\n`},
 		{Args: "apply -f - --dry-run=client", Stdin: two, Want: `^configmap/keep created \(dry run\)\nconfigmap/go created \(dry run\)\n$`},
 		{Args: "apply -f - --dry-run=server", Stdin: two, Want: `^configmap/keep created \(server dry run\)\nconfigmap/go created \(server dry run\)\n$`},

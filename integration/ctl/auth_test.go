@@ -26,9 +26,9 @@ const moreRoles = `---
 {apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: editor, namespace: $NS}, rules: [{apiGroups: [""], resources: [secrets], verbs: [get]}]}
 `
 
-// TestAuth: who one is and what one may, and certificates.
-func TestAuth(t *testing.T) {
-	take(t, []harness.Step{
+// testAuth: who one is and what one may, and certificates.
+func testAuth(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "auth whoami", New: true, Want: `^ATTRIBUTE  VALUE\nUsername  kubernetes-admin\nGroups  \[system:masters system:authenticated\]\n`},
 		{Args: "auth whoami --as=jane --as-group=devs -o jsonpath={.status.userInfo.username}:{.status.userInfo.groups}", New: true, Want: `^jane:\["devs","system:authenticated"\]$`},
 		{Args: "auth can-i '*' '*'", Want: `^(Warning: .*\n)?yes\n$`},

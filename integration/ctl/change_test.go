@@ -8,9 +8,9 @@ import (
 	"github.com/musterhq/muster/integration/harness"
 )
 
-// TestChange: the commands that change one thing of an object.
-func TestChange(t *testing.T) {
-	take(t, []harness.Step{
+// testChange: the commands that change one thing of an object.
+func testChange(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "apply -f -", Stdin: webDeployment, Want: `created`},
 
 		{Args: `patch deployment web -p {"spec":{"template":{"spec":{"containers":[{"name":"side","image":"busybox"}]}}}}`, Want: `^deployment.apps/web patched\n$`},

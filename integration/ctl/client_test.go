@@ -12,10 +12,10 @@ const talker = `---
 {apiVersion: v1, kind: Pod, metadata: {name: talker}, spec: {restartPolicy: Never, containers: [{name: main, image: busybox, command: [print, hello]}]}}
 `
 
-// TestClient: what of kubectl is about itself and what the server is, and what needs
+// testClient: what of kubectl is about itself and what the server is, and what needs
 // a running container.
-func TestClient(t *testing.T) {
-	take(t, []harness.Step{
+func testClient(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "version", Want: `(?s)Client Version: .*Server Version: .*v1\.\d+\.\d+\+muster`},
 		{Args: "version -o json", Want: `"serverVersion": \{\n    "major": "1",\n`},
 		{Args: "version --client", Want: `Client Version`},

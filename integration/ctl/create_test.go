@@ -8,11 +8,11 @@ import (
 	"github.com/musterhq/muster/integration/harness"
 )
 
-// TestCreate: every generator of kubectl create, and what is stored of it. Kubectl
+// testCreate: every generator of kubectl create, and what is stored of it. Kubectl
 // 1.20 asks for versions of CronJob and PodDisruptionBudget that Kubernetes has
 // served until 1.24.
-func TestCreate(t *testing.T) {
-	take(t, []harness.Step{
+func testCreate(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "create configmap one --from-literal=a=1 --from-literal=b=2", Want: `^configmap/one created\n$`},
 		{Args: "create configmap hashed --from-literal=a=1 --append-hash -o name", Want: `^configmap/hashed-[a-z0-9]{10}\n$`},
 		{Args: "create configmap file --from-file=$DIR/kubeconfig", Want: `created`},
@@ -26,7 +26,7 @@ func TestCreate(t *testing.T) {
 		{Args: "create secret generic typed --type=example.com/kind --from-literal=a=1 -o jsonpath={.type}", Want: `^example.com/kind$`},
 		{Args: "create secret docker-registry registry --docker-server=r.example.com --docker-username=u --docker-password=p --docker-email=e@example.com", Want: `^secret/registry created\n$`},
 		{Args: "get secret registry", Want: `\nregistry  kubernetes.io/dockerconfigjson  1  \d+s\n`},
-		{Args: "create secret tls pair --cert=$PKI/admin.crt --key=$PKI/admin.key", Want: `^secret/pair created\n$`},
+		{Args: "create secret tls pair --cert=$CERT --key=$KEY", Want: `^secret/pair created\n$`},
 		{Args: "get secret pair", Want: `\npair  kubernetes.io/tls  2  \d+s\n`},
 		{Args: "create secret generic broken --type=kubernetes.io/tls --from-literal=a=1", Fails: true, Want: `(?s)data\[tls.crt\]: Required value.*data\[tls.key\]: Required value`},
 		{Args: "create secret generic nodocker --type=kubernetes.io/dockerconfigjson --from-literal=a=1", Fails: true, Want: `data\[.dockerconfigjson\]: Required value`},

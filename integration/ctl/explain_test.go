@@ -16,10 +16,10 @@ import (
 // documented is what Kubernetes' types of the API say of themselves.
 type documented interface{ SwaggerDoc() map[string]string }
 
-// TestExplain asks for every kind that is served, and finds what Kubernetes' Go types
+// testExplain asks for every kind that is served, and finds what Kubernetes' Go types
 // say: the version, the description, and each field.
-func TestExplain(t *testing.T) {
-	inBoth(t, func(t *testing.T, k harness.Kubectl) {
+func testExplain(t *testing.T, c *cluster) {
+	c.inBoth(t, func(t *testing.T, k harness.Kubectl) {
 		for _, line := range strings.Split(strings.TrimSpace(k.Output(t, "api-resources", "--no-headers")), "\n") {
 			words := strings.Fields(line) // name, short names if any, version, namespaced, kind
 			gv, err := schema.ParseGroupVersion(words[len(words)-3])
@@ -59,9 +59,9 @@ func compareDoc(explained string, gvk schema.GroupVersionKind, obj any) string {
 	return ""
 }
 
-// TestExplainFields: fields, types and both forms of output.
-func TestExplainFields(t *testing.T) {
-	take(t, []harness.Step{
+// testExplainFields: fields, types and both forms of output.
+func testExplainFields(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "explain deployment.spec.replicas", Want: `(?s)KIND:  Deployment\n.*FIELD:  replicas <integer>\n.*Number of desired pods. This is a pointer to distinguish between explicit\s+zero\s+and not specified. Defaults to 1.`},
 		{Args: "explain pods.spec.containers", Want: `(?s)(FIELD|RESOURCE):  containers <\[\](Object|Container)>( -required-)?\n.*name\s+<string> -required-`},
 		{Args: "explain pod.spec.restartPolicy", New: true, Want: `(?s)FIELD: restartPolicy <string>\nENUM:\n    Always\n    Never\n    OnFailure\n`},

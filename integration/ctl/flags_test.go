@@ -12,9 +12,9 @@ import (
 	"github.com/musterhq/muster/integration/harness"
 )
 
-// TestFlags: the less usual ways to call a command.
-func TestFlags(t *testing.T) {
-	take(t, []harness.Step{
+// testFlags: the less usual ways to call a command.
+func testFlags(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "create -f -", Stdin: three, Want: `^configmap/c created\nconfigmap/a created\nconfigmap/b created\n$`},
 		{Args: "create -f - --save-config", Stdin: webDeployment, Want: `^deployment.apps/web created\n$`},
 		{Args: "apply -f -", Stdin: webDeployment, Want: `^deployment.apps/web (unchanged|configured)\n$`},
@@ -61,9 +61,9 @@ func TestFlags(t *testing.T) {
 	})
 }
 
-// TestProxy asks the server through kubectl proxy.
-func TestProxy(t *testing.T) {
-	inBoth(t, func(t *testing.T, k harness.Kubectl) {
+// testProxy asks the server through kubectl proxy.
+func testProxy(t *testing.T, c *cluster) {
+	c.inBoth(t, func(t *testing.T, k harness.Kubectl) {
 		proxy := k.Command(t, "proxy", "--port=0", "--api-prefix=/k")
 		out, err := proxy.StdoutPipe()
 		if err != nil {

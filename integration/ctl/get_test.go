@@ -17,9 +17,9 @@ const three = `---
 {apiVersion: v1, kind: ConfigMap, metadata: {name: b, labels: {app: db}}, data: {order: "2"}}
 `
 
-// TestGet: every form of output, and every way to say which objects.
-func TestGet(t *testing.T) {
-	take(t, []harness.Step{
+// testGet: every form of output, and every way to say which objects.
+func testGet(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "apply -f -", Stdin: three, Want: `^configmap/c created\nconfigmap/a created\nconfigmap/b created\n$`},
 		{Args: "create secret generic a --from-literal=k=v", Want: `created`},
 

@@ -12,10 +12,10 @@ import (
 	"github.com/musterhq/muster/integration/harness"
 )
 
-// TestKinds stores an object of every kind and compares the tables that the server
+// testKinds stores an object of every kind and compares the tables that the server
 // prints with those that Kubernetes' printers make of the same objects.
-func TestKinds(t *testing.T) {
-	inBoth(t, func(t *testing.T, k harness.Kubectl) {
+func testKinds(t *testing.T, c *cluster) {
+	c.inBoth(t, func(t *testing.T, k harness.Kubectl) {
 		file := fill(t, k, "kinds.yaml")
 		k.Do(t, harness.Step{Args: "apply -f " + file, Want: `(?m)^volumeattributesclass.storage.k8s.io/$NS-kinds created$`})
 		wide := squeeze(k.Output(t, "get", "-f", file, "-o", "wide"))

@@ -8,20 +8,16 @@ import (
 	"github.com/musterhq/muster/integration/harness"
 )
 
-// TestNodes: what administrators do to nodes. Each kubectl has a node of its own, so
+// testNodes: what administrators do to nodes. Each kubectl has a node of its own, so
 // that they do not meet; drain has pods of the namespace alone to move.
-func TestNodes(t *testing.T) {
+func testNodes(t *testing.T, c *cluster) {
 	for name, kubectl := range map[string]struct{ path, node string }{
 		"debian": {harness.DebianKubectl(), "node1"}, "own": {harness.OwnKubectl(), "node2"},
 	} {
 		t.Run(name, func(t *testing.T) { // not in parallel: others need nodes
-			k := newKubectl(t, kubectl.path)
+			k := c.kubectl(t, kubectl.path)
 			k.Names = append(k.Names, "$NODE", kubectl.node)
-			for _, s := range nodeSteps {
-				if err := k.Try(t, s); err != nil {
-					t.Error(err)
-				}
-			}
+			try(t, k, nodeSteps)
 		})
 	}
 }

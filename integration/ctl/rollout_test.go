@@ -19,9 +19,9 @@ const (
 `
 )
 
-// TestRollout: a deployment's revisions, and what is waited for.
-func TestRollout(t *testing.T) {
-	take(t, []harness.Step{
+// testRollout: a deployment's revisions, and what is waited for.
+func testRollout(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "create deployment web --image=nginx --replicas=2", Want: `created`},
 		{Args: "rollout status deployment/web --timeout=60s", Want: `deployment "web" successfully rolled out\n$`},
 		{Args: "wait --for=condition=Available deployment/web --timeout=60s", Want: `^deployment.apps/web condition met\n$`},
@@ -65,9 +65,9 @@ func TestRollout(t *testing.T) {
 	})
 }
 
-// TestDelete: what goes, when, and what goes with it.
-func TestDelete(t *testing.T) {
-	take(t, []harness.Step{
+// testDelete: what goes, when, and what goes with it.
+func testDelete(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "apply -f -", Stdin: three, Want: `created`},
 		{Args: "delete cm a --dry-run=client", Want: `^configmap "a" deleted( from $NS namespace)? \(dry run\)\n$`},
 		{Args: "delete cm a --dry-run=server", Want: `^configmap "a" deleted( from $NS namespace)? \(server dry run\)\n$`},

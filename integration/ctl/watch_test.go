@@ -10,9 +10,9 @@ import (
 	"github.com/musterhq/muster/integration/harness"
 )
 
-// TestWatch follows one object through its life, as a table.
-func TestWatch(t *testing.T) {
-	inBoth(t, func(t *testing.T, k harness.Kubectl) {
+// testWatch follows one object through its life, as a table.
+func testWatch(t *testing.T, c *cluster) {
+	c.inBoth(t, func(t *testing.T, k harness.Kubectl) {
 		watch := k.Command(t, "get", "configmaps", "--watch", "--output-watch-events", "--field-selector=metadata.name=a", "-L", "app")
 		out, err := watch.StdoutPipe()
 		if err != nil {

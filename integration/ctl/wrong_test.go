@@ -29,9 +29,9 @@ const (
 {apiVersion: v1, kind: ConfigMap, metadata: {name: web, resourceVersion: "1"}, data: {a: "2"}}`
 )
 
-// TestWrongInput: what Kubernetes says of mistakes.
-func TestWrongInput(t *testing.T) {
-	take(t, []harness.Step{
+// testWrongInput: what Kubernetes says of mistakes.
+func testWrongInput(t *testing.T, c *cluster) {
+	c.take(t, []harness.Step{
 		{Args: "get nonsense", Fails: true, Want: `^error: the server doesn't have a resource type "nonsense"\n$`},
 		{Args: "get pods nobody", Fails: true, Want: `^Error from server \(NotFound\): pods "nobody" not found\n$`},
 		{Args: "get pods nobody --ignore-not-found", Want: `^$`},

@@ -45,7 +45,7 @@ func Start(t *testing.T) *Server {
 	server, err := apiserver.New(apiserver.Config{
 		Name: "s1", DataDir: t.TempDir(), AdvertiseAddress: host, ClusterID: "loopback",
 		RESTListener: door, GRPCListener: rpc, RaftListener: listen(t),
-		Authority: ca, KeyPair: s.issue(pki.ServerIdentity("s1")), Bootstrap: true, InMemory: true,
+		Authority: ca, KeyPair: s.KeyPair(pki.ServerIdentity("s1")), Bootstrap: true, InMemory: true,
 		ServiceAccountKeyPEM: accounts, Logger: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -77,7 +77,8 @@ func listen(t *testing.T) net.Listener {
 	return lis
 }
 
-func (s *Server) issue(id pki.Identity) *pki.KeyPair {
+// KeyPair is a certificate of the identity, good for an hour.
+func (s *Server) KeyPair(id pki.Identity) *pki.KeyPair {
 	s.t.Helper()
 	cert, key, err := s.authority.Issue(id, pki.ServerAddresses(host), time.Hour)
 	if err != nil {
@@ -96,16 +97,19 @@ func (s *Server) Config(id pki.Identity) *rest.Config {
 	s.t.Helper()
 	config := &rest.Config{Host: "https://" + s.REST, QPS: -1, TLSClientConfig: rest.TLSClientConfig{CAData: s.authority.CertificatePEM()}}
 	if id.User != "" {
-		pair := s.issue(id)
+		pair := s.KeyPair(id)
 		config.CertData, config.KeyData = pair.CertificatePEM(), pair.KeyPEM()
 	}
 	return config
 }
 
 // SDK is an administrator's client of the gRPC door, closed when the test ends.
-func (s *Server) SDK() *sdk.Client {
+func (s *Server) SDK() *sdk.Client { return s.SDKOf(pki.AdminIdentity()) }
+
+// SDKOf is the same with a certificate of the identity.
+func (s *Server) SDKOf(id pki.Identity) *sdk.Client {
 	s.t.Helper()
-	client, err := sdk.Dial(sdk.Config{Servers: []string{s.GRPC}, TLS: s.issue(pki.AdminIdentity()).PeerTLS(pki.IsServer, "h2")})
+	client, err := sdk.Dial(sdk.Config{Servers: []string{s.GRPC}, TLS: s.KeyPair(id).PeerTLS(pki.IsServer, "h2")})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -119,7 +123,7 @@ type Files struct{ CA, Cert, Key string }
 // Files writes an administrator's credentials into a directory of the test.
 func (s *Server) Files() Files {
 	s.t.Helper()
-	dir, admin := s.t.TempDir(), s.issue(pki.AdminIdentity())
+	dir, admin := s.t.TempDir(), s.KeyPair(pki.AdminIdentity())
 	write := func(name string, data []byte) string {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, data, 0o600); err != nil {
