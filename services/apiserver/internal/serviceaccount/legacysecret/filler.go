@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -75,13 +76,40 @@ func (f *Filler) Run(ctx context.Context) error {
 // lead fills what there is and then what changes, for as long as the server leads.
 func (f *Filler) lead(ctx context.Context) {
 	view := f.config.Store.View()
-	watcher, err := f.config.Store.Watch("secrets", "", "", view.Revision())
+	secrets, err := f.config.Store.Watch("secrets", "", "", view.Revision())
 	if err != nil {
 		return
 	}
-	for e := range view.List("secrets", "") {
-		f.look(ctx, e)
+	accounts, err := f.config.Store.Watch("serviceaccounts", "", "", view.Revision())
+	if err != nil {
+		return
 	}
+	f.lookAll(ctx, "")
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var both sync.WaitGroup
+	for watcher, act := range map[*state.Watcher]func(state.Event){
+		secrets: func(e state.Event) {
+			if e.Entry != nil {
+				f.look(ctx, e.Entry)
+			}
+		},
+		accounts: func(e state.Event) {
+			if e.Entry == nil { // Its Secrets go with it.
+				f.lookAll(ctx, e.Prev.Key.Namespace)
+			}
+		},
+	} {
+		both.Go(func() {
+			defer stop() // One that fell behind begins anew, and the other with it.
+			f.follow(ctx, watcher, act)
+		})
+	}
+	both.Wait()
+}
+
+// follow acts on what a watcher tells until it cannot, or the server leads no more.
+func (f *Filler) follow(ctx context.Context, watcher *state.Watcher, act func(state.Event)) {
 	for ctx.Err() == nil && f.config.Leading() {
 		wait, cancel := context.WithTimeout(ctx, lookInterval)
 		events, err := watcher.Next(wait)
@@ -90,10 +118,15 @@ func (f *Filler) lead(ctx context.Context) {
 			return
 		}
 		for _, event := range events {
-			if event.Entry != nil {
-				f.look(ctx, event.Entry)
-			}
+			act(event)
 		}
+	}
+}
+
+// lookAll looks at all Secrets of a namespace; "" is every one.
+func (f *Filler) lookAll(ctx context.Context, namespace string) {
+	for e := range f.config.Store.View().List("secrets", namespace) {
+		f.look(ctx, e)
 	}
 }
 

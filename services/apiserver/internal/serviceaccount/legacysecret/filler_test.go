@@ -86,6 +86,13 @@ func TestFiller(t *testing.T) {
 		if after := replica.Store().View().Revision(); after != before {
 			t.Errorf("an idle minute raised the revision from %d to %d", before, after)
 		}
+		if _, err := s.Delete(admin, target("serviceaccounts", "robot"), metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		if _, err := s.Get(admin, target("secrets", "robots"), ""); err == nil {
+			t.Error("the secret of a deleted account is there")
+		}
 		cancel()
 		if err := <-done; err != nil {
 			t.Error(err)
