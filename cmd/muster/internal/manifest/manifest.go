@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	kjson "sigs.k8s.io/json"
 )
 
 // Manifest is one object as somebody wrote it.
@@ -66,7 +67,7 @@ type head struct {
 // parse returns the objects of a document: one, or those of a list.
 func parse(raw []byte, from string) ([]Manifest, error) {
 	var h head
-	if err := json.Unmarshal(raw, &h); err != nil {
+	if err := kjson.UnmarshalCaseSensitivePreserveInts(raw, &h); err != nil { // as the server reads it
 		return nil, fmt.Errorf("%s: no Kubernetes object: %w", from, err)
 	}
 	if h.APIVersion == "" || h.Kind == "" {

@@ -101,6 +101,7 @@ func TestReadRefuses(t *testing.T) {
 		"no object":      {"- 1\n- 2\n", "x.yaml:1: no Kubernetes object"},
 		"no kind":        {"---\nmetadata: {name: a}\n", "x.yaml:2: no Kubernetes object: apiVersion and kind are needed"},
 		"no name":        {"apiVersion: v1\nkind: Pod\n", "x.yaml:1: Pod has no metadata.name"},
+		"other case":     {"apiVersion: v1\nkind: Pod\nmetaData: {name: a}\n", "x.yaml:1: Pod has no metadata.name"},
 		"generated name": {"apiVersion: v1\nkind: Pod\nmetadata: {generateName: p-}\n", "use kubectl create"},
 		"no YAML":        {"apiVersion: v1\n  kind: Pod\n", "x.yaml:1: "},
 		"twice a key":    {"apiVersion: v1\nkind: Pod\nkind: Pod\n", `"kind" already set`},
