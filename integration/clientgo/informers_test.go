@@ -41,8 +41,7 @@ func removeOne(name string) sdk.Operation {
 type informed struct {
 	*tale
 	cache.SharedIndexInformer
-	asked atomic.Int32 // requests that were answered
-	whole atomic.Int32 // those for all that there is
+	whole atomic.Int32 // answered requests for all that there is
 }
 
 // count counts what is asked for. A list from a version that is forgotten is refused,

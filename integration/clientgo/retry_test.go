@@ -120,18 +120,28 @@ func TestPreconditions(t *testing.T) {
 			t.Errorf("%s:\n%v\nwant\n%s", test.name, err, test.want)
 		}
 	}
-	for name, do := range map[string]func() error{ // All these come to nothing.
+}
+
+// TestDryRun does everything once, and nothing of it.
+func TestDryRun(t *testing.T) {
+	t.Parallel()
+	api, ctx, dry := alone(t).CoreV1().ConfigMaps("default"), t.Context(), []string{metav1.DryRunAll}
+	m, err := api.Create(ctx, configMap("m", "2"), metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, do := range map[string]func() error{
 		"update": func() error {
-			_, err := api.Update(ctx, configMap("m", "4"), metav1.UpdateOptions{DryRun: []string{metav1.DryRunAll}})
+			_, err := api.Update(ctx, configMap("m", "4"), metav1.UpdateOptions{DryRun: dry})
 			return err
 		},
 		"patch": func() error {
-			_, err := api.Patch(ctx, "m", types.MergePatchType, []byte(`{"data": {"v": "4"}}`), metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+			_, err := api.Patch(ctx, "m", types.MergePatchType, []byte(`{"data": {"v": "4"}}`), metav1.PatchOptions{DryRun: dry})
 			return err
 		},
-		"delete": func() error { return api.Delete(ctx, "m", metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}) },
+		"delete": func() error { return api.Delete(ctx, "m", metav1.DeleteOptions{DryRun: dry}) },
 		"deletecollection": func() error {
-			return api.DeleteCollection(ctx, metav1.DeleteOptions{DryRun: []string{metav1.DryRunAll}}, metav1.ListOptions{})
+			return api.DeleteCollection(ctx, metav1.DeleteOptions{DryRun: dry}, metav1.ListOptions{})
 		},
 	} {
 		if err := do(); err != nil {
