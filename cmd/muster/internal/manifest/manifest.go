@@ -77,6 +77,9 @@ func parse(raw []byte, from string) ([]Manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", from, err)
 	}
+	if gv.Version == "" {
+		return nil, fmt.Errorf("%s: apiVersion %q names no version of the group", from, h.APIVersion)
+	}
 	if strings.HasSuffix(h.Kind, "List") && h.Metadata.Name == "" {
 		var out []Manifest
 		for i, item := range h.Items {

@@ -106,6 +106,7 @@ func TestReadRefuses(t *testing.T) {
 		"no YAML":        {"apiVersion: v1\n  kind: Pod\n", "x.yaml:1: "},
 		"twice a key":    {"apiVersion: v1\nkind: Pod\nkind: Pod\n", `"kind" already set`},
 		"no JSON":        {"{\n\"a\": 1,\n}", "x.yaml:1: "},
+		"no version":     {"apiVersion: apps/\nkind: Pod\nmetadata: {name: a}\n", `x.yaml:1: apiVersion "apps/" names no version of the group`},
 		"bad version":    {"apiVersion: a/b/c\nkind: Pod\nmetadata: {name: a}\n", "unexpected GroupVersion string"},
 	} {
 		dir := write(t, map[string]string{"x.yaml": test.text})
