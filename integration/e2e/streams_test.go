@@ -50,7 +50,7 @@ var streamSteps = []harness.Step{
 	{Args: "-n NS apply -f -", Stdin: streamed, Want: `pod/web created`},
 	{Args: "-n NS wait --for=condition=Ready pod/web --timeout=60s", Want: `condition met`},
 	{Args: "-n NS exec web -c main -- echo hello", Want: `^hello\n$`},
-	{Args: "-n NS exec -i web -c main -- sh -c 'cat; echo out; echo err >&2'", Stdin: "in\n", Want: `^in\n(out\nerr|err\nout)\n$`},
+	{Args: "-n NS exec -i web -c main -- sh -c 'cat; echo out; echo err >&2'", Stdin: "in\n", Want: `^(in\nout\nerr|in\nerr\nout|err\nin\nout)\n$`},
 	{Args: "-n NS exec web -c main -- sh -c 'exit 42'", Fails: true, Want: `command terminated with exit code 42`},
 	{Args: "-n NS exec web -c main -- nope", Fails: true, Want: `Internal error occurred: error executing command in container: failed to exec in container: failed to start exec "\S+": .*exec: "nope": executable file not found in \$PATH`},
 	{Args: "-n NS run talk -i --rm --restart=Never --image=busybox --image-pull-policy=IfNotPresent -- cat", Stdin: "piped\n", Want: `piped\n`},
