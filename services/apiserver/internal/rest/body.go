@@ -25,26 +25,33 @@ type body struct {
 	code   int
 	form   form
 	buffer []byte
+	pooled *[]byte // where the buffer goes when it is free
 	begun  bool
+	failed bool         // a write did, and what it was given may still be on its way
 	zip    *gzip.Writer // nil if it is not compressed
 }
 
 var buffers = sync.Pool{New: func() any { return new(make([]byte, 0, gzipFrom+gzipFrom/4)) }}
 
 func newBody(w http.ResponseWriter, r *http.Request, code int, f form) *body {
-	return &body{w: w, r: r, code: code, form: f, buffer: (*buffers.Get().(*[]byte))[:0]}
+	pooled := buffers.Get().(*[]byte)
+	return &body{w: w, r: r, code: code, form: f, buffer: (*pooled)[:0], pooled: pooled}
 }
 
-// free gives the buffer back; body is not to be used any more.
+// free gives back what the next answer may use; body is not to be used any more. A
+// write to a stream that the client gave up returns before HTTP/2 has let go of the
+// bytes, so these are nobody else's then.
 func (b *body) free() {
-	if cap(b.buffer) <= 4*gzipFrom { // others are rare, and would be kept for long
-		buffers.Put(&b.buffer)
+	if b.failed {
+		return
 	}
-	b.buffer = nil
+	if cap(b.buffer) <= 4*gzipFrom { // others are rare, and would be kept for long
+		*b.pooled = b.buffer
+		buffers.Put(b.pooled)
+	}
 	if b.zip != nil {
 		b.zip.Reset(nil)
 		gzips.Put(b.zip)
-		b.zip = nil
 	}
 }
 
@@ -78,7 +85,9 @@ func (b *body) close() error {
 	if err := b.send(); err != nil || b.zip == nil {
 		return err
 	}
-	return b.zip.Close()
+	err := b.zip.Close()
+	b.failed = err != nil
+	return err
 }
 
 // shape makes YAML of it, or indents it.
@@ -131,6 +140,7 @@ func (b *body) send() error {
 		to = b.zip
 	}
 	_, err := to.Write(b.buffer)
+	b.failed = err != nil
 	b.buffer = b.buffer[:0]
 	return err
 }
