@@ -2,22 +2,15 @@ package objects
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	utilrand "k8s.io/apimachinery/pkg/util/rand"
 	"k8s.io/apimachinery/pkg/util/uuid"
 
-	"github.com/musterhq/muster/internal/access"
-	"github.com/musterhq/muster/internal/quota"
 	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
-	"github.com/musterhq/muster/services/apiserver/internal/state"
 )
 
 // namespaces is the resource that all namespaced objects depend on.
@@ -99,84 +92,6 @@ func (s *Service) planNew(ctx context.Context, p *plan, from *sent, seen *regist
 	return s.planCreate(ctx, p, t, fresh)
 }
 
-// matchNamespace makes the namespaces of the request and the object agree.
-func matchNamespace(t *Target, obj registry.Object) error {
-	if !t.Kind.Namespaced {
-		if obj.GetNamespace() != "" && t.Namespace == "" {
-			obj.SetNamespace("") // Kubernetes clears it silently.
-		}
-		return nil
-	}
-	switch {
-	case obj.GetNamespace() == "":
-		obj.SetNamespace(t.Namespace)
-	case t.Namespace == "":
-		t.Namespace = obj.GetNamespace()
-	case obj.GetNamespace() != t.Namespace:
-		return apierrors.NewBadRequest("the namespace of the provided object does not match the namespace sent on the request")
-	}
-	if t.Namespace == "" {
-		return apierrors.NewBadRequest("an empty namespace may not be set during creation")
-	}
-	return nil
-}
-
-// prepareNew sets what only the server sets.
-func prepareNew(k *registry.Kind, obj registry.Object, uid types.UID, now time.Time) {
-	obj.SetUID(uid)
-	obj.SetCreationTimestamp(metav1.NewTime(now.UTC().Truncate(time.Second)))
-	obj.SetDeletionTimestamp(nil)
-	obj.SetDeletionGracePeriodSeconds(nil)
-	obj.SetSelfLink("")
-	if k.Default != nil {
-		k.Default(obj)
-	}
-}
-
-// addFinalizers adds those of the kind. It comes behind the managed fields: who
-// created the object does not own them.
-func addFinalizers(k *registry.Kind, obj registry.Object) {
-	for _, f := range k.Finalizers {
-		addFinalizer(obj, f)
-	}
-}
-
-// prepareCreate resets what a client may not set. It comes behind admission, whose
-// changes it counts in (a pod's quality of service).
-func prepareCreate(k *registry.Kind, obj registry.Object, now time.Time) {
-	if k.PrepareCreate != nil {
-		k.PrepareCreate(obj, now)
-	}
-}
-
-// requested tells the kind who asks for a new object.
-func requested(ctx context.Context, k *registry.Kind, obj registry.Object) error {
-	if k.Requested == nil {
-		return nil
-	}
-	user, _ := access.UserFrom(ctx)
-	return k.Requested(obj, user)
-}
-
-// chooseName generates the name where the user gave only its beginning.
-func (p *plan) chooseName(t *Target, obj registry.Object) error {
-	if obj.GetName() == "" && obj.GetGenerateName() != "" {
-		base := obj.GetGenerateName()
-		if len(base) > generatedPrefix {
-			base = base[:generatedPrefix]
-		}
-		for range generateAttempts {
-			t.Name = base + utilrand.String(generatedSuffix)
-			if _, taken := p.get(t.key()); !taken {
-				break
-			}
-		}
-		obj.SetName(t.Name)
-	}
-	t.Name = obj.GetName()
-	return nil
-}
-
 func (s *Service) planCreate(ctx context.Context, p *plan, t Target, obj registry.Object) (Outcome, error) {
 	k := t.Kind
 	if err := p.requireNamespace(t); err != nil {
@@ -232,49 +147,6 @@ func (s *Service) planCreate(ctx context.Context, p *plan, t Target, obj registr
 	return Outcome{Object: storedValue(k, value, 0), Effect: Created, operation: op}, err
 }
 
-// accompany plans what goes with the creation of an object.
-func (s *Service) accompany(p *plan, t Target) error {
-	switch t.Kind.StoreResource() {
-	case namespaces:
-		return s.furnish(p, t.Name)
-	case quota.Resource:
-		return p.fence(t.Namespace)
-	}
-	return nil
-}
-
-// requireNamespace checks, now and when the transaction is applied, that the
-// namespace exists and is not on its way out.
-func (p *plan) requireNamespace(t Target) error {
-	if !t.Kind.Namespaced {
-		return nil
-	}
-	key := state.Key{Resource: namespaces, Name: t.Namespace}
-	e, ok := p.get(key)
-	if !ok {
-		return apierrors.NewNotFound(corev1.Resource(namespaces), t.Namespace)
-	}
-	meta, err := decodeMeta(e.Value())
-	if err != nil {
-		return fmt.Errorf("decode namespace %q: %w", t.Namespace, err)
-	}
-	if meta.DeletionTimestamp != nil {
-		return terminating(t)
-	}
-	p.check(e)
-	return nil
-}
-
-func terminating(t Target) error {
-	err := apierrors.NewForbidden(t.Kind.GroupResource(), t.Name,
-		fmt.Errorf("unable to create new content in namespace %s because it is being terminated", t.Namespace))
-	err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
-		Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace",
-		Message: fmt.Sprintf("namespace %s is being terminated", t.Namespace),
-	})
-	return err
-}
-
 // encode makes the stored form: no resourceVersion, no type.
 func encode(k *registry.Kind, obj registry.Object) ([]byte, error) {
 	obj.SetResourceVersion("")
@@ -283,42 +155,4 @@ func encode(k *registry.Kind, obj registry.Object) ([]byte, error) {
 		return nil, fmt.Errorf("encode %s %q: %w", k.Resource, obj.GetName(), err)
 	}
 	return value, nil
-}
-
-// actStep plans an action on an object by a subresource that is created.
-func (s *Service) actStep(ctx context.Context, t Target, action registry.Object) (step, error) {
-	sub, ok := t.Kind.Subresource(t.Subresource)
-	if ok && sub.Evicts {
-		return s.evictStep(ctx, t, action)
-	}
-	if !ok || sub.Apply == nil {
-		return nil, apierrors.NewMethodNotSupported(t.Kind.GroupResource(), "create")
-	}
-	if err := s.authorize(ctx, "create", t, nil); err != nil {
-		return nil, err
-	}
-	return func(p *plan) (Outcome, error) {
-		was, obj, err := p.load(t)
-		if err != nil {
-			return Outcome{}, err
-		}
-		if uid := action.GetUID(); uid != "" && uid != obj.GetUID() {
-			return Outcome{}, conflict(t, fmt.Errorf(uidMismatch, uid, obj.GetUID()))
-		}
-		if err := s.authorizeChange(ctx, "create", t, obj, action); err != nil {
-			return Outcome{}, err
-		}
-		if err := sub.Apply(obj, action); err != nil {
-			return Outcome{}, actionRefused(t, err)
-		}
-		return p.store(t, was, nil, obj)
-	}, nil
-}
-
-// actionRefused keeps the kind's own API error, and makes a conflict of any other.
-func actionRefused(t Target, err error) error {
-	if status := apierrors.APIStatus(nil); errors.As(err, &status) {
-		return err
-	}
-	return conflict(t, err)
 }

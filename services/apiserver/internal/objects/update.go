@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"github.com/musterhq/muster/services/apiserver/internal/admission"
 	"github.com/musterhq/muster/services/apiserver/internal/fieldmanager"
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
@@ -215,77 +214,6 @@ func (p *plan) find(t Target) (Stored, error) {
 		return Stored{}, notFound(t)
 	}
 	return storedEntry(t.Kind, e), nil
-}
-
-// keepServerFields carries over what no client may change, so that leaving it
-// out is not a change.
-func keepServerFields(obj, old registry.Object) {
-	obj.SetUID(old.GetUID())
-	obj.SetCreationTimestamp(old.GetCreationTimestamp())
-	obj.SetDeletionTimestamp(old.GetDeletionTimestamp())
-	obj.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
-	obj.SetGeneration(old.GetGeneration())
-	obj.SetGenerateName(old.GetGenerateName())
-	obj.SetResourceVersion(old.GetResourceVersion()) // An update without one means whatever is there.
-	obj.SetSelfLink("")
-}
-
-// prepareUpdate makes obj what is to be stored, and checks it.
-func (s *Service) prepareUpdate(ctx context.Context, p *plan, t Target, obj, old registry.Object) error {
-	admitted, err := s.admit(ctx, p, admission.Update, t, obj, old)
-	if err != nil {
-		return err
-	}
-	if err := p.prepareUpdate(t, obj, old); err != nil {
-		return err
-	}
-	return admitted.check()
-}
-
-func (p *plan) prepareUpdate(t Target, obj, old registry.Object) error {
-	k := t.Kind
-	if t.Subresource == "status" {
-		return prepareStatus(k, obj, old)
-	}
-	sub, ok := k.Subresource(t.Subresource)
-	if ok && sub.Direct {
-		return nil
-	}
-	prepare, validate := k.PrepareUpdate, k.ValidateUpdate
-	if ok && sub.PrepareUpdate != nil {
-		prepare, validate = sub.PrepareUpdate, sub.ValidateUpdate
-	}
-	if prepare != nil {
-		prepare(obj, old)
-	}
-	if err := p.allocate(t, obj, old); err != nil {
-		return err
-	}
-	errs := k.ValidateMetaUpdate(obj, old)
-	if k.Validate != nil {
-		errs = append(errs, k.Validate(obj)...)
-	}
-	if validate != nil {
-		errs = append(errs, validate(obj, old)...)
-	}
-	if len(errs) > 0 {
-		return invalid(k, obj.GetName(), errs)
-	}
-	return nil
-}
-
-func prepareStatus(k *registry.Kind, obj, old registry.Object) error {
-	if k.PrepareStatusUpdate != nil {
-		k.PrepareStatusUpdate(obj, old)
-	}
-	errs := k.ValidateMetaUpdate(obj, old)
-	if k.ValidateStatusUpdate != nil {
-		errs = append(errs, k.ValidateStatusUpdate(obj, old)...)
-	}
-	if len(errs) > 0 {
-		return invalid(k, obj.GetName(), errs)
-	}
-	return nil
 }
 
 // store plans the replacement of what was by obj. Nothing is planned when they are
