@@ -64,5 +64,9 @@ func TestOnlyWantOfNetworksIsTold(t *testing.T) {
 		if err == nil || !slices.Equal(events.reasons, []string{"CIDRNotAvailable"}) {
 			t.Errorf("no network left: %v, told %v", err, events.reasons)
 		}
+		second, err := sdk.Get[*corev1.Node](ctx, client, "", "second")
+		if err != nil || len(second.Spec.Taints) == 0 {
+			t.Errorf("a node that is not ready, without a network: taints %v, %v", second.Spec.Taints, err)
+		}
 	})
 }

@@ -79,10 +79,18 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	if !ok {
 		return controller.Result{}, c.abandon(ctx, req.Name)
 	}
-	if assigned, err := c.assign(ctx, node); err != nil || assigned {
+	assigned, unassigned := c.assign(ctx, node)
+	if assigned {
 		// The change comes back through the cache and starts the next round.
-		return controller.Result{}, err
+		return controller.Result{}, nil
 	}
+	// A node for which no network is left has its taints all the same.
+	result, err := c.tend(ctx, node)
+	return result, errors.Join(unassigned, err)
+}
+
+// tend keeps the taints of a node, and what follows from them for its pods.
+func (c *Controller) tend(ctx context.Context, node *corev1.Node) (controller.Result, error) {
 	now := time.Now()
 	if taints := Taints(node, now.Truncate(time.Second)); !sameTaints(taints, node.Spec.Taints) {
 		updated := node.DeepCopy()
@@ -105,6 +113,11 @@ func (c *Controller) assign(ctx context.Context, node *corev1.Node) (assigned bo
 	if node.Spec.PodCIDR != "" || !c.cidr.IsValid() || node.DeletionTimestamp != nil {
 		return false, nil
 	}
+	// The cache tells that nothing is left at less cost than a list, which many nodes
+	// would ask for again and again.
+	if _, err := c.next(node, c.nodes.List()); err != nil {
+		return false, err
+	}
 	select {
 	case c.assigning <- struct{}{}:
 	case <-ctx.Done():
@@ -119,9 +132,8 @@ func (c *Controller) assign(ctx context.Context, node *corev1.Node) (assigned bo
 		if n.UID != node.UID || n.Spec.PodCIDR != "" {
 			continue
 		}
-		p, err := NextCIDR(c.cidr, nodeBits, page.Items)
+		p, err := c.next(node, page.Items)
 		if err != nil {
-			c.events.Event(node, corev1.EventTypeWarning, "CIDRNotAvailable", "%v", err)
 			return false, err
 		}
 		n.Spec.PodCIDR, n.Spec.PodCIDRs = p.String(), []string{p.String()}
@@ -129,6 +141,15 @@ func (c *Controller) assign(ctx context.Context, node *corev1.Node) (assigned bo
 		return err == nil, err
 	}
 	return false, nil
+}
+
+// next is the network that the node is to have; the user is told when there is none.
+func (c *Controller) next(node *corev1.Node, nodes []*corev1.Node) (netip.Prefix, error) {
+	p, err := NextCIDR(c.cidr, nodeBits, nodes)
+	if err != nil {
+		c.events.Event(node, corev1.EventTypeWarning, "CIDRNotAvailable", "%v", err)
+	}
+	return p, err
 }
 
 // evicts says whether the node has a taint that pods may have to leave for.

@@ -11,8 +11,6 @@ import (
 	"github.com/musterhq/muster/services/apiserver/internal/registry"
 )
 
-// verbs of every kind.
-
 // serveDocuments answers what describes the API; false is a path that it does
 // not know.
 func (h *Handler) serveDocuments(w http.ResponseWriter, r *http.Request) (bool, error) {
