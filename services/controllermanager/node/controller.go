@@ -20,6 +20,9 @@ import (
 const (
 	// nodeBits is the length of a node's pod network: 256 addresses.
 	nodeBits = 24
+	// exhaustedInterval is how often a node without a pod network asks for one when
+	// none is left.
+	exhaustedInterval = 5 * time.Minute
 	// disruptionRecheck is how often evictions that wait are looked at again.
 	disruptionRecheck = 5 * time.Second
 )
@@ -86,6 +89,12 @@ func (c *Controller) Reconcile(ctx context.Context, req controller.Request) (con
 	}
 	// A node for which no network is left has its taints all the same.
 	result, err := c.tend(ctx, node)
+	if errors.Is(unassigned, errExhausted) {
+		if result.RequeueAfter == 0 || result.RequeueAfter > exhaustedInterval {
+			result.RequeueAfter = exhaustedInterval
+		}
+		return result, err
+	}
 	return result, errors.Join(unassigned, err)
 }
 
@@ -113,10 +122,9 @@ func (c *Controller) assign(ctx context.Context, node *corev1.Node) (assigned bo
 	if node.Spec.PodCIDR != "" || !c.cidr.IsValid() || node.DeletionTimestamp != nil {
 		return false, nil
 	}
-	// The cache tells that nothing is left at less cost than a list, which many nodes
-	// would ask for again and again.
-	if _, err := c.next(node, c.nodes.List()); err != nil {
-		return false, err
+	if c.exhausted() {
+		c.events.Event(node, corev1.EventTypeWarning, "CIDRNotAvailable", "no /%d is left in %s", nodeBits, c.cidr)
+		return false, errExhausted
 	}
 	select {
 	case c.assigning <- struct{}{}:
@@ -132,8 +140,9 @@ func (c *Controller) assign(ctx context.Context, node *corev1.Node) (assigned bo
 		if n.UID != node.UID || n.Spec.PodCIDR != "" {
 			continue
 		}
-		p, err := c.next(node, page.Items)
+		p, err := NextCIDR(c.cidr, nodeBits, page.Items)
 		if err != nil {
+			c.events.Event(node, corev1.EventTypeWarning, "CIDRNotAvailable", "%v", err)
 			return false, err
 		}
 		n.Spec.PodCIDR, n.Spec.PodCIDRs = p.String(), []string{p.String()}
@@ -143,13 +152,18 @@ func (c *Controller) assign(ctx context.Context, node *corev1.Node) (assigned bo
 	return false, nil
 }
 
-// next is the network that the node is to have; the user is told when there is none.
-func (c *Controller) next(node *corev1.Node, nodes []*corev1.Node) (netip.Prefix, error) {
-	p, err := NextCIDR(c.cidr, nodeBits, nodes)
-	if err != nil {
-		c.events.Event(node, corev1.EventTypeWarning, "CIDRNotAvailable", "%v", err)
+// errExhausted says that every pod network is some node's.
+var errExhausted = errors.New("no pod network is left")
+
+// exhausted says so by counting, for thousands of nodes may ask again and again.
+func (c *Controller) exhausted() bool {
+	taken := 0
+	for _, n := range c.nodes.List() {
+		if n.Spec.PodCIDR != "" {
+			taken++
+		}
 	}
-	return p, err
+	return nodeBits >= c.cidr.Bits() && taken >= 1<<(nodeBits-c.cidr.Bits())
 }
 
 // evicts says whether the node has a taint that pods may have to leave for.
